@@ -1,0 +1,21 @@
+#pragma once
+
+// Codecs; the door to zlib, snappy and zstd.  Every decoder takes a limit, checked before memory is
+// allocated: kResourceExhausted beyond it, kDataLoss for bytes that do not decode.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace tocsin::base {
+
+Result<std::string> GunzipAll(std::string_view data, size_t limit);  // gzip or zlib wrapping
+std::string Gzip(std::string_view data, int level = 6);
+Result<std::string> SnappyDecode(std::string_view data, size_t limit);  // block format
+std::string SnappyEncode(std::string_view data);
+Result<std::string> ZstdDecode(std::string_view data, size_t limit);
+std::string ZstdEncode(std::string_view data, int level = 1);
+
+}  // namespace tocsin::base

@@ -1,0 +1,76 @@
+#pragma once
+
+// How samples are written.  An Appender takes one batch: a scrape, a remote-write request, the
+// results of one rule.  After Commit() the batch is visible as a whole; before, and after
+// Rollback(), not at all.
+//
+//   std::unique_ptr<storage::Appender> app = head->NewAppender();
+//   ASSIGN_OR_RETURN(storage::SeriesRef ref, app->Resolve(labels));     // once, then remembered
+//   app->Append(samples, outcomes);
+//   RETURN_IF_ERROR(app->Commit());
+//
+// Threads: an Appender belongs to one thread at a time; many may be open at once.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "model/exemplar.h"
+#include "model/histogram.h"
+#include "model/labels.h"
+#include "model/sample.h"
+
+namespace tocsin::storage {
+
+// A series for writers: never reused while the data directory lives; 0 is none.
+using SeriesRef = uint64_t;
+
+enum class AppendOutcome : uint8_t {
+  kOk,                  // also an exact repeat of the last sample
+  kUnknownSeries,       // the reference is gone: Resolve() again
+  kOutOfOrder,          // older than the series' last sample
+  kDuplicateTimestamp,  // the last sample's time with another value
+  kOutOfBounds,         // older than what the head still takes
+  kTooOld,              // outside the out-of-order window
+  kTooFarInFuture,
+  kInvalidHistogram,
+};
+
+struct FloatSample {
+  SeriesRef ref = 0;
+  model::Timestamp t = 0;
+  double v = 0;
+};
+
+// Whether Commit() returns once the log is written, or once it is on stable storage.
+enum class Durability { kWritten, kSynced };
+
+class Appender {
+ public:
+  virtual ~Appender() = default;  // an open batch is rolled back
+
+  // The series with these labels, made if there is none.  REQUIRES: valid, non-empty labels.
+  // Errors: kInvalidArgument (no labels), kResourceExhausted (a limit).  Hashes the labels.
+  virtual base::Result<SeriesRef> Resolve(model::LabelsView labels) = 0;
+
+  // Takes each sample that is acceptable and says of each what became of it.
+  // REQUIRES: outcomes.size() == samples.size().
+  virtual void Append(std::span<const FloatSample> samples, std::span<AppendOutcome> outcomes) = 0;
+  virtual AppendOutcome AppendHistogram(SeriesRef ref, model::Timestamp t, model::HistogramPtr h) = 0;
+  virtual AppendOutcome AppendExemplar(SeriesRef ref, const model::Exemplar& exemplar) = 0;
+  virtual void UpdateMetadata(SeriesRef ref, const model::Metadata& metadata) = 0;
+
+  // Writes the batch to the log, then makes it visible; with kSynced returns only when it is on
+  // stable storage.  Errors: kResourceExhausted (disk full), kUnavailable: nothing is visible.
+  virtual base::Status Commit(Durability durability = Durability::kWritten) = 0;
+  virtual void Rollback() = 0;
+};
+
+class Appendable {
+ public:
+  virtual ~Appendable() = default;
+  virtual std::unique_ptr<Appender> NewAppender() = 0;
+};
+
+}  // namespace tocsin::storage
