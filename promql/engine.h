@@ -1,0 +1,111 @@
+#pragma once
+
+// Runs PromQL: text -> tree (promql/parse) -> plan (promql/plan) -> operators (promql/exec) -> value.
+//
+//   promql::Engine engine({.clock = executor});
+//   auto result = engine.Instant(db, "sum(rate(http_requests_total[5m]))", now_ms);
+//   if (result) Show(std::get<promql::Vector>(result->value));
+//
+//   auto rule = engine.Prepare("up == 0");          // planned once ...
+//   auto firing = rule->Run(db, slot_ms);           // ... run at many times
+//
+// Threads: an Engine and a PreparedQuery are immutable; run them from any number of threads.  A run is
+//          synchronous on the calling worker.
+// Time:    milliseconds since the Unix epoch; the clock is only for timeout and statistics.
+// Errors:  kInvalidArgument    the text does not parse: "1:5: parse error: ..." (HTTP 400, bad_data)
+//          kFailedPrecondition the evaluation failed: many-to-many matching... (HTTP 422, execution)
+//          kDeadlineExceeded   the query timed out (HTTP 503, timeout)
+//          kCancelled          the caller's token was set (HTTP 499 or 503, canceled)
+//          others              as storage gave them (HTTP 500, internal)
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "promql/exec/value.h"
+#include "promql/parse/ast.h"
+#include "promql/parse/parser.h"
+#include "storage/queryable.h"
+
+namespace tocsin::base {
+class Executor;
+}
+
+namespace tocsin::promql {
+
+struct EngineOptions {
+  int64_t max_samples = 50'000'000;       // in memory at once, of one query
+  base::Duration timeout = std::chrono::minutes(2);
+  base::Duration lookback = std::chrono::minutes(5);
+  // The step of subqueries that name none, given their range; null: one minute.
+  std::function<base::Duration(base::Duration range)> default_subquery_step;
+  ParseOptions parse;                     // experimental functions and other flags
+  bool delayed_name_removal = false;
+  bool type_and_unit_labels = false;      // __type__ and __unit__ go where __name__ goes
+  const base::Executor* clock = nullptr;  // for the timeout; null: no timeout
+};
+
+struct QueryOptions {
+  base::Duration lookback{0};                     // 0: the engine's
+  base::Duration timeout{0};                      // 0, or longer than the engine's: the engine's
+  const std::atomic<bool>* cancelled = nullptr;   // checked once a block; outlives the run
+};
+
+// start, start + step, ... up to end, inclusive.  REQUIRES: step > 0, start <= end.
+struct RangeParams {
+  model::Timestamp start = 0;
+  model::Timestamp end = 0;
+  base::Duration step{0};
+};
+
+namespace plan {
+struct Plan;
+}
+
+// An expression parsed, checked and planned once.  It keeps nothing of a run.
+class PreparedQuery {
+ public:
+  PreparedQuery(PreparedQuery&&) noexcept;
+  PreparedQuery& operator=(PreparedQuery&&) noexcept;
+  ~PreparedQuery();
+
+  const std::string& text() const;
+  const Expr& expr() const;
+  ValueType type() const;
+
+  base::Result<QueryResult> Run(storage::Queryable* storage, model::Timestamp at,
+                                const QueryOptions& options = {}) const;
+  // Scalars and instant vectors only; kInvalidArgument otherwise.
+  base::Result<QueryResult> RunRange(storage::Queryable* storage, const RangeParams& range,
+                                     const QueryOptions& options = {}) const;
+
+ private:
+  friend class Engine;
+  struct Rep;
+  explicit PreparedQuery(std::unique_ptr<Rep> rep);
+  std::unique_ptr<Rep> rep_;
+};
+
+class Engine {
+ public:
+  explicit Engine(EngineOptions options);
+  const EngineOptions& options() const { return *options_; }
+
+  // Parses and plans.  The prepared query may outlive the engine.
+  base::Result<PreparedQuery> Prepare(std::string_view text) const;
+  base::Result<PreparedQuery> Prepare(const Expr& expr) const;  // positions: of its printed form
+
+  base::Result<QueryResult> Instant(storage::Queryable* storage, std::string_view text,
+                                    model::Timestamp at, const QueryOptions& options = {}) const;
+  base::Result<QueryResult> Range(storage::Queryable* storage, std::string_view text,
+                                  const RangeParams& range, const QueryOptions& options = {}) const;
+
+ private:
+  std::shared_ptr<const EngineOptions> options_;  // shared with prepared queries
+};
+
+}  // namespace tocsin::promql
