@@ -3,6 +3,9 @@
 # which tests/house_test.cc reads.
 file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/rooms.txt "")
 
+# Builds what the tests labelled `threads` need.
+add_custom_target(threads_tests)
+
 function(tocsin_room folder)
   cmake_parse_arguments(ROOM "" "" "USES" ${ARGN})
   string(REPLACE "/" "_" target ${folder})
@@ -35,6 +38,20 @@ function(tocsin_room folder)
     target_link_libraries(${target}_test PRIVATE ${target} GTest::gmock GTest::gtest_main)
     add_test(NAME ${target}_test COMMAND ${target}_test
       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
-    set_tests_properties(${target}_test PROPERTIES LABELS "unit;${ROOM_LABELS}")
+    set_tests_properties(${target}_test PROPERTIES LABELS unit)
+
+    # Suites named *ThreadsTest run once more under the label `threads`, for the thread sanitizer.
+    foreach(test ${tests})
+      file(STRINGS ${test} has_threads REGEX "ThreadsTest" LIMIT_COUNT 1)
+      if(has_threads)
+        set(room_has_threads TRUE)
+      endif()
+    endforeach()
+    if(room_has_threads)
+      add_test(NAME ${target}_threads_test COMMAND ${target}_test --gtest_filter=*ThreadsTest*
+        WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+      set_tests_properties(${target}_threads_test PROPERTIES LABELS threads)
+      add_dependencies(threads_tests ${target}_test)
+    endif()
   endif()
 endfunction()
