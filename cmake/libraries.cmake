@@ -32,6 +32,7 @@ target_compile_options(llhttp PRIVATE -w)
 set(TOCSIN_LIBS_base PkgConfig::YAMLCPP PkgConfig::RE2 PkgConfig::XXHASH PkgConfig::FMT OpenSSL::Crypto
   ZLIB::ZLIB PkgConfig::ZSTD ${SNAPPY_LIBRARY} absl::flat_hash_map Threads::Threads)
 set(TOCSIN_LIBS_state PkgConfig::SQLITE)
+set(TOCSIN_LIBS_templates absl::time)
 set(TOCSIN_LIBS_net PkgConfig::LIBUV llhttp CURL::libcurl OpenSSL::SSL)
 set(TOCSIN_LIBS_alertmanager PkgConfig::SIMDJSON absl::time)
 set(TOCSIN_LIBS_api PkgConfig::SIMDJSON)
