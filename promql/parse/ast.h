@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,12 +57,13 @@ struct StringLiteral : Expr {
 };
 
 // Arithmetic on durations: [5m + step()], offset -(2 * 1m).  Leaves are NumberLiteral (seconds).
+// kAdd without lhs is a number in parentheses: (5m).
 enum class DurationOp { kAdd, kSub, kMul, kDiv, kMod, kPow, kNegate, kStep, kRange, kMin, kMax };
 struct DurationExpr : Expr {
   DurationExpr() : Expr(ExprKind::kDuration) {}
   DurationOp op = DurationOp::kAdd;
-  ExprPtr lhs;  // null for kStep, kRange and kNegate
-  ExprPtr rhs;
+  ExprPtr lhs;  // null for kStep, kRange, kNegate and the kAdd of one number
+  ExprPtr rhs;  // null for kStep and kRange
   bool wrapped = false;  // in parentheses
 };
 

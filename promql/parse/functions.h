@@ -14,7 +14,8 @@ namespace tocsin::promql {
 struct FunctionSpec {
   std::string_view name;
   std::vector<ValueType> arg_types;
-  // 0: exactly arg_types; n > 0: the last n are optional; -1: the last repeats any number of times.
+  // 0: exactly arg_types; n > 0: between size-1 and size-1+n arguments; -1: size-1 or more.  What comes
+  // beyond arg_types has the type of the last.
   int variadic = 0;
   ValueType return_type = ValueType::kVector;
   bool experimental = false;
