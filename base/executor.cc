@@ -1,5 +1,7 @@
 #include "base/executor.h"
 
+#include <algorithm>
+
 #include "base/simulated_executor.h"
 
 namespace tocsin::base {

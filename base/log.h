@@ -22,17 +22,17 @@ enum class LogLevel { kDebug, kInfo, kWarn, kError };
 
 class LogField {
  public:
-  LogField(std::string_view key, std::string_view value) : key(key), value(value) {}
-  LogField(std::string_view key, const std::string& value) : key(key), value(value) {}
-  LogField(std::string_view key, const char* value) : key(key), value(value) {}
-  LogField(std::string_view key, bool value) : key(key), value(value ? "true" : "false") {}
-  LogField(std::string_view key, double value);
-  LogField(std::string_view key, Duration value);  // as Go prints durations
-  LogField(std::string_view key, Time value);      // RFC 3339
+  LogField(std::string_view k, std::string_view v) : key(k), value(v) {}
+  LogField(std::string_view k, const std::string& v) : key(k), value(v) {}
+  LogField(std::string_view k, const char* v) : key(k), value(v) {}
+  LogField(std::string_view k, bool v) : key(k), value(v ? "true" : "false") {}
+  LogField(std::string_view k, double v);
+  LogField(std::string_view k, Duration v);  // as Go prints durations
+  LogField(std::string_view k, Time v);      // RFC 3339
   template <class T>
     requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
-  LogField(std::string_view key, T value) : key(key), value(std::to_string(value)), number(true) {}
-  LogField(std::string_view key, const Error& error) : key(key), value(error.message()) {}
+  LogField(std::string_view k, T v) : key(k), value(std::to_string(v)), number(true) {}
+  LogField(std::string_view k, const Error& error) : key(k), value(error.message()) {}
 
   std::string_view key;
   std::string value;

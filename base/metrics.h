@@ -1,7 +1,7 @@
 #pragma once
 
 // Metrics about ourselves.  A Registry holds families; a family holds one metric a label set.
-// Handles stay valid as long as their registry.
+// Handles stay valid as long as their registry; those of a removed label set until Remove().
 //
 //   base::Counter* scrapes = registry->AddCounter("prometheus_target_scrapes_total", "Scrapes done.");
 //   auto* failed = registry->AddCounterFamily("alertmanager_notifications_failed_total", "...",
