@@ -1,0 +1,167 @@
+#pragma once
+
+// Durable records behind one interface: silences, the notification log, alerts for the next start,
+// and journals of events (what happened to alerts, what rules did).  What a record's bytes mean is
+// its owner's business; the store keeps them and gives them back.
+//
+//   state::Contents contents;
+//   ASSIGN_OR_RETURN(auto store, state::OpenSqliteStore({.folder = dir, .executor = executor}, &contents));
+//   silences->Restore(std::move(contents.silences));
+//   ...
+//   state::Transaction t;
+//   t.PutSilence({.id = id, .bytes = bytes, .updated_at = now, .expires_at = ends + retention});
+//   t.AppendEvent(state::Journal::kAlerts, {.at = now, .bytes = event});
+//   store->Commit(std::move(t), gate_.Wrap(...));  // when `done` has an OK, a power cut loses nothing
+//
+// Threads: loop only; `done` callbacks run on the loop, in order of the calls.  Disk work is done on
+// Lane::kDurable.  Commits that wait while the disk is busy are written as one transaction.
+// Errors:  kResourceExhausted (disk full), kUnavailable (other I/O): nothing of the transaction is
+// kept, and later commits may succeed.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace tocsin::state {
+
+struct SilenceRecord {
+  std::string id;
+  std::string bytes;
+  base::Time updated_at{};
+  base::Time expires_at{};  // when it may be forgotten: its end and the retention
+};
+
+// What a receiver was told of a group the last time.
+struct NotificationRecord {
+  std::string group_key;
+  std::string receiver_key;  // receiver/integration/index
+  base::Time sent_at{};      // the tick of the flush
+  std::vector<uint64_t> firing;    // hashes of alerts
+  std::vector<uint64_t> resolved;
+  std::string receiver_data;  // what the receiver wants back, such as a message's id
+  base::Time expires_at{};
+};
+
+// A send that has begun and whose answer is not known.  Putting the NotificationRecord of the same
+// keys removes it; one that is there at a start was cut off by a crash.
+struct IntentRecord {
+  std::string group_key;
+  std::string receiver_key;
+  base::Time sent_at{};
+  std::string bytes;
+};
+
+struct AlertRecord {
+  uint64_t fingerprint = 0;
+  std::string bytes;
+  base::Time ends_at{};
+};
+
+enum class Journal {
+  kAlerts,  // an alert's way: received, grouped, silenced, sent, ...
+  kRules,   // state changes of alerting rules
+};
+
+struct Event {
+  base::Time at{};
+  std::string bytes;
+};
+
+// What was stored when the store was opened.  No order is promised.
+struct Contents {
+  std::vector<SilenceRecord> silences;
+  std::vector<NotificationRecord> notifications;
+  std::vector<IntentRecord> intents;
+  std::vector<AlertRecord> alerts;
+  // What was lost, for people: a damaged file that was set aside.  Logged already.
+  std::vector<std::string> losses;
+};
+
+// Changes that are kept together or not at all, applied in order.
+class Transaction {
+ public:
+  Transaction();
+  Transaction(Transaction&&) noexcept;
+  Transaction& operator=(Transaction&&) noexcept;
+  ~Transaction();
+
+  void PutSilence(SilenceRecord record);  // replaces the one with its id
+  void ForgetSilence(std::string id);
+
+  void PutNotification(NotificationRecord record);  // also removes the intent of the same keys
+  void ForgetNotification(std::string group_key, std::string receiver_key);
+  void PutIntent(IntentRecord record);
+  void ForgetIntent(std::string group_key, std::string receiver_key);
+
+  void PutAlert(AlertRecord record);  // replaces the one with its fingerprint
+  void ForgetAlert(uint64_t fingerprint);
+
+  // Journals are a file of their own: an event may be lost in a crash that keeps the records, but
+  // not the other way round.
+  void AppendEvent(Journal journal, Event event);
+
+  // Silences and notifications with expires_at <= now; alerts whose ends_at is not Time{} and
+  // <= alerts_ended_by.
+  void ForgetExpired(base::Time now, base::Time alerts_ended_by);
+  void ForgetEventsBefore(Journal journal, base::Time before);
+
+  bool empty() const;
+  struct Rep;
+  Rep* rep() { return rep_.get(); }  // for stores
+
+ private:
+  std::unique_ptr<Rep> rep_;
+};
+
+struct EventQuery {
+  Journal journal = Journal::kAlerts;
+  base::Time from{};  // [from, to)
+  base::Time to{base::Duration(INT64_MAX)};
+  size_t limit = 10'000;  // of events; the newest are kept
+  // Which events count; runs on the durable lane.  Unset: all.
+  std::function<bool(const Event&)> wanted;
+};
+
+class Store {
+ public:
+  using Done = std::move_only_function<void(base::Status)>;
+  using EventsDone = std::move_only_function<void(base::Result<std::vector<Event>>)>;
+
+  virtual ~Store() = default;
+
+  // Makes the changes durable, then calls `done`.  An empty transaction is fine.
+  virtual void Commit(Transaction transaction, Done done) = 0;
+
+  // Events by time, oldest first; sees every commit that was called before.
+  virtual void ReadEvents(EventQuery query, EventsDone done) = 0;
+
+  // Finishes what was asked for, closes the files, then calls `done`.  Nothing may be asked for
+  // afterwards.
+  virtual void Stop(base::Task done) = 0;
+};
+
+struct SqliteOptions {
+  std::string folder;  // made if missing; holds state.db and journal.db
+  base::Executor* executor = nullptr;
+  base::Registry* registry = nullptr;  // tocsin_state_* metrics; may be null
+};
+
+// Opens or makes the store and reads all records.  Blocks: call it at start, before the loop runs.
+// A damaged file is set aside as <name>.damaged-<time> and a new one begun; what was lost is
+// logged and in contents->losses.
+// Errors: kFailedPrecondition (another process has it open, or a newer version wrote it),
+// kPermissionDenied, kUnavailable, kResourceExhausted.
+base::Result<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options, Contents* contents);
+
+// Keeps records in memory: for tests, simulations and rule unit tests.  `contents` is what it
+// starts with.
+std::unique_ptr<Store> NewMemoryStore(base::Executor* executor);
+
+}  // namespace tocsin::state
