@@ -1,0 +1,186 @@
+#include "tsdb/chunk/xor.h"
+
+#include <algorithm>
+#include <bit>
+
+#include <fmt/format.h>
+
+namespace tocsin::tsdb::chunk {
+namespace {
+
+// Whether `v` is in the range that `n` bits hold: one more above zero than below.
+constexpr bool Fits(int64_t v, int n) {
+  return -((int64_t{1} << (n - 1)) - 1) <= v && v <= int64_t{1} << (n - 1);
+}
+
+constexpr uint64_t Low(int64_t v, int n) { return static_cast<uint64_t>(v) & ((1ULL << n) - 1); }
+
+// Control bits and payload of the xor with the value before.
+template <class Put>
+void EncodeXor(uint64_t delta, uint8_t* leading, uint8_t* trailing, Put put) {
+  if (delta == 0) {
+    put(0, 1);
+    return;
+  }
+  const int new_leading = std::min(std::countl_zero(delta), 31);  // five bits hold 31
+  const int new_trailing = std::countr_zero(delta);
+  if (*leading != 0xff && new_leading >= *leading && new_trailing >= *trailing) {
+    const int width = 64 - *leading - *trailing;
+    if (width <= 54) {
+      put(2ULL << width | delta >> *trailing, width + 2);
+    } else {
+      put(2, 2);
+      put(delta >> *trailing, width);
+    }
+    return;
+  }
+  *leading = static_cast<uint8_t>(new_leading);
+  *trailing = static_cast<uint8_t>(new_trailing);
+  const int width = 64 - new_leading - new_trailing;
+  put(3ULL << 11 | static_cast<uint64_t>(new_leading) << 6 | (static_cast<uint64_t>(width) & 63), 13);
+  put(delta >> new_trailing, width);
+}
+
+// Reads what EncodeXor wrote.
+inline uint64_t DecodeXorBits(BitReader* in, uint64_t last, uint8_t* leading, uint8_t* trailing) {
+  const uint64_t head = in->Peek();
+  if (head >> 63 == 0) {
+    in->Skip(1);
+    return last;
+  }
+  int width;
+  if (head >> 62 == 2) {
+    in->Skip(2);
+    width = 64 - *leading - *trailing;
+    if (*leading == 0xff || width < 0) width = 0;  // damage: no width was given before
+  } else {
+    *leading = static_cast<uint8_t>(head >> 57 & 31);
+    width = static_cast<int>(head >> 51 & 63);
+    in->Skip(13);
+    if (width == 0) width = 64;
+    *trailing = static_cast<uint8_t>(std::max(0, 64 - *leading - width));
+  }
+  return last ^ in->Read(width) << *trailing;
+}
+
+inline int64_t DecodeDod(BitReader* in) {
+  const uint64_t head = in->Peek();
+  if (head >> 63 == 0) {
+    in->Skip(1);
+    return 0;
+  }
+  int skip, width;
+  if (head >> 62 == 2) {
+    skip = 2, width = 14;
+  } else if (head >> 61 == 6) {
+    skip = 3, width = 17;
+  } else if (head >> 60 == 14) {
+    skip = 4, width = 20;
+  } else {
+    in->Skip(4);
+    return static_cast<int64_t>(in->Read(64));
+  }
+  in->Skip(skip + width);
+  const uint64_t bits = head << skip >> (64 - width);
+  return bits > 1ULL << (width - 1) ? static_cast<int64_t>(bits) - (int64_t{1} << width)
+                                    : static_cast<int64_t>(bits);
+}
+
+}  // namespace
+
+void AppendXor(XorState* state, uint8_t* data, model::Timestamp last_t, double last_v, model::Timestamp t,
+               double v) {
+  const uint64_t bits = std::bit_cast<uint64_t>(v);
+  uint32_t pos = state->bits;
+  const auto put = [&](uint64_t value, int n) { PutBits64(data, &pos, value, n); };
+  const auto put_uvarint = [&](uint64_t value) {
+    for (; value >= 0x80; value >>= 7) PutBits(data, &pos, (value & 0x7f) | 0x80, 8);
+    PutBits(data, &pos, value, 8);
+  };
+  if (state->count == 0) {
+    pos = 16;
+    put_uvarint(static_cast<uint64_t>(t) << 1 ^ static_cast<uint64_t>(t >> 63));
+    put(bits, 64);
+  } else {
+    // Unsigned: a hostile pair of times may differ by more than an int64 holds.
+    const uint64_t delta = static_cast<uint64_t>(t) - static_cast<uint64_t>(last_t);
+    if (state->count == 1) {
+      put_uvarint(delta);
+    } else {
+      const int64_t dod = static_cast<int64_t>(delta - state->delta);
+      if (dod == 0) {
+        put(0, 1);
+      } else if (Fits(dod, 14)) {
+        put(2ULL << 14 | Low(dod, 14), 16);
+      } else if (Fits(dod, 17)) {
+        put(6ULL << 17 | Low(dod, 17), 20);
+      } else if (Fits(dod, 20)) {
+        put(14ULL << 20 | Low(dod, 20), 24);
+      } else {
+        put(15, 4);
+        put(static_cast<uint64_t>(dod), 64);
+      }
+    }
+    EncodeXor(bits ^ std::bit_cast<uint64_t>(last_v), &state->leading, &state->trailing, put);
+    state->delta = delta;
+  }
+  state->bits = pos;
+  ++state->count;
+  data[0] = static_cast<uint8_t>(state->count >> 8);
+  data[1] = static_cast<uint8_t>(state->count);
+}
+
+base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
+                       std::vector<model::Timestamp>* times, std::vector<double>* values) {
+  const size_t total = SampleCount(chunk);
+  if (chunk.size() < kXorHeaderBytes || total * 2 > chunk.size() * 8) {
+    return base::DataLoss(fmt::format("float chunk of {} bytes says it has {} samples", chunk.size(), total));
+  }
+  const size_t count = total - std::min(hide_last, total);
+  if (count == 0) return {};
+  const size_t begin = times->size();
+  times->resize(begin + count);
+  values->resize(begin + count);
+  model::Timestamp* out_t = times->data() + begin;
+  double* out_v = values->data() + begin;
+
+  BitReader in(chunk.substr(kXorHeaderBytes));
+  uint64_t t = static_cast<uint64_t>(in.ReadVarint());
+  uint64_t v = in.Read(64);
+  uint64_t delta = 0;
+  uint8_t leading = 0xff, trailing = 0;
+  size_t kept = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (i > 0) {
+      delta = i == 1 ? in.ReadUvarint() : delta + static_cast<uint64_t>(DecodeDod(&in));
+      t += delta;
+      v = DecodeXorBits(&in, v, &leading, &trailing);
+    }
+    const auto time = static_cast<model::Timestamp>(t);
+    out_t[kept] = time;
+    std::memcpy(&out_v[kept], &v, 8);  // a stale marker keeps its bits
+    kept += time > window.after && time <= window.upto;
+    if (time > window.upto) break;  // times ascend
+  }
+  times->resize(begin + kept);
+  values->resize(begin + kept);
+  if (in.overrun()) {
+    times->resize(begin);
+    values->resize(begin);
+    return base::DataLoss(fmt::format("float chunk of {} bytes ends before its {} samples do", chunk.size(), total));
+  }
+  return {};
+}
+
+void PutXorValue(BitBuffer* out, XorValue* state, double v) {
+  EncodeXor(std::bit_cast<uint64_t>(v) ^ std::bit_cast<uint64_t>(state->value), &state->leading,
+            &state->trailing, [out](uint64_t value, int n) { out->Put(value, n); });
+  state->value = v;
+}
+
+void ReadXorValue(BitReader* in, XorValue* state) {
+  const uint64_t bits = DecodeXorBits(in, std::bit_cast<uint64_t>(state->value), &state->leading, &state->trailing);
+  state->value = std::bit_cast<double>(bits);
+}
+
+}  // namespace tocsin::tsdb::chunk

@@ -1,0 +1,66 @@
+#pragma once
+
+// Float chunks, encoding 1: bit for bit Prometheus's.  Gorilla (Pelkonen et al., VLDB 2015, section
+// 4.1) with other widths for the delta of deltas.
+//
+//   chunk   = count(u16, big-endian) sample*
+//   first   = varint(t) value(64)
+//   second  = uvarint(delta) xor
+//   others  = dod xor
+//   dod     = 0 | 10 d(14) | 110 d(17) | 1110 d(20) | 1111 d(64)
+//   xor     = 0 | 10 bits | 11 leading(5) width(6; 0 is 64) bits
+//
+// Threads: the caller serialises writers and readers of one chunk.
+// Cost:    an append about 5 ns, a decode about 3 ns a sample.
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+#include "model/sample.h"
+#include "storage/queryable.h"
+#include "tsdb/chunk/bits.h"
+
+namespace tocsin::tsdb::chunk {
+
+// Where an encoder stands.  The last sample is the caller's to keep (the head has it in columns).
+struct XorState {
+  uint64_t delta = 0;  // between the last two times
+  uint32_t bits = 0;   // written, with the count's 16
+  uint16_t count = 0;
+  uint8_t leading = 0xff;  // 0xff: no width yet
+  uint8_t trailing = 0;
+};
+
+// A sample takes at most this many bytes: 4 + 64 bits of time, 13 + 64 of value.
+inline constexpr size_t kMaxXorSampleBytes = 20;
+inline constexpr size_t kXorHeaderBytes = 2;
+inline constexpr uint16_t kMaxXorSamples = 0xffff;
+
+// Appends (t, v) after (last_t, last_v), which are ignored for the first sample.
+// REQUIRES: `data` has room for kMaxXorSampleBytes + kWriteSlack more bytes (and the header for the
+// first sample); t > last_t; count < kMaxXorSamples.
+void AppendXor(XorState* state, uint8_t* data, model::Timestamp last_t, double last_v, model::Timestamp t,
+               double v);
+
+// Appends the samples in `window`, but for the last `hide_last` of the chunk, to `times` and
+// `values`.  Errors: kDataLoss when the bytes end before the samples do.
+base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
+                       std::vector<model::Timestamp>* times, std::vector<double>* values);
+
+// The number of samples a chunk of any encoding says it has; 0 when it is shorter than its header.
+inline uint16_t SampleCount(std::string_view chunk) {
+  if (chunk.size() < 2) return 0;
+  return static_cast<uint16_t>(static_cast<uint8_t>(chunk[0]) << 8 | static_cast<uint8_t>(chunk[1]));
+}
+
+// One value of a Gorilla stream: shared by the histogram encodings.
+struct XorValue {
+  double value = 0;
+  uint8_t leading = 0xff;
+  uint8_t trailing = 0;
+};
+void PutXorValue(BitBuffer* out, XorValue* state, double v);
+void ReadXorValue(BitReader* in, XorValue* state);
+
+}  // namespace tocsin::tsdb::chunk
