@@ -10,11 +10,10 @@
 
 namespace tocsin::base {
 
-// strconv.FormatFloat(v, 'g'-like shortest, with %v's rule: exponent below -4 or from 21): 1e+06 is
-// FormatFloat's; what PromQL prints and exposition writes.
-std::string FormatG(double v);          // 'g', shortest: 1e+06, 0.1, +Inf, NaN
-std::string FormatF(double v);          // 'f', shortest: 1000000, 0.1
-std::string FormatV(double v);          // fmt's %v: 'g' with the exponent from 21: 1e+06 for 1000000.0
+// The shortest digits that read back as the same number; +Inf, -Inf, NaN.
+std::string FormatG(double v);          // 'g': 1e+06, 1.5e-05, 0.1 (exponent below -4 or from 6)
+std::string FormatF(double v);          // 'f': 1000000, 0.1; what PromQL prints and rules write
+std::string FormatV(double v);          // fmt's %v, which is 'g'
 std::string FormatJson(double v);       // API values: 'f', but 'e' below 1e-6 and from 1e21
 std::string FormatPrecision(double v, char verb, int precision);  // verb in e E f g G
 void AppendFormatF(double v, std::string* out);
