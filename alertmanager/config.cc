@@ -255,7 +255,7 @@ void Loader::ReadMatchers(Reader& r, std::string_view key, Matchers* out) {
     }
     out->insert(out->end(), matchers->begin(), matchers->end());
   });
-  std::ranges::sort(*out);
+  std::sort(out->begin(), out->end());
 }
 
 void Loader::ReadMatchMap(Reader& r, std::string_view key, bool regex, Pairs* out) {
@@ -280,7 +280,7 @@ void Loader::ReadMatchMap(Reader& r, std::string_view key, bool regex, Pairs* ou
       }
       out->emplace_back(entry.key.text, value);
     }
-    std::ranges::sort(*out);
+    std::sort(out->begin(), out->end());
   });
 }
 
@@ -493,7 +493,7 @@ void AddMatchers(const Pairs& match, const Pairs& match_re, const Matchers& matc
     if (auto m = Matcher::Make(MatchOp::kRegex, name, "^(?:" + value + ")$")) out->push_back(std::move(*m));
   }
   out->insert(out->end(), matchers.begin(), matchers.end());
-  std::ranges::sort(*out);
+  std::sort(out->begin(), out->end());
 }
 
 }  // namespace
@@ -538,9 +538,9 @@ std::vector<std::string> Config::UnsupportedBlocks() const {
     out.push_back(fmt::format("{}:{}:{}: {} is not built in this version of tocsin", file, at.line, at.column, what));
   };
   std::set<std::string_view> used;
-  auto walk = [&](const RouteConfig& route, auto&& self) -> void {
-    used.insert(route.receiver);
-    for (const RouteConfig& child : route.routes) self(child, self);
+  auto walk = [&](const RouteConfig& node, auto&& self) -> void {
+    used.insert(node.receiver);
+    for (const RouteConfig& child : node.routes) self(child, self);
   };
   walk(route, walk);
   for (const ReceiverConfig& r : receivers) {
