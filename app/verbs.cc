@@ -1,0 +1,63 @@
+#include "app/verbs.h"
+
+#include "base/version.h"
+#include "tools/amtool.h"
+#include "tools/query.h"
+
+namespace tocsin::app {
+namespace {
+
+constexpr VerbRow kVerbs[] = {
+
+    {"check healthy", "promtool", tools::CheckHealthy, "Ask whether a server is healthy."},
+    {"check ready", "promtool", tools::CheckReady, "Ask whether a server is ready."},
+    {"query", "promtool", tools::QueryVerb, "Ask a server: instant, range, series, labels."},
+    {"promql", "promtool", tools::PromqlVerb, "Format an expression."},
+
+    {"alert", "amtool", tools::AlertVerb, "Show alerts of an Alertmanager, or add one."},
+    {"silence", "amtool", tools::SilenceVerb, "Show, add, change and end silences."},
+    {"cluster", "amtool", tools::ClusterVerb, "Show the peers of an Alertmanager."},
+};
+
+}  // namespace
+
+std::span<const VerbRow> Verbs() { return kVerbs; }
+
+std::string HelpText(std::string_view group, bool color) {
+  const std::string bold = color ? "\033[1m" : "";
+  const std::string plain = color ? "\033[0m" : "";
+  std::string text = "usage: " + std::string(group.empty() ? "tocsin" : group) +
+                     " COMMAND [ARGUMENTS]     (each with --help)\n";
+  struct Section {
+    std::string_view group;
+    std::string_view title;
+  };
+  for (const auto& [name, title] : {Section{"tocsin", "Services and tocsin's own"},
+                                    Section{"promtool", "As promtool"}, Section{"amtool", "As amtool"}}) {
+    if (!group.empty() && group != name) continue;
+    text += "\n" + bold + std::string(title) + plain + "\n";
+    for (const VerbRow& row : kVerbs) {
+      if (row.group != name) continue;
+      text += "  " + std::string(row.name);
+      text.append(row.name.size() < 18 ? 18 - row.name.size() : 1, ' ');
+      text += row.help;
+      text += "\n";
+    }
+  }
+  if (group.empty()) {
+    text += "\nExamples:\n"
+            "  tocsin serve --config.file=prometheus.yml --alertmanager.config.file=alertmanager.yml\n"
+            "  tocsin test rules rules/*.test.yml\n"
+            "  tocsin silence add alertname=DiskFull -d 2h -c \"being replaced\" "
+            "--alertmanager.url=http://127.0.0.1:9090\n";
+  }
+  return text;
+}
+
+std::string VersionText(std::string_view program) {
+  return std::string(program) + ", version " + std::string(base::kVersion) + " (compatible with Prometheus " +
+         std::string(base::kPrometheusVersion) + " and Alertmanager " +
+         std::string(base::kAlertmanagerVersion) + ")\n";
+}
+
+}  // namespace tocsin::app
