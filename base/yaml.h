@@ -43,7 +43,8 @@ class Node {
   Style style = Style::kPlain;
   Position position;
   std::string text;            // of a scalar, after unescaping
-  // For block scalars: the line on which its text begins and the column of its first character.
+  // Where the first byte of `text` stands, if the text stands there as it is: a plain or quoted
+  // scalar on one line, or a block scalar (then its first line).  Else line 0.
   Position content;
   std::vector<Node> items;     // of a sequence
   std::vector<Entry> entries;  // of a mapping, in file order
@@ -54,8 +55,8 @@ class Node {
   bool IsMapping() const { return kind == Kind::kMapping; }
   bool IsSequence() const { return kind == Kind::kSequence; }
   const Node* Find(std::string_view key) const;  // of a mapping; null if absent
-  // The position of byte `offset` of the scalar's text, exact for plain one-line and block scalars,
-  // else the scalar's own.
+  // The position of byte `offset` of the scalar's text, exact for one-line and | scalars, else the
+  // scalar's own.
   Position PositionOfByte(size_t offset) const;
 };
 
@@ -141,6 +142,10 @@ class Reader {
   void Finish();
 
  private:
+  void Wrong(std::string_view key, const Node& value, std::string_view type, std::string_view hint);
+  template <class T>
+  bool Parsed(std::string_view key, T* out, Result<T> (*parse)(std::string_view));
+
   const Node& node_;
   Errors* const errors_;
   const std::string what_;
@@ -150,7 +155,14 @@ class Reader {
 // A scalar as Go's decoder puts it into a string: `1` is "1", `true` is "true"; false for the rest.
 bool ScalarText(const Node& node, std::string* out);
 
-// One node as YAML text, quoting where Go's encoder would: for /api/v1/rules, status/config.
+// How Go's decoder types a plain scalar: !!null, !!bool, !!int, !!float, !!str.
+enum class ScalarType { kNull, kBool, kInt, kFloat, kString };
+ScalarType ResolvePlain(std::string_view text);
+
+// A string as a YAML scalar on one line, quoted where Go's encoder would: for status/config.
 std::string QuoteScalar(std::string_view text);
+
+// What to call a node in messages, as Go does: "!!map", "!!str `text`".
+std::string Describe(const Node& node);
 
 }  // namespace tocsin::base::yaml
