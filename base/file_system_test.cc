@@ -14,10 +14,6 @@ using Mode = FileSystem::Mode;
 
 class FileSystemTest : public testing::Test {
  protected:
-  FileSystemTest() {
-    char path[] = "/tmp/tocsin_base_XXXXXX";
-    folder_ = ::mkdtemp(path);
-  }
   ~FileSystemTest() override { Ignore(fs_->RemoveAll(folder_)); }  // best effort: a test's folder
 
   std::string At(std::string_view name) const { return JoinPath(folder_, name); }
@@ -27,8 +23,15 @@ class FileSystemTest : public testing::Test {
     return std::move(*file);
   }
 
+  static std::string MakeFolder() {
+    std::string path = "/tmp/tocsin_base_XXXXXX";
+    EXPECT_NE(::mkdtemp(path.data()), nullptr) << path;
+    return path;
+  }
+
   FileSystem* const fs_ = RealFileSystem();
-  std::string folder_;
+  // Const: the destructor removes it with all it holds.
+  const std::string folder_ = MakeFolder();
 };
 
 TEST_F(FileSystemTest, AppendsGoToTheEndAlsoAfterReopening) {

@@ -103,8 +103,8 @@ class Transaction {
   void PutAlert(AlertRecord record);  // replaces the one with its fingerprint
   void ForgetAlert(uint64_t fingerprint);
 
-  // Journals are a file of their own: an event may be lost in a crash that keeps the records, but
-  // not the other way round.
+  // Journals are a file of their own, written after the records.  A journal that cannot be written
+  // does not fail a transaction that changes records too: it is logged and counted.
   void AppendEvent(Journal journal, Event event);
 
   // Silences and notifications with expires_at <= now; alerts whose ends_at is not Time{} and
@@ -160,8 +160,7 @@ struct SqliteOptions {
 // kPermissionDenied, kUnavailable, kResourceExhausted.
 base::Result<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options, Contents* contents);
 
-// Keeps records in memory: for tests, simulations and rule unit tests.  `contents` is what it
-// starts with.
+// Keeps nothing but the journals, in memory: for tests, simulations and rule unit tests.
 std::unique_ptr<Store> NewMemoryStore(base::Executor* executor);
 
 }  // namespace tocsin::state

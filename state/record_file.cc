@@ -1,0 +1,204 @@
+#include "state/record_file.h"
+
+#include <bit>
+#include <cstring>
+
+namespace tocsin::state {
+namespace {
+
+constexpr int64_t kVersion = 1;
+
+// Times are nanoseconds since the epoch; hashes are bytes, 8 each, little-endian.
+constexpr const char* kSchema = R"sql(
+  CREATE TABLE IF NOT EXISTS silences (
+    id BLOB PRIMARY KEY, bytes BLOB NOT NULL, updated INTEGER NOT NULL, expires INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS notifications (
+    group_key BLOB NOT NULL, receiver_key BLOB NOT NULL, sent INTEGER NOT NULL,
+    firing BLOB NOT NULL, resolved BLOB NOT NULL, receiver_data BLOB NOT NULL,
+    expires INTEGER NOT NULL, PRIMARY KEY (group_key, receiver_key)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS intents (
+    group_key BLOB NOT NULL, receiver_key BLOB NOT NULL, sent INTEGER NOT NULL, bytes BLOB NOT NULL,
+    PRIMARY KEY (group_key, receiver_key)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS alerts (
+    fingerprint INTEGER PRIMARY KEY, bytes BLOB NOT NULL, ends INTEGER NOT NULL
+  );
+  PRAGMA user_version = 1;
+)sql";
+
+int64_t Nanos(base::Time t) { return t.time_since_epoch().count(); }
+base::Time TimeOf(int64_t nanos) { return base::Time(base::Duration(nanos)); }
+
+std::string PackHashes(const std::vector<uint64_t>& hashes) {
+  static_assert(std::endian::native == std::endian::little);
+  std::string bytes(hashes.size() * 8, '\0');
+  if (!hashes.empty()) std::memcpy(bytes.data(), hashes.data(), bytes.size());
+  return bytes;
+}
+
+std::vector<uint64_t> UnpackHashes(std::string_view bytes) {
+  std::vector<uint64_t> hashes(bytes.size() / 8);
+  if (!hashes.empty()) std::memcpy(hashes.data(), bytes.data(), hashes.size() * 8);
+  return hashes;
+}
+
+template <class Read>
+base::Status EachRow(Database* db, std::string_view sql, Read read) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Statement> rows, db->Prepare(sql));
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, rows->Step());
+    if (!more) return {};
+    read(*rows);
+  }
+}
+
+base::Status ReadSilences(Database* db, Contents* contents) {
+  return EachRow(db, "SELECT id, bytes, updated, expires FROM silences", [&](const Statement& row) {
+    contents->silences.push_back({.id = row.Bytes(0),
+                                  .bytes = row.Bytes(1),
+                                  .updated_at = TimeOf(row.Number(2)),
+                                  .expires_at = TimeOf(row.Number(3))});
+  });
+}
+
+base::Status ReadNotifications(Database* db, Contents* contents) {
+  return EachRow(db,
+                 "SELECT group_key, receiver_key, sent, firing, resolved, receiver_data, expires "
+                 "FROM notifications",
+                 [&](const Statement& row) {
+                   contents->notifications.push_back({.group_key = row.Bytes(0),
+                                                      .receiver_key = row.Bytes(1),
+                                                      .sent_at = TimeOf(row.Number(2)),
+                                                      .firing = UnpackHashes(row.Bytes(3)),
+                                                      .resolved = UnpackHashes(row.Bytes(4)),
+                                                      .receiver_data = row.Bytes(5),
+                                                      .expires_at = TimeOf(row.Number(6))});
+                 });
+}
+
+base::Status ReadIntents(Database* db, Contents* contents) {
+  return EachRow(db, "SELECT group_key, receiver_key, sent, bytes FROM intents",
+                 [&](const Statement& row) {
+                   contents->intents.push_back({.group_key = row.Bytes(0),
+                                                .receiver_key = row.Bytes(1),
+                                                .sent_at = TimeOf(row.Number(2)),
+                                                .bytes = row.Bytes(3)});
+                 });
+}
+
+base::Status ReadAlerts(Database* db, Contents* contents) {
+  return EachRow(db, "SELECT fingerprint, bytes, ends FROM alerts", [&](const Statement& row) {
+    contents->alerts.push_back({.fingerprint = static_cast<uint64_t>(row.Number(0)),
+                                .bytes = row.Bytes(1),
+                                .ends_at = TimeOf(row.Number(2))});
+  });
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kCreate));
+  // Exclusive: a second process is refused at once, and no shared memory file is needed.
+  RETURN_IF_ERROR(db->Run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;"));
+  RETURN_IF_ERROR(db->Run("PRAGMA journal_mode = WAL;"));
+  ASSIGN_OR_RETURN(const int64_t version, db->ReadNumber("PRAGMA user_version"));
+  if (version > kVersion) {
+    return base::FailedPrecondition(path + ": written by a newer version (format " +
+                                    std::to_string(version) + ", this one knows up to " +
+                                    std::to_string(kVersion) + "); start that version");
+  }
+  ASSIGN_OR_RETURN(const std::string check, db->ReadText("PRAGMA quick_check(1)"));
+  if (check != "ok") return base::DataLoss(path + ": " + check);
+  RETURN_IF_ERROR(db->Run(kSchema));
+  return std::unique_ptr<RecordFile>(new RecordFile(std::move(db)));
+}
+
+base::Status RecordFile::ReadAll(Contents* contents) {
+  RETURN_IF_ERROR(ReadSilences(db_.get(), contents));
+  RETURN_IF_ERROR(ReadNotifications(db_.get(), contents));
+  RETURN_IF_ERROR(ReadIntents(db_.get(), contents));
+  return ReadAlerts(db_.get(), contents);
+}
+
+void RecordFile::Salvage(const std::string& path, Contents* contents) {
+  auto db = Database::Open(path, Database::Mode::kReadOnly);
+  if (!db) return;
+  // Each error was to be expected of a damaged file; what was read before it counts.
+  base::Ignore(ReadSilences(db->get(), contents));
+  base::Ignore(ReadNotifications(db->get(), contents));
+  base::Ignore(ReadIntents(db->get(), contents));
+  base::Ignore(ReadAlerts(db->get(), contents));
+}
+
+base::Result<Statement*> RecordFile::Prepared(std::string_view sql) {
+  std::unique_ptr<Statement>& statement = statements_[sql];
+  if (!statement) {
+    ASSIGN_OR_RETURN(statement, db_->Prepare(sql));
+  }
+  return statement.get();
+}
+
+base::Status RecordFile::Commit(const std::vector<Change>& changes) {
+  RETURN_IF_ERROR(db_->Run("BEGIN IMMEDIATE"));
+  for (const Change& change : changes) {
+    if (base::Status status = Apply(change); !status) {
+      base::Ignore(db_->Run("ROLLBACK"));  // the change's error is the one to tell
+      return status;
+    }
+  }
+  base::Status status = db_->Run("COMMIT");
+  if (!status) base::Ignore(db_->Run("ROLLBACK"));  // fails when SQLite has rolled back itself
+  return status;
+}
+
+base::Status RecordFile::Apply(const Change& change) {
+  Statement* s = nullptr;
+  if (const auto* r = std::get_if<SilenceRecord>(&change)) {
+    ASSIGN_OR_RETURN(s, Prepared("INSERT OR REPLACE INTO silences VALUES (?, ?, ?, ?)"));
+    return s->Bind(1, r->id).Bind(2, r->bytes).Bind(3, Nanos(r->updated_at)).Bind(4, Nanos(r->expires_at)).Run();
+  }
+  if (const auto* r = std::get_if<ForgetSilenceChange>(&change)) {
+    ASSIGN_OR_RETURN(s, Prepared("DELETE FROM silences WHERE id = ?"));
+    return s->Bind(1, r->id).Run();
+  }
+  if (const auto* r = std::get_if<NotificationRecord>(&change)) {
+    const std::string firing = PackHashes(r->firing);
+    const std::string resolved = PackHashes(r->resolved);
+    ASSIGN_OR_RETURN(s, Prepared("INSERT OR REPLACE INTO notifications VALUES (?, ?, ?, ?, ?, ?, ?)"));
+    s->Bind(1, r->group_key).Bind(2, r->receiver_key).Bind(3, Nanos(r->sent_at)).Bind(4, firing);
+    RETURN_IF_ERROR(
+        s->Bind(5, resolved).Bind(6, r->receiver_data).Bind(7, Nanos(r->expires_at)).Run());
+    return Apply(ForgetIntentChange{r->group_key, r->receiver_key});
+  }
+  if (const auto* r = std::get_if<ForgetNotificationChange>(&change)) {
+    ASSIGN_OR_RETURN(s, Prepared("DELETE FROM notifications WHERE group_key = ? AND receiver_key = ?"));
+    return s->Bind(1, r->group_key).Bind(2, r->receiver_key).Run();
+  }
+  if (const auto* r = std::get_if<IntentRecord>(&change)) {
+    ASSIGN_OR_RETURN(s, Prepared("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)"));
+    return s->Bind(1, r->group_key).Bind(2, r->receiver_key).Bind(3, Nanos(r->sent_at)).Bind(4, r->bytes).Run();
+  }
+  if (const auto* r = std::get_if<ForgetIntentChange>(&change)) {
+    ASSIGN_OR_RETURN(s, Prepared("DELETE FROM intents WHERE group_key = ? AND receiver_key = ?"));
+    return s->Bind(1, r->group_key).Bind(2, r->receiver_key).Run();
+  }
+  if (const auto* r = std::get_if<AlertRecord>(&change)) {
+    ASSIGN_OR_RETURN(s, Prepared("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?)"));
+    return s->Bind(1, static_cast<int64_t>(r->fingerprint)).Bind(2, r->bytes).Bind(3, Nanos(r->ends_at)).Run();
+  }
+  if (const auto* r = std::get_if<ForgetAlertChange>(&change)) {
+    ASSIGN_OR_RETURN(s, Prepared("DELETE FROM alerts WHERE fingerprint = ?"));
+    return s->Bind(1, static_cast<int64_t>(r->fingerprint)).Run();
+  }
+  const auto& r = std::get<ForgetExpiredChange>(change);
+  ASSIGN_OR_RETURN(s, Prepared("DELETE FROM silences WHERE expires <= ?"));
+  RETURN_IF_ERROR(s->Bind(1, Nanos(r.now)).Run());
+  ASSIGN_OR_RETURN(s, Prepared("DELETE FROM notifications WHERE expires <= ?"));
+  RETURN_IF_ERROR(s->Bind(1, Nanos(r.now)).Run());
+  ASSIGN_OR_RETURN(s, Prepared("DELETE FROM alerts WHERE ends <> 0 AND ends <= ?"));
+  return s->Bind(1, Nanos(r.alerts_ended_by)).Run();
+}
+
+}  // namespace tocsin::state

@@ -1,0 +1,330 @@
+#include "state/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/file_system.h"
+#include "base/log.h"
+#include "base/simulated_executor.h"
+#include "state/journal_file.h"
+
+namespace tocsin::state {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+base::Time At(int64_t ms) { return base::FromUnixMillis(ms); }
+
+class StoreTest : public testing::Test {
+ protected:
+  ~StoreTest() override {
+    store_.reset();
+    base::Ignore(fs_->RemoveAll(folder_));  // best effort: a test's folder
+  }
+
+  base::Status Open() {
+    contents_ = {};
+    auto store = OpenSqliteStore(
+        {.folder = folder_, .executor = &sim_, .registry = &registry_}, &contents_);
+    if (!store) return std::unexpected(store.error());
+    store_ = std::move(*store);
+    return {};
+  }
+
+  void Stop() {
+    bool stopped = false;
+    store_->Stop([&] { stopped = true; });
+    sim_.RunPosted();
+    EXPECT_TRUE(stopped);
+    store_.reset();
+  }
+
+  base::Status Commit(Transaction t) {
+    base::Status result = base::Internal("done was not called");
+    store_->Commit(std::move(t), [&](base::Status s) { result = std::move(s); });
+    sim_.RunPosted();
+    return result;
+  }
+
+  std::vector<std::string> Events(EventQuery query) {
+    std::vector<std::string> texts;
+    store_->ReadEvents(std::move(query), [&](base::Result<std::vector<Event>> events) {
+      ASSERT_TRUE(events) << events.error().message();
+      for (const Event& e : *events) texts.push_back(e.bytes);
+    });
+    sim_.RunPosted();
+    return texts;
+  }
+
+  static std::string MakeFolder() {
+    std::string path = "/tmp/tocsin_state_XXXXXX";
+    EXPECT_NE(::mkdtemp(path.data()), nullptr) << path;
+    return path;
+  }
+
+  base::FileSystem* const fs_ = base::RealFileSystem();
+  base::SimulatedExecutor sim_{At(1'000'000)};
+  base::Registry registry_;
+  // Const: the destructor removes it with all it holds.
+  const std::string folder_ = MakeFolder();
+  Contents contents_;
+  std::unique_ptr<Store> store_;
+};
+
+Transaction Everything() {
+  Transaction t;
+  t.PutSilence({.id = "s1", .bytes = std::string("a\0b", 3), .updated_at = At(5), .expires_at = At(100)});
+  t.PutSilence({.id = "s2", .bytes = "old"});
+  t.PutSilence({.id = "s2", .bytes = "new", .expires_at = At(300)});
+  t.PutIntent({.group_key = "g", .receiver_key = "r", .sent_at = At(6), .bytes = "first"});
+  t.PutNotification({.group_key = "g",
+                     .receiver_key = "r",
+                     .sent_at = At(7),
+                     .firing = {1, UINT64_MAX},
+                     .resolved = {3},
+                     .receiver_data = "ts",
+                     .expires_at = At(200)});
+  t.PutIntent({.group_key = "g", .receiver_key = "other", .sent_at = At(8), .bytes = "cut off"});
+  t.PutAlert({.fingerprint = UINT64_MAX, .bytes = "alert", .ends_at = At(50)});
+  t.PutAlert({.fingerprint = 2, .bytes = "open-ended"});
+  return t;
+}
+
+TEST_F(StoreTest, WhatWasCommittedIsThereAtTheNextStart) {
+  ASSERT_TRUE(Open());
+  EXPECT_THAT(contents_.silences, IsEmpty());
+  ASSERT_TRUE(Commit(Everything()));
+  Stop();
+  ASSERT_TRUE(Open());
+  ASSERT_THAT(contents_.silences, SizeIs(2));
+  EXPECT_EQ(contents_.silences[0].bytes, std::string("a\0b", 3));
+  EXPECT_EQ(contents_.silences[0].updated_at, At(5));
+  EXPECT_EQ(contents_.silences[0].expires_at, At(100));
+  EXPECT_EQ(contents_.silences[1].bytes, "new");
+  ASSERT_THAT(contents_.notifications, SizeIs(1));
+  const NotificationRecord& n = contents_.notifications[0];
+  EXPECT_EQ(n.group_key + "/" + n.receiver_key, "g/r");
+  EXPECT_EQ(n.sent_at, At(7));
+  EXPECT_THAT(n.firing, ElementsAre(1, UINT64_MAX));
+  EXPECT_THAT(n.resolved, ElementsAre(3));
+  EXPECT_EQ(n.receiver_data, "ts");
+  EXPECT_EQ(n.expires_at, At(200));
+  // The notification of the same keys answered the first intent.
+  ASSERT_THAT(contents_.intents, SizeIs(1));
+  EXPECT_EQ(contents_.intents[0].bytes, "cut off");
+  EXPECT_EQ(contents_.intents[0].sent_at, At(8));
+  ASSERT_THAT(contents_.alerts, SizeIs(2));
+  EXPECT_TRUE(std::any_of(contents_.alerts.begin(), contents_.alerts.end(), [](const AlertRecord& a) {
+    return a.fingerprint == UINT64_MAX && a.bytes == "alert" && a.ends_at == At(50);
+  }));
+  EXPECT_THAT(contents_.losses, IsEmpty());
+}
+
+TEST_F(StoreTest, RecordsAreForgottenOneByOneAndWhenTheyExpire) {
+  ASSERT_TRUE(Open());
+  ASSERT_TRUE(Commit(Everything()));
+  Transaction t;
+  t.ForgetSilence("s2");
+  t.ForgetIntent("g", "other");
+  t.ForgetExpired(At(100), At(50));
+  ASSERT_TRUE(Commit(std::move(t)));
+  Stop();
+  ASSERT_TRUE(Open());
+  EXPECT_THAT(contents_.silences, IsEmpty());
+  EXPECT_THAT(contents_.intents, IsEmpty());
+  EXPECT_THAT(contents_.notifications, SizeIs(1));
+  ASSERT_THAT(contents_.alerts, SizeIs(1));  // without an end it does not expire
+  EXPECT_EQ(contents_.alerts[0].fingerprint, 2u);
+  Transaction rest;
+  rest.ForgetNotification("g", "r");
+  rest.ForgetAlert(2);
+  ASSERT_TRUE(Commit(std::move(rest)));
+  Stop();
+  ASSERT_TRUE(Open());
+  EXPECT_THAT(contents_.notifications, IsEmpty());
+  EXPECT_THAT(contents_.alerts, IsEmpty());
+}
+
+TEST_F(StoreTest, AProcessThatIsKilledLosesNothingThatWasAnswered) {
+  for (int round = 1; round <= 3; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (!Open()) ::_exit(2);
+      Transaction t;
+      t.PutSilence({.id = "round" + std::to_string(round)});
+      t.AppendEvent(Journal::kAlerts, {.at = At(round), .bytes = "event" + std::to_string(round)});
+      ::_exit(Commit(std::move(t)) ? 0 : 3);  // nothing is closed
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    ASSERT_EQ(WEXITSTATUS(status), 0);
+  }
+  ASSERT_TRUE(Open());
+  EXPECT_THAT(contents_.silences, SizeIs(3));
+  EXPECT_THAT(Events({}), ElementsAre("event1", "event2", "event3"));
+}
+
+TEST_F(StoreTest, CommitsOfOneTurnAreAnsweredInOrder) {
+  ASSERT_TRUE(Open());
+  std::vector<int> order;
+  for (int i = 0; i < 5; ++i) {
+    Transaction t;
+    t.PutAlert({.fingerprint = static_cast<uint64_t>(i)});
+    store_->Commit(std::move(t), [&order, i](base::Status s) {
+      EXPECT_TRUE(s);
+      order.push_back(i);
+    });
+  }
+  store_->Commit(Transaction(), [&order](base::Status s) {
+    EXPECT_TRUE(s);
+    order.push_back(5);
+  });
+  EXPECT_THAT(order, IsEmpty());
+  sim_.RunPosted();
+  EXPECT_THAT(order, ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_THAT(registry_.Expose(), HasSubstr("tocsin_state_commits_total 6\n"));
+}
+
+TEST_F(StoreTest, EventsAreReadByTimeJournalAndWish) {
+  ASSERT_TRUE(Open());
+  for (int i = 1; i <= 4; ++i) {
+    Transaction t;
+    t.AppendEvent(Journal::kAlerts, {.at = At(i * 10), .bytes = "a" + std::to_string(i)});
+    t.AppendEvent(Journal::kAlerts, {.at = At(i * 10 + 1), .bytes = "b" + std::to_string(i)});
+    t.AppendEvent(Journal::kRules, {.at = At(i), .bytes = "r" + std::to_string(i)});
+    store_->Commit(std::move(t), nullptr);
+  }
+  EXPECT_THAT(Events({.limit = 3}), ElementsAre("b3", "a4", "b4"));
+  EXPECT_THAT(Events({.from = At(11), .to = At(31)}), ElementsAre("b1", "a2", "b2", "a3"));
+  EXPECT_THAT(Events({.journal = Journal::kRules}), ElementsAre("r1", "r2", "r3", "r4"));
+  EXPECT_THAT(Events({.limit = 2, .wanted = [](const Event& e) { return e.bytes[0] == 'a'; }}),
+              ElementsAre("a3", "a4"));
+  Transaction t;
+  t.ForgetEventsBefore(Journal::kAlerts, At(35));
+  ASSERT_TRUE(Commit(std::move(t)));
+  Transaction late;
+  late.AppendEvent(Journal::kAlerts, {.at = At(36), .bytes = "late"});
+  ASSERT_TRUE(Commit(std::move(late)));
+  EXPECT_THAT(Events({.from = At(35)}), ElementsAre("late", "a4", "b4"));
+  EXPECT_THAT(Events({.journal = Journal::kRules}), SizeIs(4));
+}
+
+TEST_F(StoreTest, ADamagedFileIsSetAsideAndItsReadableRecordsAreKept) {
+  ASSERT_TRUE(Open());
+  Transaction t;
+  for (int i = 0; i < 2000; ++i) {
+    t.PutSilence({.id = "silence" + std::to_string(i), .bytes = std::string(100, 'x')});
+  }
+  t.AppendEvent(Journal::kAlerts, {.at = At(1), .bytes = "event"});
+  ASSERT_TRUE(Commit(std::move(t)));
+  Stop();
+  std::string bytes = *fs_->ReadFile(folder_ + "/state.db");
+  ASSERT_GT(bytes.size(), 100'000u);
+  std::fill(bytes.begin() + 50'000, bytes.begin() + 90'000, '\xee');
+  ASSERT_TRUE(fs_->WriteFileAtomically(folder_ + "/state.db", bytes));
+  ASSERT_TRUE(fs_->WriteFileAtomically(folder_ + "/journal.db", "this is no database, however long it is"));
+  {
+    const base::CaptureLog log;
+    ASSERT_TRUE(Open());
+    EXPECT_THAT(log.lines(), SizeIs(2));
+  }
+  ASSERT_THAT(contents_.losses, SizeIs(2));
+  EXPECT_THAT(contents_.losses[0], HasSubstr("state.db.damaged-1000"));
+  EXPECT_GT(contents_.silences.size(), 100u);
+  EXPECT_LT(contents_.silences.size(), 2000u);
+  EXPECT_TRUE(fs_->Stat(folder_ + "/state.db.damaged-1000"));
+  EXPECT_TRUE(fs_->Stat(folder_ + "/journal.db.damaged-1000"));
+  EXPECT_THAT(Events({}), IsEmpty());
+  const size_t kept = contents_.silences.size();
+  Stop();
+  ASSERT_TRUE(Open());
+  EXPECT_THAT(contents_.losses, IsEmpty());
+  EXPECT_THAT(contents_.silences, SizeIs(kept));
+}
+
+TEST_F(StoreTest, ASecondOpenerIsRefused) {
+  ASSERT_TRUE(Open());
+  Contents contents;
+  const auto second = OpenSqliteStore({.folder = folder_, .executor = &sim_}, &contents);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), base::Code::kFailedPrecondition);
+  EXPECT_THAT(second.error().message(), HasSubstr("another process has it open"));
+}
+
+TEST_F(StoreTest, AFileOfANewerVersionIsRefused) {
+  {
+    auto db = Database::Open(folder_ + "/state.db", Database::Mode::kCreate);
+    ASSERT_TRUE(db);
+    ASSERT_TRUE((*db)->Run("PRAGMA user_version = 9"));
+  }
+  const base::Status status = Open();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code(), base::Code::kFailedPrecondition);
+  EXPECT_THAT(status.error().message(), HasSubstr("newer version (format 9"));
+}
+
+TEST_F(StoreTest, AFolderThatCannotBeMadeIsAnError) {
+  Contents contents;
+  EXPECT_FALSE(OpenSqliteStore({.folder = "/dev/null/state", .executor = &sim_}, &contents));
+}
+
+TEST(DatabaseTest, MistakesAndReadOnlyFilesAreErrors) {
+  EXPECT_EQ(Database::Open("/none/x.db", Database::Mode::kReadOnly).error().code(),
+            base::Code::kPermissionDenied);
+  auto db = Database::Open(":memory:", Database::Mode::kCreate);
+  ASSERT_TRUE(db);
+  EXPECT_EQ((*db)->Run("nonsense").error().code(), base::Code::kInternal);
+  EXPECT_FALSE((*db)->Prepare("SELECT * FROM none"));
+  EXPECT_EQ(*(*db)->ReadNumber("SELECT 7"), 7);
+  EXPECT_EQ(*(*db)->ReadText("SELECT 'x' WHERE 0"), "");
+}
+
+TEST(PackEventsTest, CutBytesAreDataLoss) {
+  const std::vector<Event> events = {{.at = At(-5), .bytes = "one"}, {.at = At(3), .bytes = ""},
+                                     {.at = base::kZeroTime, .bytes = "two"}};
+  const std::string packed = PackEvents(events);
+  std::vector<Event> back;
+  ASSERT_TRUE(UnpackEvents(packed, &back));
+  ASSERT_THAT(back, SizeIs(3));
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(back[i].at, events[i].at);
+    EXPECT_EQ(back[i].bytes, events[i].bytes);
+  }
+  for (size_t n = 0; n < packed.size(); ++n) {
+    EXPECT_FALSE(UnpackEvents(std::string_view(packed).substr(0, n), &back)) << n;
+  }
+}
+
+TEST(MemoryStoreTest, KeepsItsJournals) {
+  base::SimulatedExecutor sim(At(0));
+  const auto store = NewMemoryStore(&sim);
+  Transaction t;
+  t.PutSilence({.id = "s"});
+  for (int i = 0; i < 4; ++i) t.AppendEvent(Journal::kRules, {.at = At(4 - i), .bytes = std::to_string(i)});
+  bool committed = false;
+  store->Commit(std::move(t), [&](base::Status s) { committed = s.has_value(); });
+  std::vector<std::string> texts;
+  store->ReadEvents({.journal = Journal::kRules, .limit = 2}, [&](base::Result<std::vector<Event>> e) {
+    for (const Event& event : *e) texts.push_back(event.bytes);
+  });
+  sim.RunPosted();
+  EXPECT_TRUE(committed);
+  EXPECT_THAT(texts, ElementsAre("1", "0"));
+  bool stopped = false;
+  store->Stop([&] { stopped = true; });
+  sim.RunPosted();
+  EXPECT_TRUE(stopped);
+}
+
+}  // namespace
+}  // namespace tocsin::state

@@ -1,0 +1,48 @@
+#pragma once
+
+// What a Transaction holds; for the stores of this folder.
+
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "state/store.h"
+
+namespace tocsin::state {
+
+struct ForgetSilenceChange {
+  std::string id;
+};
+struct ForgetNotificationChange {
+  std::string group_key;
+  std::string receiver_key;
+};
+struct ForgetIntentChange {
+  std::string group_key;
+  std::string receiver_key;
+};
+struct ForgetAlertChange {
+  uint64_t fingerprint;
+};
+struct ForgetExpiredChange {
+  base::Time now;
+  base::Time alerts_ended_by;
+};
+
+using Change = std::variant<SilenceRecord, ForgetSilenceChange, NotificationRecord,
+                            ForgetNotificationChange, IntentRecord, ForgetIntentChange, AlertRecord,
+                            ForgetAlertChange, ForgetExpiredChange>;
+
+struct Transaction::Rep {
+  std::vector<Change> changes;
+  std::map<Journal, std::vector<Event>> events;
+  std::map<Journal, base::Time> forget_events_before;
+
+  bool journals_only() const { return changes.empty(); }
+  // Appends another's changes to this one's.
+  void Take(Rep* other);
+};
+
+}  // namespace tocsin::state
