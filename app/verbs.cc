@@ -2,6 +2,7 @@
 
 #include "base/version.h"
 #include "tools/amtool.h"
+#include "tools/check_metrics.h"
 #include "tools/query.h"
 
 namespace tocsin::app {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr VerbRow kVerbs[] = {
 
+    {"check metrics", "promtool", tools::CheckMetrics, "Check the names of an exposition on standard input."},
     {"check healthy", "promtool", tools::CheckHealthy, "Ask whether a server is healthy."},
     {"check ready", "promtool", tools::CheckReady, "Ask whether a server is ready."},
     {"query", "promtool", tools::QueryVerb, "Ask a server: instant, range, series, labels."},
