@@ -33,7 +33,21 @@ std::unique_ptr<VectorSelector> CloneSelector(const VectorSelector& e) {
   return out;
 }
 
+// Destroys a + b + c + ... (and x[1m:][1m:]...) from the outside in, not by recursion: the text may
+// hold a hundred thousand of them before the parser says that this is too many.
+void DestroyChain(ExprPtr e) {
+  while (e != nullptr) {
+    ExprPtr next;
+    if (e->kind == ExprKind::kBinary) next = std::move(As<Binary>(*e).lhs);
+    if (e->kind == ExprKind::kSubquery) next = std::move(As<Subquery>(*e).expr);
+    e = std::move(next);
+  }
+}
+
 }  // namespace
+
+Subquery::~Subquery() { DestroyChain(std::move(expr)); }
+Binary::~Binary() { DestroyChain(std::move(lhs)); }
 
 std::string_view ValueTypeName(ValueType t) {
   switch (t) {

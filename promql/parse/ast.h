@@ -95,6 +95,7 @@ struct MatrixSelector : Expr {
 
 struct Subquery : Expr {
   Subquery() : Expr(ExprKind::kSubquery) {}
+  ~Subquery() override;
   ExprPtr expr;
   base::Duration range{0};
   std::unique_ptr<DurationExpr> range_expr;
@@ -149,6 +150,7 @@ struct VectorMatching {
 
 struct Binary : Expr {
   Binary() : Expr(ExprKind::kBinary) {}
+  ~Binary() override;
   BinaryOp op = BinaryOp::kAdd;
   ExprPtr lhs;
   ExprPtr rhs;
