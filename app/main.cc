@@ -37,14 +37,14 @@ int RunVerb(const Args& words, const ToolIo& io, std::string_view group) {
   }
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     io.out(tocsin::app::HelpText(group, io.color));
-    return words.empty() ? 2 : 0;
+    return words.empty() ? 1 : 0;
   }
   if (words[0] == "--version" || words[0] == "version") {
     io.out(tocsin::app::VersionText("tocsin"));
     return 0;
   }
   io.err("error: unknown command \"" + words[0] + "\"\n" + tocsin::app::HelpText(group, false));
-  return 2;
+  return 1;
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ constexpr VerbRow kVerbs[] = {
 
     {"alert", "amtool", tools::AlertVerb, "Show alerts of an Alertmanager, or add one."},
     {"silence", "amtool", tools::SilenceVerb, "Show, add, change and end silences."},
+    {"check-config", "amtool", tools::CheckConfigVerb, "Check an alertmanager.yml and its templates."},
+    {"config", "amtool", tools::AmtoolConfigVerb, "Show a server's configuration; show and test routes."},
     {"cluster", "amtool", tools::ClusterVerb, "Show the peers of an Alertmanager."},
 };
 

@@ -51,7 +51,7 @@ class Amtool {
   void ReadConfigFile(const std::string& path);
 
   const ToolIo& io_;
-  std::string url_;
+  std::string url_ = "http://localhost:9093";
   std::string output_ = "simple";
   std::string date_format_ = "2006-01-02 15:04:05 MST";
   std::string timeout_ = "30s";

@@ -137,7 +137,7 @@ int Instant(const std::vector<std::string>& args, const ToolIo& io) {
   flags.Examples("  promtool query instant http://127.0.0.1:9090 'up == 0'\n");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
-  if (words.size() != 2) return Fail(io, "error: give a server and an expression; try --help"), 2;
+  if (words.size() != 2) return Fail(io, "error: give a server and an expression; try --help");
   server.set_url(words[0]);
   net::Params form;
   form.Add("query", words[1]);
@@ -158,7 +158,7 @@ int Range(const std::vector<std::string>& args, const ToolIo& io) {
   flags.Examples("  promtool query range --step=1m http://127.0.0.1:9090 'rate(node_cpu_seconds_total[5m])'\n");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
-  if (words.size() != 2) return Fail(io, "error: give a server and an expression; try --help"), 2;
+  if (words.size() != 2) return Fail(io, "error: give a server and an expression; try --help");
   server.set_url(words[0]);
 
   auto seconds = [](const std::string& text) -> base::Result<double> {
@@ -206,7 +206,7 @@ int Series(const std::vector<std::string>& args, const ToolIo& io) {
   flags.String("end", &end, "RFC 3339 or seconds since the epoch.");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
-  if (words.size() != 1) return Fail(io, "error: give a server; try --help"), 2;
+  if (words.size() != 1) return Fail(io, "error: give a server; try --help");
   server.set_url(words[0]);
   net::Params form;
   for (const std::string& match : matches) form.Add("match[]", match);
@@ -238,7 +238,7 @@ int LabelValues(const std::vector<std::string>& args, const ToolIo& io) {
   flags.String("end", &end, "RFC 3339 or seconds since the epoch.");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
-  if (words.size() != 2) return Fail(io, "error: give a server and a label name; try --help"), 2;
+  if (words.size() != 2) return Fail(io, "error: give a server and a label name; try --help");
   server.set_url(words[0]);
   net::FetchRequest request{.url = {}, .timeout = std::chrono::minutes(5)};
   net::Params query;
@@ -292,7 +292,7 @@ int QueryVerb(const std::vector<std::string>& args, const ToolIo& io) {
     }
   }
   io.err("usage: tocsin query instant|range|series|labels [FLAGS] ...   (each with --help)\n");
-  return !args.empty() && args[0] == "--help" ? 0 : 2;
+  return !args.empty() && args[0] == "--help" ? 0 : 1;
 }
 
 int CheckHealthy(const std::vector<std::string>& args, const ToolIo& io) {
@@ -310,7 +310,7 @@ int PromqlVerb(const std::vector<std::string>& args, const ToolIo& io) {
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
   if (words.size() != 2 || words[0] != "format") {
-    return Fail(io, "usage: tocsin promql format EXPR"), 2;
+    return Fail(io, "usage: tocsin promql format EXPR");
   }
   const auto expr = promql::ParseAll(words[1], {.experimental_functions = true,
                                                 .extended_range_selectors = true,

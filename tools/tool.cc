@@ -93,7 +93,7 @@ std::optional<int> FlagSet::Parse(const std::vector<std::string>& args, const To
                                   std::vector<std::string>* positional) {
   auto wrong = [&](const std::string& what) {
     io.err("error: " + what + "\nusage: " + usage_ + "\nTry --help.\n");
-    return 2;
+    return 1;
   };
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string& word = args[i];

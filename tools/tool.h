@@ -5,7 +5,7 @@
 //
 //   int CheckRules(const std::vector<std::string>& args, const tools::ToolIo& io);
 //
-// Exit status: 0 fine, 1 failed, 2 wrong use, 3 lint findings with --lint-fatal (as promtool).
+// Exit status: 0 fine, 1 failed or used wrongly, 3 lint findings (as promtool and amtool).
 
 #include <cstdint>
 #include <functional>
@@ -49,7 +49,7 @@ class FlagSet {
   // Shown at the end of --help.
   void Examples(std::string text) { examples_ = std::move(text); }
 
-  // Sets the variables; words that are no flags go to `positional`.  Not nullopt: exit with it (2 for
+  // Sets the variables; words that are no flags go to `positional`.  Not nullopt: exit with it (1 for
   // an unknown flag or a bad value, after a line on err that names it; 0 after --help).
   std::optional<int> Parse(const std::vector<std::string>& args, const ToolIo& io,
                            std::vector<std::string>* positional);
