@@ -48,6 +48,22 @@ struct Histogram {
   friend bool operator==(const Histogram& a, const Histogram& b);
 };
 
+// The upper bound of bucket `index` on the positive side; the lower one is that of index - 1.  Bit for
+// bit Prometheus's.  Custom buckets: below 0 -Inf, past the last bound +Inf.
+double BucketBound(int32_t schema, int32_t index, const std::vector<double>& custom_values);
+
+// One bucket with its bounds, as Prometheus prints it.
+struct Bucket {
+  double lower = 0;
+  double upper = 0;
+  bool lower_inclusive = false;
+  bool upper_inclusive = false;
+  double count = 0;
+};
+// All buckets from the lowest to the highest: negative, zero (if its count is not 0), positive.
+// REQUIRES: Validate() is OK.
+std::vector<Bucket> AllBuckets(const Histogram& h);
+
 using HistogramPtr = std::shared_ptr<const Histogram>;
 
 }  // namespace tocsin::model

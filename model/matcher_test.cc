@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 namespace tocsin::model {
 namespace {
 
@@ -49,6 +53,20 @@ TEST(MatcherTest, AllOfAListMustMatch) {
   EXPECT_TRUE(MatchesAll(Matchers{}, l));
   EXPECT_TRUE(MatchesAll(Matchers{Matcher::Equal("a", "1"), Matcher::Equal("b", "2")}, l));
   EXPECT_FALSE(MatchesAll(Matchers{Matcher::Equal("a", "1"), Matcher::Equal("b", "3")}, l));
+}
+
+TEST(MatcherTest, AgreesWithTheUpstreamCases) {
+  const char* shared = std::getenv("TOCSIN_SHARED");
+  std::ifstream file(std::string(shared != nullptr ? shared : "../shared") +
+                     "/conformance/promql/label_matcher_cases.json");
+  if (!file) GTEST_SKIP() << "the conformance kit is not here; set TOCSIN_SHARED";
+  for (const auto& c : nlohmann::json::parse(file)) {
+    std::string op = c["op"];
+    MatchOp kind = op == "=" ? MatchOp::kEqual : op == "!=" ? MatchOp::kNotEqual : op == "=~" ? MatchOp::kRegex : MatchOp::kNotRegex;
+    auto m = Matcher::Make(kind, "x", c["value"].get<std::string>());
+    ASSERT_TRUE(m) << c;
+    EXPECT_EQ(m->Matches(c["input"].get<std::string>()), c["matches"].get<bool>()) << c;
+  }
 }
 
 }  // namespace

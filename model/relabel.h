@@ -29,10 +29,13 @@ struct RelabelRule {
   uint64_t modulus = 0;
   std::string target_label;
   std::string replacement = "$1";
+  bool legacy_names = false;   // a target name made by the rule must be a legacy one
   RelabelRule();
 };
 
 using RelabelRules = std::vector<RelabelRule>;
+
+std::string_view RelabelActionName(RelabelAction action);  // as in the configuration: keepequal
 
 // Applies the rules in order.  False: the set is dropped.
 bool Relabel(std::span<const RelabelRule> rules, LabelsBuilder* labels);
