@@ -1,0 +1,119 @@
+#pragma once
+
+// A Group evaluates its rules in file order at one shared timestamp, once per interval; a rule sees
+// what earlier rules of the same evaluation recorded.
+//
+// Threads: owned by the loop, lent to one worker for the length of Evaluate().  Between loans the
+//          loop may call everything.
+// Time:    slots come from the executor's clock, never from the OS.
+// Errors:  a failing rule is marked unhealthy and the rest of the group still runs.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <absl/container/flat_hash_map.h>
+
+#include "base/executor.h"
+#include "model/alert.h"
+#include "ruler/alerting_rule.h"
+#include "ruler/rule.h"
+#include "ruler/status.h"
+#include "storage/appender.h"
+
+namespace tocsin::ruler {
+
+// What all groups share; outlives them.
+struct GroupEnvironment {
+  const base::Executor* clock = nullptr;
+  const promql::Engine* engine = nullptr;
+  storage::Queryable* storage = nullptr;
+  storage::Appendable* recorded = nullptr;
+  base::Duration resend_delay = std::chrono::minutes(1);
+  RestoreOptions restore;
+};
+
+// What a reload may change for all groups.
+struct GroupSettings {
+  base::Duration default_interval = std::chrono::minutes(1);
+  base::Duration query_offset{0};
+  std::string external_url;
+  model::Labels external_labels;
+};
+
+// What one evaluation hands back to the loop.  Immutable once returned.
+struct GroupResult {
+  std::vector<model::AlertPtr> alerts;  // to send
+  std::shared_ptr<const GroupStatus> status;
+  base::Duration took{0};
+  std::vector<base::Duration> rules_took;
+  size_t samples = 0;
+  size_t failures = 0;  // rules
+};
+
+class Group {
+ public:
+  // Errors: an expression that cannot be planned.
+  static base::Result<std::unique_ptr<Group>> Make(GroupSpec spec, const GroupSettings& settings,
+                                                   const GroupEnvironment& environment);
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  const GroupSpec& spec() const { return spec_; }
+  base::Duration interval() const { return interval_; }
+  base::Duration query_offset() const { return query_offset_; }
+
+  // The last slot at or before `now`.  Slots are offset by a hash of file and group name, so that
+  // thousands of groups with one interval do not wake in the same millisecond, and keep their
+  // phase over restarts.
+  base::Time SlotAt(base::Time now) const;
+
+  // Evaluates every rule as of `slot`, committing each rule's results before the next.  Runs on a
+  // worker while the group is lent.
+  GroupResult Evaluate(base::Time slot);
+
+  // Restores `for` state from what was stored before a restart; after the second evaluation.
+  void Restore(base::Time ts);
+  // For groups that are not there at the start: nothing is to be restored.
+  void SkipRestore();
+
+  // Takes over the state of rules with the same name and labels, and of what they wrote; `old` is
+  // left without them, so that what remains in it is what has to be ended.
+  void TakeStateFrom(Group* old);
+
+  // Ends every series that the rules wrote and nobody took over: stale markers at `ts`.
+  void WriteStaleMarkers(base::Time ts);
+
+  std::shared_ptr<const GroupStatus> MakeStatus() const;
+
+ private:
+  struct Written {
+    storage::SeriesRef ref = 0;
+    uint64_t evaluation = 0;  // the last one that wrote it
+  };
+  using WrittenMap = absl::flat_hash_map<model::Labels, Written, model::LabelsHash, model::LabelsEqual>;
+  struct Slot {
+    std::unique_ptr<Rule> rule;
+    WrittenMap written;
+  };
+
+  Group(GroupSpec spec, const GroupSettings& settings, const GroupEnvironment& environment);
+  EvaluationContext ContextAt(base::Time slot) const;
+  void EvaluateRule(Slot* slot, const EvaluationContext& context, GroupResult* result);
+  base::Status Write(Slot* slot, const EvaluationContext& context,
+                     const std::vector<RecordedSample>& samples);
+
+  const GroupSpec spec_;
+  const GroupEnvironment environment_;
+  const GroupSettings settings_;
+  const base::Duration interval_;
+  const base::Duration query_offset_;
+  std::vector<Slot> slots_;
+  uint64_t evaluation_ = 0;
+  base::Time last_slot_{};
+  base::Duration last_took_{0};
+  std::vector<storage::FloatSample> batch_;  // kept between evaluations
+  std::vector<storage::AppendOutcome> outcomes_;
+};
+
+}  // namespace tocsin::ruler
