@@ -61,6 +61,10 @@ class Appender {
   virtual AppendOutcome AppendExemplar(SeriesRef ref, const model::Exemplar& exemplar) = 0;
   virtual void UpdateMetadata(SeriesRef ref, const model::Metadata& metadata) = 0;
 
+  // While on, samples older than their series' last one are kOutOfOrder even inside an out-of-order
+  // window: a late stale marker must not end up amid a series that goes on.
+  virtual void SetInOrderOnly(bool) {}
+
   // Writes the batch to the log, then makes it visible; with kSynced returns only when it is on
   // stable storage.  Errors: kResourceExhausted (disk full), kUnavailable: nothing is visible.
   virtual base::Status Commit(Durability durability = Durability::kWritten) = 0;
