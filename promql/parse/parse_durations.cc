@@ -241,6 +241,10 @@ ExprPtr ExpressionParser::ParseSignedOffsetDuration(const Token& sign) {
   }
   ExprPtr e = ParseDurationOperand();
   if (e == nullptr) return nullptr;
+  if (t == TokenType::kMaxOf || t == TokenType::kMinOf) {
+    // Prometheus's position of a call after a sign ends before its closing parenthesis.
+    e->pos.end = As<DurationExpr>(*e).rhs->pos.end;
+  }
   if (sign.type == TokenType::kSub) return ApplySign(sign, std::move(e), false);
   auto plus = std::make_unique<DurationExpr>();
   plus->op = DurationOp::kAdd;

@@ -102,7 +102,10 @@ std::string TokenStream::Unquote(const Token& string) {
 double TokenStream::Number(const Token& number) {
   auto value = base::ParsePromNumber(number.text);
   if (value) return *value;
-  AddError(LastRange(), "error parsing number: " + value.error().message());
+  bool range = value.error().message().ends_with("value out of range");
+  AddError(LastRange(),
+           fmt::format("error parsing number: strconv.ParseFloat: parsing {}: {}",
+                       base::Quote(number.text), range ? "value out of range" : "invalid syntax"));
   return 0;
 }
 
@@ -110,7 +113,11 @@ double TokenStream::NumberOrDuration(const Token& token) {
   if (token.type == TokenType::kNumber) return Number(token);
   auto duration = base::ParseDuration(token.text);
   if (duration) return base::ToSeconds(*duration);
-  AddError(RangeOf(token), duration.error().message());
+  // Prometheus's words; what to write instead is the hint of ParseErrors::Explain().
+  bool range = duration.error().message().find("out of range") != std::string::npos;
+  AddError(RangeOf(token),
+           range ? "duration out of range"
+                 : fmt::format("not a valid duration string: {}", base::Quote(token.text)));
   return 0;
 }
 
