@@ -28,15 +28,15 @@ struct EventLoopOptions {
 class EventLoop : public base::Executor {
  public:
   explicit EventLoop(const EventLoopOptions& options = {});
-  // Waits for all offloaded work, drops what is posted.
+  // Waits for the workers' running work (not for what is queued), drops posted tasks.
   ~EventLoop() override;
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
   // Runs until Stop().  May be called again afterwards.
   void Run();
-  // Waits for the next event and runs what it brings.  For tests and tools.
-  void RunNext();
+  // Runs what is due now without waiting.  For tests and tools.
+  void RunOnce();
   // Lets Run() return after the current turn.  Any thread; safe to call twice.
   void Stop();
 

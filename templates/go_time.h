@@ -23,6 +23,7 @@ class Zone {
   // "UTC", "Local", "Europe/Paris".  Errors: kInvalidArgument, "unknown time zone X".
   static base::Result<Zone> Load(std::string_view name);
 
+  std::string name() const;  // "UTC", "Local", "Europe/Paris"
   struct Rep;
   const Rep* rep() const { return rep_.get(); }  // null: UTC
 

@@ -153,6 +153,9 @@ const Type* Weekday();
 const Type* Func();
 }  // namespace types
 
+// The zero value of a type: "", 0, an empty list; for null or Any a nil inside an interface.
+Value ZeroOf(const Type* type);
+
 // What a running function may ask of the execution that calls it.
 class CallContext {
  public:
