@@ -12,6 +12,7 @@
 #include <map>
 #include <sstream>
 
+#include "base/digest.h"
 #include "base/number.h"
 #include "base/text.h"
 #include "base/yaml.h"
@@ -81,7 +82,18 @@ class Builder : public YAML::EventHandler {
     node.text = value;
     size_t at = Start(mark, &node);
     ReadStyle(at, tag == "?", &node);
-    if (tag.size() > 1) node.tag = tag;
+    if (tag.size() > 1) {
+      node.tag = tag;
+      // A type that is told is not guessed from the text.
+      if (tag == "tag:yaml.org,2002:str") node.style = Node::Style::kQuoted;
+      if (tag == "tag:yaml.org,2002:binary") {
+        node.style = Node::Style::kQuoted;
+        node.content = {};
+        if (!Base64Decode(value, &node.text)) {
+          throw Refusal{node.position, "!!binary value contains invalid base64 data"};
+        }
+      }
+    }
     Finished(std::move(node), anchor);
   }
 

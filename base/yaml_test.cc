@@ -56,6 +56,15 @@ TEST(YamlTest, TheTreeHasPositionsAndStyles) {
   EXPECT_EQ(root.entries.size(), 6u);
 }
 
+TEST(YamlTest, ATypeThatIsToldIsNotGuessed) {
+  Document doc = Sound("a: !!binary \"/w==\"\nb: !!str 5\n!!binary \"/w==\": 1\n");
+  EXPECT_EQ(doc.root().Find("a")->text, "\xff");
+  EXPECT_EQ(Describe(*doc.root().Find("b")), "!!str `5`");
+  EXPECT_NE(doc.root().Find("\xff"), nullptr);
+  EXPECT_THAT(Parse("a: !!binary \"/w==$1\"\n", "f.yml").error().message(),
+              HasSubstr("!!binary value contains invalid base64 data"));
+}
+
 TEST(YamlTest, AnEmptyFileIsNull) {
   for (const char* text : {"", "\n", "# only a comment\n", "---\n", "\xef\xbb\xbf"}) {
     EXPECT_TRUE(Sound(text).root().IsNull()) << text;
