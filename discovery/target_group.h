@@ -3,19 +3,13 @@
 // A set of targets that one source names together, such as one entry of a file.
 
 #include <memory>
-#include <string>
-#include <vector>
 
-#include "model/labels.h"
+#include "model/target_group.h"
 
 namespace tocsin::discovery {
 
 // Immutable once shared.
-struct TargetGroup {
-  std::string source;                  // unique among the groups of one job: "targets.yml:0"
-  model::Labels labels;                // of all its targets; a target's own win
-  std::vector<model::Labels> targets;  // each with __address__
-};
+using model::TargetGroup;
 
 using TargetGroupPtr = std::shared_ptr<const TargetGroup>;
 

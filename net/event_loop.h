@@ -28,15 +28,15 @@ struct EventLoopOptions {
 class EventLoop : public base::Executor {
  public:
   explicit EventLoop(const EventLoopOptions& options = {});
-  // Waits for the workers' running work (not for what is queued), drops posted tasks.
+  // Waits for all offloaded work, drops what is posted.
   ~EventLoop() override;
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
   // Runs until Stop().  May be called again afterwards.
   void Run();
-  // Runs what is due now without waiting.  For tests and tools.
-  void RunOnce();
+  // Waits for the next event and runs what it brings.  For tests and tools.
+  void RunNext();
   // Lets Run() return after the current turn.  Any thread; safe to call twice.
   void Stop();
 

@@ -1,0 +1,231 @@
+// An evaluation in four steps:
+//   1  the query's samples become alerts: labels and annotations expanded
+//   2  new ones join the active ones, known ones get their value and annotations
+//   3  each active alert advances: pending, firing, resolved, forgotten
+//   4  ALERTS and ALERTS_FOR_STATE for those that are pending or firing
+
+#include "ruler/alerting_rule.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "templates/rule_functions.h"
+
+namespace tocsin::ruler {
+namespace {
+
+// A resolved alert is sent on for this long, so that Alertmanagers hear of it.
+constexpr base::Duration kResolvedRetention = std::chrono::minutes(15);
+
+model::Labels SeriesLabels(const model::Labels& alert, std::string_view metric, std::string_view name,
+                           std::string_view state) {
+  model::LabelsBuilder labels(alert);
+  labels.Set(model::kMetricName, metric);
+  labels.Set(model::kAlertName, name);
+  if (!state.empty()) labels.Set("alertstate", state);
+  return labels.Build();
+}
+
+}  // namespace
+
+ActiveAlert AlertingRule::Expand(const promql::VectorSample& sample,
+                                 const EvaluationContext& context) const {
+  const templates::RuleTemplateContext templates_context{
+      .query = [&context](const std::string& expr) -> base::Result<std::vector<templates::QuerySample>> {
+        // Templates ask at the slot itself, without the group's query offset, as in Prometheus.
+        ASSIGN_OR_RETURN(const promql::QueryResult result,
+                         context.engine->Instant(context.storage, expr, base::ToUnixMillis(context.ts)));
+        std::vector<templates::QuerySample> samples;
+        if (const auto* vector = std::get_if<promql::Vector>(&result.value)) {
+          for (const promql::VectorSample& s : *vector) samples.push_back({s.labels, s.v, s.h});
+        } else if (const auto* scalar = std::get_if<promql::Scalar>(&result.value)) {
+          samples.push_back({model::Labels(), scalar->v, nullptr});
+        } else {
+          return base::FailedPrecondition("query result is not a vector or scalar");
+        }
+        return samples;
+      },
+      .now_ms = base::ToUnixMillis(context.ts),
+      .external_url = context.external_url};
+  const templates::Value data = templates::AlertTemplateData(
+      sample.labels, context.external_labels, context.external_url, sample.v, sample.h);
+  auto expand = [&](const std::string& text) {
+    if (!templates::HasActions(text)) return text;
+    auto result = templates::ExpandRuleTemplate("__alert_" + spec_.alert, text, data, templates_context);
+    if (result) return std::move(*result);
+    base::LogWarn("Expanding alert template failed", {{"alert", spec_.alert}, {"err", result.error()}});
+    return "<error expanding template: " + result.error().message() + ">";
+  };
+
+  ActiveAlert alert;
+  model::LabelsBuilder labels(sample.labels);
+  labels.Del(model::kMetricName);
+  for (const auto& [name, text] : spec_.labels) labels.Set(name, expand(text));
+  labels.Set(model::kAlertName, spec_.alert);
+  alert.labels = labels.Build();
+  labels.Reset(model::LabelsView());
+  for (const auto& [name, text] : spec_.annotations) labels.Set(name, expand(text));
+  alert.annotations = labels.Build();
+  alert.value = sample.v;
+  alert.histogram = sample.h;
+  alert.active_at = context.ts;
+  return alert;
+}
+
+bool AlertingRule::Advance(ActiveAlert* alert, bool present, base::Time ts) const {
+  if (present) {
+    alert->keep_firing_since = {};
+    if (alert->state == AlertState::kPending && ts - alert->active_at >= spec_.hold) {
+      alert->state = AlertState::kFiring;
+      alert->fired_at = ts;
+    } else if (alert->state == AlertState::kFiring && ts - alert->active_at < spec_.hold) {
+      // A reload made `for` longer than the alert is old.
+      alert->state = AlertState::kPending;
+      alert->fired_at = {};
+      alert->last_sent_at = {};
+    }
+    return true;
+  }
+  if (alert->state == AlertState::kFiring && spec_.keep_firing.count() > 0) {
+    if (alert->keep_firing_since == base::Time{}) alert->keep_firing_since = ts;
+    if (ts - alert->keep_firing_since < spec_.keep_firing) return true;
+  }
+  if (alert->state == AlertState::kPending) return false;
+  if (alert->state == AlertState::kInactive) return ts - alert->resolved_at <= kResolvedRetention;
+  alert->state = AlertState::kInactive;
+  alert->resolved_at = ts;
+  return true;
+}
+
+base::Result<std::vector<RecordedSample>> AlertingRule::Evaluate(const EvaluationContext& context) {
+  ASSIGN_OR_RETURN(const promql::Vector vector, RunQuery(context));
+
+  std::map<model::Labels, ActiveAlert> present;
+  for (const promql::VectorSample& sample : vector) {
+    ActiveAlert alert = Expand(sample, context);
+    const model::Labels labels = alert.labels;
+    if (!present.emplace(labels, std::move(alert)).second) {
+      return base::FailedPrecondition(
+          "vector contains metrics with the same labelset after applying alert labels");
+    }
+  }
+  for (const auto& [labels, alert] : present) {
+    const auto known = active_.find(labels);
+    if (known == active_.end() || known->second.state == AlertState::kInactive) {
+      active_[labels] = alert;
+      continue;
+    }
+    known->second.value = alert.value;
+    known->second.histogram = alert.histogram;
+    known->second.annotations = alert.annotations;
+  }
+
+  int64_t active = 0;
+  for (auto it = active_.begin(); it != active_.end();) {
+    if (!Advance(&it->second, present.contains(it->first), context.ts)) {
+      it = active_.erase(it);
+      continue;
+    }
+    if (it->second.state != AlertState::kInactive) ++active;
+    ++it;
+  }
+  evaluated_ = true;
+  if (context.limit > 0 && active > context.limit) {
+    active_.clear();
+    return base::FailedPrecondition("exceeded limit of " + std::to_string(context.limit) + " with " +
+                                    std::to_string(active) + " alerts");
+  }
+
+  std::vector<RecordedSample> samples;
+  if (!restored_) return samples;
+  samples.reserve(static_cast<size_t>(active) * 2);
+  for (const auto& [labels, alert] : active_) {
+    if (alert.state == AlertState::kInactive) continue;
+    samples.push_back({SeriesLabels(labels, "ALERTS", spec_.alert, AlertStateName(alert.state)), 1, nullptr});
+    const auto since = std::chrono::floor<std::chrono::seconds>(alert.active_at).time_since_epoch().count();
+    samples.push_back({SeriesLabels(labels, "ALERTS_FOR_STATE", spec_.alert, ""),
+                       static_cast<double>(since), nullptr});
+  }
+  return samples;
+}
+
+std::vector<model::AlertPtr> AlertingRule::TakeAlertsToSend(const EvaluationContext& context,
+                                                            base::Duration resend_delay,
+                                                            base::Duration interval) {
+  std::vector<model::AlertPtr> due;
+  for (auto& [labels, alert] : active_) {
+    if (alert.state == AlertState::kPending) continue;
+    const bool resolved_since = alert.resolved_at > alert.last_sent_at;
+    if (!resolved_since && alert.last_sent_at + resend_delay >= context.ts) continue;
+    alert.last_sent_at = context.ts;
+    model::Alert out;
+    out.labels = labels;
+    out.annotations = alert.annotations;
+    out.starts_at = alert.fired_at;
+    // Long enough to live through some failed evaluations or sends.
+    out.ends_at = alert.resolved_at != base::Time{} ? alert.resolved_at
+                                                    : context.ts + 4 * std::max(resend_delay, interval);
+    out.generator_url = context.external_url + "/graph?g0.expr=" + base::QueryEscape(spec_.query) + "&g0.tab=1";
+    due.push_back(std::make_shared<const model::Alert>(std::move(out)));
+  }
+  return due;
+}
+
+void AlertingRule::CopyStateFrom(const Rule& old) {
+  Rule::CopyStateFrom(old);
+  const auto& other = static_cast<const AlertingRule&>(old);
+  active_ = other.active_;
+  restored_ = other.restored_;
+  evaluated_ = other.evaluated_;
+}
+
+void AlertingRule::FillStatus(RuleStatus* status) const {
+  Rule::FillStatus(status);
+  status->state = evaluated_ ? AlertState::kInactive : AlertState::kUnknown;
+  for (const auto& [labels, alert] : active_) {
+    status->state = std::max(status->state, alert.state);
+    if (alert.state != AlertState::kInactive) status->alerts.push_back(alert);
+  }
+}
+
+base::Status AlertingRule::Restore(base::Time ts, storage::Queryable* storage,
+                                   const RestoreOptions& options) {
+  if (spec_.hold < options.grace_period || active_.empty()) {
+    restored_ = true;
+    return {};
+  }
+  model::Matchers matchers = {model::Matcher::Equal(model::kMetricName, "ALERTS_FOR_STATE"),
+                              model::Matcher::Equal(model::kAlertName, spec_.alert)};
+  for (const auto& [name, value] : spec_.labels) {
+    if (!templates::HasActions(value)) matchers.push_back(model::Matcher::Equal(name, value));
+  }
+  const storage::Window window{base::ToUnixMillis(ts - options.outage_tolerance), base::ToUnixMillis(ts)};
+  const std::unique_ptr<storage::Querier> querier = storage->NewQuerier(window);
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::SeriesSet> set, querier->Select({.window = window}, matchers));
+  storage::LastColumns last;
+  RETURN_IF_ERROR(set->ReadLast(0, set->size(), window, &last));
+
+  for (size_t i = 0; i < set->size(); ++i) {
+    if (last.times[i] == model::kMinTimestamp || model::IsStale(last.values[i])) continue;
+    model::LabelsBuilder labels(set->labels(i));
+    labels.Del(model::kMetricName);
+    const auto found = active_.find(labels.Build());
+    if (found == active_.end()) continue;
+
+    const base::Time down_at = base::FromUnixMillis(last.times[i]);
+    const base::Time active_at = base::Time(std::chrono::seconds(static_cast<int64_t>(last.values[i])));
+    const base::Duration remaining = spec_.hold - (down_at - active_at);
+    if (remaining <= base::Duration(0)) {
+      found->second.active_at = active_at;  // fired before: fires at the next evaluation
+    } else if (remaining < options.grace_period) {
+      found->second.active_at = ts + options.grace_period - spec_.hold;
+    } else {
+      found->second.active_at = active_at + (ts - down_at);  // the time down does not count
+    }
+  }
+  restored_ = true;
+  return {};
+}
+
+}  // namespace tocsin::ruler
