@@ -38,6 +38,7 @@ struct TlsConfig {
   bool insecure_skip_verify = false;
   TlsVersion min_version = TlsVersion::kDefault;
   TlsVersion max_version = TlsVersion::kDefault;
+  std::vector<std::string> next_protos;
 
   void SetDirectory(std::string_view folder);
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
@@ -73,6 +74,7 @@ struct OAuth2 {
   // Of the JWT grant.
   std::string client_certificate_key, client_certificate_key_file, client_certificate_key_id;
   std::string signature_algorithm, issuer, audience;
+  std::vector<std::pair<std::string, std::string>> claims;
   TlsConfig tls;
   ProxyConfig proxy;
   friend bool operator==(const OAuth2&, const OAuth2&) = default;

@@ -55,7 +55,10 @@ inline RawClient::RawClient(EventLoop* loop, const std::string& address)
                           ASSERT_TRUE(stream) << stream.error().message();
                           stream_ = std::move(*stream);
                           stream_->Start([this](std::string_view bytes) { received_ += bytes; },
-                                         [this](base::Status) { ended_ = true; });
+                                         [this](base::Status) {
+                                           ended_ = true;
+                                           stream_->Shutdown();
+                                         });
                         });
   RunUntil(loop, [this] { return stream_ != nullptr; });
 }
