@@ -3,16 +3,20 @@
 #include "base/version.h"
 #include "tools/amtool.h"
 #include "tools/check_metrics.h"
+#include "tools/check_rules.h"
 #include "tools/query.h"
+#include "tools/test_rules.h"
 
 namespace tocsin::app {
 namespace {
 
 constexpr VerbRow kVerbs[] = {
 
+    {"check rules", "promtool", tools::CheckRules, "Check rule files."},
     {"check metrics", "promtool", tools::CheckMetrics, "Check the names of an exposition on standard input."},
     {"check healthy", "promtool", tools::CheckHealthy, "Ask whether a server is healthy."},
     {"check ready", "promtool", tools::CheckReady, "Ask whether a server is ready."},
+    {"test rules", "promtool", tools::TestRules, "Run unit tests of rules."},
     {"query", "promtool", tools::QueryVerb, "Ask a server: instant, range, series, labels."},
     {"promql", "promtool", tools::PromqlVerb, "Format an expression."},
 
