@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 namespace tocsin::promql {
@@ -29,14 +28,9 @@ void AddTo(const std::vector<Span>& spans, const std::vector<double>& counts, do
   }
 }
 
-// The upper bound of a bucket of an exponential schema.
-double UpperBound(int32_t schema, int32_t index) {
-  return std::exp2(std::ldexp(static_cast<double>(index), -schema));
-}
-
 // Moves what lies within the zero bucket into it.
 void Absorb(int32_t schema, double threshold, Buckets* buckets, double* zero_count) {
-  while (!buckets->empty() && UpperBound(schema, buckets->begin()->first) <= threshold) {
+  while (!buckets->empty() && model::BucketBound(schema, buckets->begin()->first, {}) <= threshold) {
     *zero_count += buckets->begin()->second;
     buckets->erase(buckets->begin());
   }
