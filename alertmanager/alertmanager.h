@@ -84,6 +84,8 @@ struct Options {
   Compat compat;
   std::string version = "0.34.0";  // of User-Agent Alertmanager/<version>
   uint64_t seed = 0;               // of back-off, ids and boundaries; 0: random
+  std::string hostname = "localhost";  // in Message-Id
+  std::function<base::Time()> clock;   // any thread; for `now` in templates: the executor's Now()
 };
 
 struct AlertStatus {

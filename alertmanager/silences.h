@@ -15,7 +15,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,8 +60,7 @@ class Silences {
     base::Duration retention = std::chrono::hours(120);
     SilenceLimits limits;
     bool log_changes = false;
-    // Gives new ids; unset: random.
-    std::function<std::string()> new_id;
+    std::function<std::string()> new_id;  // gives version 4 UUIDs
   };
   // The pointers outlive the object.
   Silences(base::Executor* executor, state::Store* store, base::Registry* registry, Options options);
@@ -91,17 +89,15 @@ class Silences {
   uint64_t version() const { return version_; }
 
  private:
-  // Silences whose sets all have a usable equality matcher hang under one such matcher of each set.
-  struct IndexKey {
-    std::string name;
-    std::string value;
-    auto operator<=>(const IndexKey&) const = default;
-  };
+  // The buckets a silence hangs in: one equality matcher of each of its sets, as name 0xff value;
+  // empty if some set has none.
+  static std::vector<std::string> KeysOf(const Silence& silence);
   void Insert(SilencePtr silence);
   void RemoveFromIndex(const Silence& silence);
-  std::vector<IndexKey> KeysOf(const Silence& silence) const;
   base::Status CheckLimits(const Silence& silence, bool is_new) const;
+  // Writes `changed` as one transaction and takes it into use once it is on disk.
   void Store(std::vector<Silence> changed, std::move_only_function<void(base::Status)> done);
+  void Log(const Silence& silence) const;
   template <class Visit>
   void VisitMatching(model::LabelsView labels, base::Time now, Visit visit) const;
 
@@ -109,7 +105,7 @@ class Silences {
   state::Store* const store_;
   const Options options_;
   std::map<std::string, SilencePtr, std::less<>> by_id_;
-  std::map<std::string, std::vector<SilencePtr>, std::less<>> by_equality_;  // name 0xff value
+  std::map<std::string, std::vector<SilencePtr>, std::less<>> by_equality_;  // by KeysOf()
   std::vector<SilencePtr> unindexed_;
   int64_t being_added_ = 0;
   uint64_t version_ = 0;
@@ -117,6 +113,7 @@ class Silences {
   base::Histogram* query_duration_;
   base::Gauge* size_bytes_;
   base::Summary* gc_duration_;
+  base::Counter* maintenance_;
   base::Gate gate_;
 };
 

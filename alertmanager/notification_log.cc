@@ -1,0 +1,152 @@
+#include "alertmanager/notification_log.h"
+
+#include <algorithm>
+
+#include "alertmanager/gated.h"
+#include "base/digest.h"
+#include "base/log.h"
+
+namespace tocsin::alertmanager {
+
+uint64_t AlertHash(model::LabelsView labels) {
+  std::string bytes;
+  for (const auto [name, value] : labels) {
+    bytes += name;
+    bytes += '\xff';
+    bytes += value;
+    bytes += '\xff';
+  }
+  return base::Xxh64(bytes);
+}
+
+NotifyDecision DecideNotification(const DedupQuestion& q) {
+  constexpr std::string_view kFirst = "first notification";
+  if (q.last == nullptr) {
+    // Alerts that nobody was told of need not be reported as resolved.
+    return q.firing.empty() ? NotifyDecision{} : NotifyDecision{true, kFirst};
+  }
+  if (!std::ranges::includes(q.last->firing, q.firing)) {
+    return {true, q.last->firing.empty() ? kFirst : "new alerts added"};
+  }
+  // Also without send_resolved, so that the log forgets what was firing.
+  if (q.firing.empty()) {
+    return q.last->firing.empty() ? NotifyDecision{} : NotifyDecision{true, "all alerts resolved"};
+  }
+  if (q.send_resolved && !std::ranges::includes(q.last->resolved, q.resolved)) {
+    return {true, "some alerts resolved"};
+  }
+  const base::Time due = q.tick - q.repeat_interval;
+  if (q.strictly_older ? q.last->sent_at < due : q.last->sent_at <= due) {
+    return {true, "repeat interval elapsed"};
+  }
+  return {};
+}
+
+NotificationLog::NotificationLog(base::Executor* executor, state::Store* store, base::Registry* registry,
+                                 base::Duration retention)
+    : executor_(executor), store_(store), retention_(retention) {
+  queries_ = registry->AddCounter("alertmanager_nflog_queries_total",
+                                  "Number of notification log queries were received.");
+  registry->AddHistogram("alertmanager_nflog_query_duration_seconds",
+                         "Duration of notification log query evaluation.", base::DefaultBuckets());
+  registry->AddCounter("alertmanager_nflog_query_errors_total",
+                       "Number notification log received queries that failed.");
+  registry->AddCounter("alertmanager_nflog_gossip_messages_propagated_total",
+                       "Number of received gossip messages that have been further gossiped.");
+  size_bytes_ = registry->AddGauge("alertmanager_nflog_snapshot_size_bytes",
+                                   "Size of the stored notification log in bytes.");
+  registry->AddSummary("alertmanager_nflog_snapshot_duration_seconds",
+                       "Duration of the last notification log snapshot.", {});
+  gc_duration_ = registry->AddSummary("alertmanager_nflog_gc_duration_seconds",
+                                      "Duration of the last notification log garbage collection cycle.", {});
+  maintenance_ = registry->AddCounter("alertmanager_nflog_maintenance_total",
+                                      "How many maintenances were executed for the notification log.");
+  registry->AddCounter("alertmanager_nflog_maintenance_errors_total",
+                       "How many maintenances were executed for the notification log that failed.");
+}
+
+void NotificationLog::Restore(std::vector<state::NotificationRecord> records,
+                              std::vector<state::IntentRecord> intents) {
+  for (state::NotificationRecord& r : records) {
+    std::ranges::sort(r.firing);
+    std::ranges::sort(r.resolved);
+    entries_[{std::move(r.group_key), std::move(r.receiver_key)}] = {
+        .sent_at = r.sent_at,
+        .firing = std::move(r.firing),
+        .resolved = std::move(r.resolved),
+        .receiver_data = std::move(r.receiver_data),
+        .expires_at = r.expires_at};
+  }
+  for (state::IntentRecord& i : intents) {
+    unanswered_[{std::move(i.group_key), std::move(i.receiver_key)}] = i.sent_at;
+  }
+}
+
+const NotificationEntry* NotificationLog::Find(const std::string& group_key,
+                                               const std::string& receiver_key) const {
+  queries_->Add();
+  const auto it = entries_.find({group_key, receiver_key});
+  if (it == entries_.end() || it->second.expires_at <= executor_->Now()) return nullptr;
+  return &it->second;
+}
+
+bool NotificationLog::TakeUnanswered(const std::string& group_key, const std::string& receiver_key) {
+  return unanswered_.erase({group_key, receiver_key}) > 0;
+}
+
+void NotificationLog::Intend(const std::string& group_key, const std::string& receiver_key,
+                             base::Time tick, base::Task done) {
+  state::Transaction t;
+  t.PutIntent({.group_key = group_key, .receiver_key = receiver_key, .sent_at = tick, .bytes = {}});
+  store_->Commit(std::move(t), Gated<base::Status>(gate_, [done = std::move(done)](base::Status s) mutable {
+    if (!s) {
+      base::LogError("the intent to notify could not be stored; notifying all the same",
+                     {{"error", s.error()}});
+    }
+    done();
+  }));
+}
+
+void NotificationLog::Abandon(const std::string& group_key, const std::string& receiver_key) {
+  state::Transaction t;
+  t.ForgetIntent(group_key, receiver_key);
+  // Best effort: an intent that stays only marks the next send as a possible repetition.
+  store_->Commit(std::move(t), [](base::Status s) { base::Ignore(s); });
+}
+
+void NotificationLog::Record(const std::string& group_key, const std::string& receiver_key,
+                             NotificationEntry entry, base::Duration repeat_interval, base::Task done) {
+  entry.expires_at = entry.sent_at + std::min(retention_, 2 * repeat_interval);
+  state::Transaction t;
+  t.PutNotification({.group_key = group_key,
+                     .receiver_key = receiver_key,
+                     .sent_at = entry.sent_at,
+                     .firing = entry.firing,
+                     .resolved = entry.resolved,
+                     .receiver_data = entry.receiver_data,
+                     .expires_at = entry.expires_at});
+  entries_[{group_key, receiver_key}] = std::move(entry);
+  store_->Commit(std::move(t), Gated<base::Status>(gate_, [done = std::move(done)](base::Status s) mutable {
+    if (!s) {
+      base::LogError("a notification that was sent could not be stored; it may be repeated after a restart",
+                     {{"error", s.error()}});
+    }
+    done();
+  }));
+}
+
+size_t NotificationLog::Collect() {
+  const base::Duration begin = executor_->Monotonic();
+  const base::Time now = executor_->Now();
+  const size_t forgotten = std::erase_if(entries_, [&](const auto& e) { return e.second.expires_at <= now; });
+  size_t bytes = 0;
+  for (const auto& [key, e] : entries_) {
+    bytes += key.first.size() + key.second.size() + 8 * (e.firing.size() + e.resolved.size() + 3);
+  }
+  size_bytes_->Set(static_cast<double>(bytes));
+  maintenance_->Add();
+  gc_duration_->Observe(base::ToSeconds(executor_->Monotonic() - begin));
+  return forgotten;
+}
+
+}  // namespace tocsin::alertmanager

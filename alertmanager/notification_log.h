@@ -1,0 +1,94 @@
+#pragma once
+
+// What each receiver was last told of each group, so that nothing is told twice.  Entries are
+// durable before a send counts as done; the intent to send is durable before the send begins.  An
+// intent without an answer at start-up means that nobody knows: the send is repeated once.
+//
+// Threads: loop only.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "model/alert.h"
+#include "state/store.h"
+
+namespace tocsin::alertmanager {
+
+// xxhash64 over name 0xff value 0xff, by name: how the log knows alerts, as upstream's.
+uint64_t AlertHash(model::LabelsView labels);
+
+struct NotificationEntry {
+  base::Time sent_at{};           // the tick of the flush (or the send's end under upstream's rule)
+  std::vector<uint64_t> firing;   // hashes, sorted
+  std::vector<uint64_t> resolved;
+  std::string receiver_data;
+  base::Time expires_at{};
+};
+
+// Why a notification goes out, in the words templates see; or why not.
+struct NotifyDecision {
+  bool notify = false;
+  std::string_view reason;  // empty when it does not
+};
+
+struct DedupQuestion {
+  const NotificationEntry* last = nullptr;  // null: never told
+  std::vector<uint64_t> firing;             // sorted
+  std::vector<uint64_t> resolved;           // sorted
+  bool send_resolved = false;
+  base::Time tick{};
+  base::Duration repeat_interval{};
+  // Upstream's rule: an entry of exactly the interval's age is not yet old enough.
+  bool strictly_older = false;
+};
+NotifyDecision DecideNotification(const DedupQuestion& q);
+
+class NotificationLog {
+ public:
+  NotificationLog(base::Executor* executor, state::Store* store, base::Registry* registry,
+                  base::Duration retention);
+
+  void Restore(std::vector<state::NotificationRecord> records, std::vector<state::IntentRecord> intents);
+
+  // Null if the receiver was never told, or the entry has expired.
+  const NotificationEntry* Find(const std::string& group_key, const std::string& receiver_key) const;
+
+  // Whether a send begun before the last start has no known answer; true once only.
+  bool TakeUnanswered(const std::string& group_key, const std::string& receiver_key);
+
+  // Records that a send begins; `done` once it is on disk (or could not be written: the send goes
+  // on, since a message twice is better than none).
+  void Intend(const std::string& group_key, const std::string& receiver_key, base::Time tick, base::Task done);
+  // The send failed for good: nothing was told.
+  void Abandon(const std::string& group_key, const std::string& receiver_key);
+  // The receiver knows: from now on Find() gives this.  `done` once it is on disk.
+  void Record(const std::string& group_key, const std::string& receiver_key, NotificationEntry entry,
+              base::Duration repeat_interval, base::Task done);
+
+  size_t Collect();  // forgets what has expired
+  size_t size() const { return entries_.size(); }
+
+ private:
+  using Key = std::pair<std::string, std::string>;
+
+  base::Executor* const executor_;
+  state::Store* const store_;
+  const base::Duration retention_;
+  std::map<Key, NotificationEntry> entries_;
+  std::map<Key, base::Time> unanswered_;
+  base::Counter* queries_;
+  base::Gauge* size_bytes_;
+  base::Summary* gc_duration_;
+  base::Counter* maintenance_;
+  base::Gate gate_;
+};
+
+}  // namespace tocsin::alertmanager

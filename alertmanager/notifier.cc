@@ -1,0 +1,377 @@
+#include "alertmanager/notifier.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "alertmanager/gated.h"
+#include "base/check.h"
+#include "base/log.h"
+
+namespace tocsin::alertmanager {
+
+namespace {
+
+// Exponential back-off between attempts: 500 ms, times 1.5 each, give or take half, at most 60 s.
+base::Duration BackOff(int attempt, double uniform) {
+  const double seconds = std::min(60.0, 0.5 * std::pow(1.5, attempt)) * (0.5 + uniform);
+  return std::chrono::duration_cast<base::Duration>(std::chrono::duration<double>(seconds));
+}
+
+bool IsResolved(const model::Alert& alert) { return alert.ends_at != base::Time{}; }
+
+std::vector<std::string> Fingerprints(const std::vector<model::AlertPtr>& alerts, bool resolved) {
+  std::vector<std::string> out;
+  for (const model::AlertPtr& a : alerts) {
+    if (IsResolved(*a) == resolved) out.push_back(FingerprintText(a->fingerprint()));
+  }
+  return out;
+}
+
+}  // namespace
+
+// One integration being told of one flush.
+class Notifier::Delivery {
+ public:
+  Delivery(Notifier* owner, std::shared_ptr<const FlushedGroup> group, const Integration* integration,
+           std::shared_ptr<const std::vector<model::AlertPtr>> ended_unseen, std::move_only_function<void(bool)> done)
+      : owner_(owner), group_(std::move(group)), integration_(integration), alerts_(group_->alerts),
+        ended_unseen_(std::move(ended_unseen)), done_(std::move(done)), deadline_(owner->parts_.executor->Monotonic() + group_->budget) {}
+
+  std::string lane() const { return group_->key + '\n' + integration_->key; }
+
+  // Compares with the log, then sends or not.
+  void Start();
+  void Cancel() { Fail(FailureReason::kContextCanceled, "canceled"); }
+
+ private:
+  const Parts& parts() const { return owner_->parts_; }
+  void Decide();
+  void Attempt();
+  void BuiltOne(base::Result<Built> built);
+  void Answered(Outcome outcome);
+  void Succeed(std::optional<std::string> receiver_data);
+  void Fail(FailureReason reason, const std::string& error);
+  void Record(std::optional<std::string> receiver_data);
+  void End(bool ok);
+
+  Notifier* const owner_;
+  const std::shared_ptr<const FlushedGroup> group_;
+  const Integration* const integration_;
+  std::vector<model::AlertPtr> alerts_;
+  const std::shared_ptr<const std::vector<model::AlertPtr>> ended_unseen_;  // resolved while suppressed
+  std::move_only_function<void(bool)> done_;
+  const base::Duration deadline_;  // of the monotonic clock
+
+  std::shared_ptr<Notification> notification_;
+  std::vector<uint64_t> firing_;
+  std::vector<uint64_t> resolved_;
+  std::string_view reason_;
+  std::string last_error_;
+  FailureReason last_reason_ = FailureReason::kOther;
+  int attempts_ = 0;
+  bool intended_ = false;
+  bool ended_ = false;
+  base::Duration sent_at_{};
+  base::Timer timer_;
+  base::Timer deadline_timer_;
+  net::Call call_;
+  base::Gate gate_;
+};
+
+void Notifier::Delivery::Start() {
+  const NotificationEntry* last = parts().log->Find(group_->key, integration_->key);
+  // Alerts that ended while suppressed matter only to a receiver that knows of them.
+  if (last != nullptr && integration_->send_resolved && !ended_unseen_->empty()) {
+    for (const model::AlertPtr& a : *ended_unseen_) {
+      if (std::ranges::binary_search(last->firing, AlertHash(a->labels))) alerts_.push_back(a);
+    }
+    std::ranges::stable_sort(alerts_, [](const auto& x, const auto& y) { return AlertBefore(*x, *y); });
+  }
+  for (const model::AlertPtr& a : alerts_) {
+    (IsResolved(*a) ? resolved_ : firing_).push_back(AlertHash(a->labels));
+  }
+  std::ranges::sort(firing_);
+  std::ranges::sort(resolved_);
+  Decide();
+}
+
+void Notifier::Delivery::Decide() {
+  if (alerts_.empty()) return End(true);
+  const NotificationEntry* last = parts().log->Find(group_->key, integration_->key);
+  const NotifyDecision decision = DecideNotification(
+      {.last = last,
+       .firing = firing_,
+       .resolved = resolved_,
+       .send_resolved = integration_->send_resolved,
+       .tick = group_->tick,
+       .repeat_interval = group_->route->options().repeat_interval,
+       .strictly_older = parts().options->compat.repeat_from_end_of_send});
+  if (!decision.notify) return End(true);
+  reason_ = decision.reason;
+  parts().metrics->Of(parts().metrics->notifications, integration_->name, integration_->receiver_name)->Add();
+  if (!integration_->send_resolved) {
+    std::erase_if(alerts_, [](const model::AlertPtr& a) { return IsResolved(*a); });
+    // Nothing to say, but the log must forget what was firing.
+    if (alerts_.empty()) return Record(std::nullopt);
+  }
+  notification_ = std::make_shared<Notification>(Notification{
+      .group_key = group_->key,
+      .data = MakeNotificationData(*group_, integration_->receiver_name, alerts_, reason_, parts().options->external_url),
+      .route_labels = group_->route->options().labels,
+      .receiver_data = last != nullptr ? last->receiver_data : std::string(),
+      .now = parts().executor->Now(),
+      .random = parts().random->Next(),
+      .hostname = parts().options->hostname});
+  if (parts().log->TakeUnanswered(group_->key, integration_->key)) {
+    parts().journal->Add(std::move(JournalEvent("repeated_after_crash")
+                                       .Text("group", group_->key)
+                                       .Text("integration", integration_->key)));
+    base::LogWarn("a notification was cut off by the last stop and its answer is not known; sending it again",
+                  {{"group", group_->key}, {"integration", integration_->key}});
+  }
+  deadline_timer_ = parts().executor->After(deadline_ - parts().executor->Monotonic(), gate_.Wrap([this] {
+    Fail(FailureReason::kContextDeadlineExceeded, last_error_.empty() ? "context deadline exceeded" : last_error_);
+  }));
+  intended_ = true;
+  parts().log->Intend(group_->key, integration_->key, group_->tick, gate_.Wrap([this] { Attempt(); }));
+}
+
+void Notifier::Delivery::Attempt() {
+  ++attempts_;
+  notification_->now = parts().executor->Now();
+  auto built = std::make_shared<std::optional<base::Result<Built>>>();
+  const Receiver* receiver = integration_->receiver.get();
+  // The worker holds the configuration, so that the receiver outlives this delivery.
+  parts().executor->Offload(
+      base::Lane::kQueries,
+      [receiver, built, n = notification_, prepared = group_->prepared] { built->emplace(receiver->Build(*n)); },
+      gate_.Wrap([this, built] { BuiltOne(std::move(**built)); }));
+}
+
+void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
+  sent_at_ = parts().executor->Monotonic();
+  parts().metrics->Of(parts().metrics->requests, integration_->name, integration_->receiver_name)->Add();
+  if (!built) {
+    return Answered(OutcomeOfError(built.error()));
+  }
+  if (built->replaced) {
+    parts().metrics->templates_replaced->Add();
+    base::LogError("a notification template failed; a plain text was sent instead",
+                   {{"integration", integration_->key}, {"group", group_->key}, {"error", *built->replaced}});
+  }
+  const base::Duration left = std::max<base::Duration>(deadline_ - sent_at_, std::chrono::milliseconds(1));
+  if (auto* request = std::get_if<net::FetchRequest>(&built->message)) {
+    // The receiver's own timeout, of one attempt, is 0 if it has none.
+    request->timeout = request->timeout > base::Duration{} ? std::min(left, request->timeout) : left;
+    call_ = parts().transport.http->Fetch(std::move(*request), Gated<base::Result<net::FetchResponse>>(gate_, [this](base::Result<net::FetchResponse> r) {
+      Answered(r ? integration_->receiver->Judge(*notification_, *r) : OutcomeOfError(r.error()));
+    }));
+  } else {
+    auto& mail = std::get<net::SmtpMessage>(built->message);
+    mail.timeout = left;
+    call_ = parts().transport.mail->Send(std::move(mail), Gated<base::Status>(gate_, [this](base::Status s) {
+      if (s) return Answered({.ok = true});
+      Outcome outcome = OutcomeOfError(s.error());
+      // Wrong credentials and missing TLS may be mended at the server; a refused message will not.
+      outcome.retry = s.error().code() != base::Code::kInvalidArgument || parts().options->compat.retry_refused_mail;
+      Answered(std::move(outcome));
+    }));
+  }
+}
+
+void Notifier::Delivery::Answered(Outcome outcome) {
+  const base::Duration now = parts().executor->Monotonic();
+  parts().metrics->Of(parts().metrics->latency, integration_->name, integration_->receiver_name)
+      ->Observe(base::ToSeconds(now - sent_at_));
+  if (outcome.ok) return Succeed(std::move(outcome.receiver_data));
+  parts().metrics->Of(parts().metrics->requests_failed, integration_->name, integration_->receiver_name)->Add();
+  last_reason_ = outcome.reason;
+  if (!outcome.retry) return Fail(outcome.reason, outcome.error);
+  if (outcome.error != last_error_) {
+    base::LogWarn("notify attempt failed, will retry later", {{"integration", integration_->key},
+                                                              {"group", group_->key},
+                                                              {"attempts", attempts_},
+                                                              {"error", outcome.error}});
+  }
+  last_error_ = outcome.error;
+  base::Duration wait = BackOff(attempts_ - 1, parts().random->Uniform());
+  if (outcome.retry_after) wait = std::max(wait, *outcome.retry_after);
+  timer_ = parts().executor->After(wait, gate_.Wrap([this] { Attempt(); }));
+}
+
+void Notifier::Delivery::Succeed(std::optional<std::string> receiver_data) {
+  const base::LogFields fields = {{"integration", integration_->key}, {"group", group_->key},
+                                  {"attempts", attempts_}, {"reason", reason_}};
+  if (attempts_ > 1) {
+    base::LogInfo("notify success", fields);
+  } else {
+    base::LogDebug("notify success", fields);
+  }
+  parts().journal->Add(std::move(JournalEvent("notified")
+                                     .Text("group", group_->key)
+                                     .Text("integration", integration_->key)
+                                     .Text("reason", reason_)
+                                     .Number("attempts", attempts_)
+                                     .Texts("firing", Fingerprints(alerts_, false))
+                                     .Texts("resolved", Fingerprints(alerts_, true))));
+  Record(std::move(receiver_data));
+}
+
+void Notifier::Delivery::Record(std::optional<std::string> receiver_data) {
+  NotificationEntry entry{.sent_at = parts().options->compat.repeat_from_end_of_send ? parts().executor->Now() : group_->tick,
+                          .firing = firing_,
+                          .resolved = resolved_};
+  if (receiver_data) {
+    entry.receiver_data = std::move(*receiver_data);
+  } else if (notification_ != nullptr && reason_ != "first notification") {
+    entry.receiver_data = notification_->receiver_data;
+  }
+  deadline_timer_.Cancel();
+  parts().log->Record(group_->key, integration_->key, std::move(entry),
+                      group_->route->options().repeat_interval, gate_.Wrap([this] { End(true); }));
+}
+
+void Notifier::Delivery::Fail(FailureReason reason, const std::string& error) {
+  if (ended_) return;
+  parts().metrics->CountFailure(integration_->name, integration_->receiver_name, reason);
+  base::LogError("notify failed", {{"integration", integration_->key},
+                                   {"group", group_->key},
+                                   {"attempts", attempts_},
+                                   {"error", error}});
+  parts().journal->Add(std::move(JournalEvent("failed")
+                                     .Text("group", group_->key)
+                                     .Text("integration", integration_->key)
+                                     .Text("reason", FailureReasonName(reason))
+                                     .Text("error", error)
+                                     .Number("attempts", attempts_)
+                                     .Texts("firing", Fingerprints(alerts_, false))
+                                     .Texts("resolved", Fingerprints(alerts_, true))));
+  // A request that may have arrived stays marked, so that its repetition is known as one.
+  const bool maybe_told = reason == FailureReason::kContextCanceled || reason == FailureReason::kContextDeadlineExceeded;
+  if (intended_ && !maybe_told) parts().log->Abandon(group_->key, integration_->key);
+  End(false);
+}
+
+void Notifier::Delivery::End(bool ok) {
+  if (std::exchange(ended_, true)) return;
+  gate_.Close();
+  call_.Cancel();
+  timer_.Cancel();
+  deadline_timer_.Cancel();
+  auto done = std::move(done_);
+  done(ok);
+  owner_->Finished(this);  // destroys this
+}
+
+// ---- the notifier ------------------------------------------------------------------------------
+
+Notifier::Notifier(Parts parts) : parts_(parts) {}
+Notifier::~Notifier() = default;
+
+void Notifier::Suppress(const FlushedGroup& group, const model::AlertPtr& alert, std::string_view reason,
+                        std::vector<std::string> by, Selection* selection) {
+  parts_.metrics->suppressed->With({reason})->Add();
+  parts_.journal->Add(std::move(JournalEvent("suppressed")
+                                    .Text("fingerprint", FingerprintText(alert->fingerprint()))
+                                    .Text("group", group.key)
+                                    .Text("reason", reason)
+                                    .Texts("by", by)));
+  if (IsResolved(*alert)) selection->suppressed_resolved.push_back(alert);
+}
+
+Notifier::Selection Notifier::Select(const FlushedGroup& group) {
+  Selection s;
+  const RouteOptions& route = group.route->options();
+  const auto active = group.prepared->ActiveIntervals(route.active_time_intervals, group.tick);
+  const bool inactive = !route.active_time_intervals.empty() && active.empty();
+  const auto muting = group.prepared->ActiveIntervals(route.mute_time_intervals, group.tick);
+  if (inactive) {
+    s.muted_by = route.active_time_intervals;
+  } else {
+    s.muted_by = muting;
+  }
+  for (const model::AlertPtr& alert : group.alerts) {
+    if (auto source = inhibitor_ != nullptr ? inhibitor_->InhibitedBy(alert->labels, group.tick) : std::nullopt) {
+      Suppress(group, alert, "inhibition", {FingerprintText(*source)}, &s);
+    } else if (inactive) {
+      Suppress(group, alert, "active_time_interval", route.active_time_intervals, &s);
+    } else if (!muting.empty()) {
+      Suppress(group, alert, "mute_time_interval", muting, &s);
+    } else if (auto ids = parts_.silences->Muting(alert->labels, parts_.executor->Now()); !ids.empty()) {
+      Suppress(group, alert, "silence", std::move(ids), &s);
+    } else {
+      s.kept.push_back(alert);
+    }
+  }
+  if (parts_.options->compat.drop_resolved_while_suppressed) s.suppressed_resolved.clear();
+  return s;
+}
+
+void Notifier::Notify(FlushedGroup flushed, std::move_only_function<void(NotifyResult)> done) {
+  auto group = std::make_shared<FlushedGroup>(std::move(flushed));
+  Selection selection = Select(*group);
+  const auto& integrations = group->prepared->Integrations(group->route->options().receiver);
+  struct Waiting {
+    size_t left;
+    NotifyResult result;
+    std::move_only_function<void(NotifyResult)> done;
+  };
+  auto waiting = std::make_shared<Waiting>(Waiting{
+      .left = integrations.size(), .result = {.ok = true, .muted_by = std::move(selection.muted_by)}, .done = std::move(done)});
+  if (integrations.empty() || (selection.kept.empty() && selection.suppressed_resolved.empty())) {
+    waiting->done(std::move(waiting->result));
+    return;
+  }
+  group->alerts = selection.kept;  // from here on: those that nothing suppresses
+  const auto ended_unseen = std::make_shared<const std::vector<model::AlertPtr>>(std::move(selection.suppressed_resolved));
+  std::vector<Delivery*> ready;
+  for (const Integration& integration : integrations) {
+    auto delivery = std::make_unique<Delivery>(this, group, &integration, ended_unseen, [waiting](bool ok) {
+      waiting->result.ok = waiting->result.ok && ok;
+      if (--waiting->left == 0) waiting->done(std::move(waiting->result));
+    });
+    Delivery* raw = delivery.get();
+    deliveries_.emplace(raw, std::move(delivery));
+    auto& lane = lanes_[raw->lane()];
+    lane.push_back(raw);
+    if (lane.size() == 1) ready.push_back(raw);
+  }
+  for (Delivery* d : ready) d->Start();
+}
+
+void Notifier::Finished(Delivery* delivery) {
+  auto lane = lanes_.find(delivery->lane());
+  TOCSIN_CHECK(lane != lanes_.end());
+  std::erase(lane->second, delivery);
+  Delivery* next = lane->second.empty() ? nullptr : lane->second.front();
+  if (next == nullptr) lanes_.erase(lane);
+  const auto it = deliveries_.find(delivery);
+  TOCSIN_CHECK(it != deliveries_.end());
+  // The delivery is still on the stack: it goes when the loop comes round.
+  auto last = std::make_shared<std::unique_ptr<Delivery>>(std::move(it->second));
+  deliveries_.erase(it);
+  parts_.executor->Post([last] { last->reset(); });
+  if (next != nullptr) {
+    parts_.executor->Post(gate_.Wrap([this, next] {
+      if (deliveries_.contains(next)) next->Start();
+    }));
+  }
+  if (deliveries_.empty() && on_idle_) std::exchange(on_idle_, nullptr)();
+}
+
+bool Notifier::WasTold(const Prepared& prepared, const Route& route, const std::string& group_key,
+                       const model::Alert& alert) const {
+  const uint64_t hash = AlertHash(alert.labels);
+  return std::ranges::any_of(prepared.Integrations(route.options().receiver), [&](const Integration& i) {
+    const NotificationEntry* entry = parts_.log->Find(group_key, i.key);
+    return entry != nullptr && std::ranges::binary_search(entry->firing, hash);
+  });
+}
+
+void Notifier::CancelAll() {
+  while (!deliveries_.empty()) deliveries_.begin()->first->Cancel();
+}
+
+}  // namespace tocsin::alertmanager

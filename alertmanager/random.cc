@@ -1,0 +1,29 @@
+#include "alertmanager/random.h"
+
+#include <openssl/rand.h>
+
+#include "base/digest.h"
+
+namespace tocsin::alertmanager {
+
+namespace {
+uint64_t SystemSeed() {
+  uint64_t seed = 0;
+  RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed);
+  return seed;
+}
+}  // namespace
+
+Random::Random(uint64_t seed) : engine_(seed != 0 ? seed : SystemSeed()) {}
+
+std::string Random::Uuid() {
+  uint64_t words[2] = {Next(), Next()};
+  auto* bytes = reinterpret_cast<uint8_t*>(words);
+  bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0F) | 0x40);
+  bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3F) | 0x80);
+  std::string hex = base::Hex(bytes, 16);
+  for (size_t at : {20, 16, 12, 8}) hex.insert(at, "-");
+  return hex;
+}
+
+}  // namespace tocsin::alertmanager

@@ -1,0 +1,244 @@
+// slack: one attachment to an incoming webhook, or to chat.postMessage with a bot's token.  With
+// update_message the first message is edited by chat.update instead of posting again.
+
+#include <simdjson.h>
+
+#include "alertmanager/receiver.h"
+#include "base/number.h"
+#include "base/text.h"
+
+namespace tocsin::alertmanager {
+
+namespace {
+
+constexpr size_t kMaxTitleRunes = 1024;
+
+// Writes a JSON object field by field.
+class Object {
+ public:
+  explicit Object(std::string* out) : out_(out) { *out_ += '{'; }
+  void Text(std::string_view key, std::string_view value) {
+    Key(key);
+    base::AppendJsonString(value, out_, base::JsonEscape::kGo);
+  }
+  void TextIfAny(std::string_view key, std::string_view value) {
+    if (!value.empty()) Text(key, value);
+  }
+  void Flag(std::string_view key, bool value) {
+    Key(key);
+    *out_ += value ? "true" : "false";
+  }
+  std::string* Key(std::string_view key) {
+    if (!first_) *out_ += ',';
+    first_ = false;
+    *out_ += '"';
+    *out_ += key;
+    *out_ += "\":";
+    return out_;
+  }
+  void Close() { *out_ += '}'; }
+
+ private:
+  std::string* const out_;
+  bool first_ = true;
+};
+
+// receiver_data: the message's channel and time stamp, apart by a line feed.
+struct Posted {
+  std::string channel;
+  std::string ts;
+};
+std::optional<Posted> ParsePosted(std::string_view data) {
+  const size_t split = data.find('\n');
+  if (split == std::string_view::npos || split == 0 || split + 1 == data.size()) return std::nullopt;
+  return Posted{std::string(data.substr(0, split)), std::string(data.substr(split + 1))};
+}
+
+class Slack : public Receiver {
+ public:
+  Slack(const IntegrationConfig& config, const ReceiverContext& context)
+      : block_(config.block), context_(context) {}
+
+  base::Result<Built> Build(const Notification& n) const override {
+    Built built;
+    net::FetchRequest request{.method = "POST", .config = block_.Http()};
+    request.headers = {{"Content-Type", "application/json"}, {"User-Agent", context_.user_agent}};
+    RETURN_IF_ERROR(SetAddress(&request));
+    std::optional<Posted> update;
+    if (block_.Flag("update_message") && n.data.notification_reason != "first notification") {
+      update = ParsePosted(n.receiver_data);
+    }
+    if (update) request.url = UpdateUrl(request.url);
+    Expander expand(*context_.templates, n);
+    request.body = Body(expand, update);
+    if (!expand.status()) {
+      if (context_.compat.no_fallback_text) return std::unexpected(expand.status().error());
+      built.replaced = expand.status().error();
+      request.body = FallbackBody(n, update, *built.replaced);
+    }
+    request.timeout = block_.Span("timeout");  // 0: as long as the flush may take
+    built.message = std::move(request);
+    return built;
+  }
+
+  // Slack answers 200 also for errors: "ok" as text, or {"ok": true, ...}.
+  Outcome Judge(const Notification& n, const net::FetchResponse& response) const override {
+    Outcome o = Receiver::Judge(n, response);
+    if (!o.ok) {
+      if (response.status == 429 && !context_.compat.ignore_retry_after) {
+        o.retry = true;
+        if (auto seconds = base::ParseFloat(response.headers.Get("Retry-After")); seconds && *seconds >= 0 && *seconds < 3600) {
+          o.retry_after = std::chrono::milliseconds(static_cast<int64_t>(*seconds * 1000));
+        }
+      }
+      return o;
+    }
+    auto failed = [&](std::string_view error) {
+      return Outcome{.reason = FailureReason::kClientError, .error = "error response from Slack: " + base::TruncateRunes(error, 1000)};
+    };
+    if (!response.headers.Get("Content-Type").starts_with("application/json")) {
+      return base::Trim(response.body) == "ok" || response.body.empty() ? o : failed(response.body);
+    }
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    bool ok = false;
+    if (parser.parse(response.body).get(root) != simdjson::SUCCESS || root["ok"].get(ok) != simdjson::SUCCESS) {
+      return failed("could not unmarshal JSON response " + response.body);
+    }
+    std::string_view text;
+    if (!ok) return failed(root["error"].get(text) == simdjson::SUCCESS ? text : std::string_view(response.body));
+    std::string_view channel;
+    if (block_.Flag("update_message") && root["ts"].get(text) == simdjson::SUCCESS &&
+        root["channel"].get(channel) == simdjson::SUCCESS) {
+      o.receiver_data = std::string(channel) + "\n" + std::string(text);
+    }
+    return o;
+  }
+
+ private:
+  base::Status SetAddress(net::FetchRequest* request) const {
+    if (block_.Has("app_token") || block_.Has("app_token_file")) {
+      ASSIGN_OR_RETURN(const std::string token, SecretText(block_, "app_token", "app_token_file", context_.fs));
+      request->headers.Set("Authorization", "Bearer " + token);
+      request->url = block_.Text("app_url");
+    }
+    if (request->url.empty() || block_.Has("api_url") || block_.Has("api_url_file")) {
+      ASSIGN_OR_RETURN(request->url, SecretText(block_, "api_url", "api_url_file", context_.fs));
+    }
+    return {};
+  }
+
+  static std::string UpdateUrl(std::string url) {
+    const size_t at = url.rfind("chat.postMessage");
+    return at == std::string::npos ? url : url.replace(at, std::string_view("chat.postMessage").size(), "chat.update");
+  }
+
+  std::string Body(Expander& expand, const std::optional<Posted>& update) const {
+    std::string out;
+    auto text = [&](std::string_view key) { return expand.Text(block_.Text(key)); };
+    Object o(&out);
+    o.TextIfAny("channel", update ? update->channel : text("channel"));
+    if (update) o.Text("ts", update->ts);
+    o.TextIfAny("username", text("username"));
+    o.TextIfAny("icon_emoji", text("icon_emoji"));
+    o.TextIfAny("icon_url", text("icon_url"));
+    if (block_.Flag("link_names")) o.Flag("link_names", true);
+    o.TextIfAny("text", text("message_text"));
+    *o.Key("attachments") += '[';
+    Object a(&out);
+    a.TextIfAny("title", TruncateRunes(text("title"), kMaxTitleRunes));
+    a.TextIfAny("title_link", text("title_link"));
+    a.TextIfAny("pretext", text("pretext"));
+    a.Text("text", text("text"));
+    a.Text("fallback", text("fallback"));
+    a.Text("callback_id", text("callback_id"));
+    if (!block_.Blocks("fields").empty()) AppendFields(expand, a.Key("fields"));
+    if (!block_.Blocks("actions").empty()) AppendActions(expand, a.Key("actions"));
+    a.TextIfAny("image_url", text("image_url"));
+    a.TextIfAny("thumb_url", text("thumb_url"));
+    a.Text("footer", text("footer"));
+    a.TextIfAny("color", text("color"));
+    AppendMarkdownIn(a.Key("mrkdwn_in"));
+    a.Close();
+    out += ']';
+    o.Close();
+    return out + "\n";
+  }
+
+  void AppendMarkdownIn(std::string* out) const {
+    static const std::vector<std::string> kUsual = {"fallback", "pretext", "text"};
+    const auto& given = block_.Texts("mrkdwn_in");
+    *out += '[';
+    for (const std::string& item : given.empty() ? kUsual : given) {
+      if (out->back() != '[') *out += ',';
+      base::AppendJsonString(item, out, base::JsonEscape::kGo);
+    }
+    *out += ']';
+  }
+
+  void AppendFields(Expander& expand, std::string* out) const {
+    *out += '[';
+    for (const Block& field : block_.Blocks("fields")) {
+      if (out->back() != '[') *out += ',';
+      Object o(out);
+      o.TextIfAny("title", expand.Text(field.Text("title")));
+      o.TextIfAny("value", expand.Text(field.Text("value")));
+      o.Flag("short", field.IsSet("short") ? field.Flag("short") : block_.Flag("short_fields"));
+      o.Close();
+    }
+    *out += ']';
+  }
+
+  static void AppendActions(Expander& expand, const Block& block, std::string* out) {
+    *out += '[';
+    for (const Block& action : block.Blocks("actions")) {
+      if (out->back() != '[') *out += ',';
+      auto text = [&](std::string_view key) { return expand.Text(action.Text(key)); };
+      Object o(out);
+      o.Text("type", text("type"));
+      o.Text("text", text("text"));
+      o.TextIfAny("url", text("url"));
+      o.TextIfAny("style", text("style"));
+      o.TextIfAny("name", text("name"));
+      o.TextIfAny("value", text("value"));
+      if (!action.Blocks("confirm").empty()) {
+        const Block& confirm = action.Blocks("confirm").front();
+        Object c(o.Key("confirm"));
+        c.Text("text", expand.Text(confirm.Text("text")));
+        c.TextIfAny("title", expand.Text(confirm.Text("title")));
+        c.TextIfAny("ok_text", expand.Text(confirm.Text("ok_text")));
+        c.TextIfAny("dismiss_text", expand.Text(confirm.Text("dismiss_text")));
+        c.Close();
+      }
+      o.Close();
+    }
+    *out += ']';
+  }
+  void AppendActions(Expander& expand, std::string* out) const { AppendActions(expand, block_, out); }
+
+  // Without any template, but to the same channel if its name is none.
+  std::string FallbackBody(const Notification& n, const std::optional<Posted>& update, const base::Error& error) const {
+    std::string out;
+    Object o(&out);
+    if (update) {
+      o.Text("channel", update->channel);
+      o.Text("ts", update->ts);
+    } else if (!templates::HasActions(block_.Text("channel"))) {
+      o.TextIfAny("channel", block_.Text("channel"));
+    }
+    o.Text("text", FallbackText(n, error));
+    o.Close();
+    return out + "\n";
+  }
+
+  const Block block_;
+  const ReceiverContext context_;
+};
+
+}  // namespace
+
+std::unique_ptr<Receiver> MakeSlack(const IntegrationConfig& config, const ReceiverContext& context) {
+  return std::make_unique<Slack>(config, context);
+}
+
+}  // namespace tocsin::alertmanager
