@@ -1,0 +1,432 @@
+#include "api/alertmanager/v2.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "api/alertmanager/v2_json.h"
+#include "api/http/json.h"
+#include "base/duration.h"
+#include "base/number.h"
+#include "base/text.h"
+#include "base/version.h"
+
+namespace tocsin::api {
+namespace {
+
+using alertmanager::AlertFilter;
+using alertmanager::SilencePtr;
+using alertmanager::SilenceState;
+
+net::HttpResponse JsonText(int status, std::string_view text) {
+  std::string body;
+  JsonWriter(&body).String(text);
+  return net::HttpResponse::Json(status, body + "\n");
+}
+
+net::HttpResponse CodeAndMessage(int status, int code, std::string_view message) {
+  std::string body;
+  JsonWriter json(&body);
+  json.BeginObject();
+  json.Member("code", code);
+  json.Member("message", message);
+  json.EndObject();
+  return net::HttpResponse::Json(status, std::move(body));
+}
+
+net::HttpResponse Refused(const SchemaError& error) {
+  // Code 0: not the schema but the handler refuses.
+  return error.code == 0 ? JsonText(error.status, error.message)
+                         : CodeAndMessage(error.status, error.code, error.message);
+}
+
+int StatusOf(const base::Error& error) {
+  switch (error.code()) {
+    case base::Code::kNotFound: return 404;
+    case base::Code::kInvalidArgument:
+    case base::Code::kResourceExhausted: return 400;
+    default: return 500;
+  }
+}
+
+bool IsUuid(std::string_view text) {
+  if (text.size() != 36) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    const char c = text[i];
+    const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    if (dash ? c != '-' : !hex) return false;
+  }
+  return true;
+}
+
+// true, false, and what Go's swag.ConvertBool takes for true; nothing given: the default.
+bool BoolParam(const net::Params& params, std::string_view name, bool otherwise) {
+  if (!params.Has(name)) return otherwise;
+  const std::string text = base::ToLower(params.Get(name));
+  if (text.empty()) return otherwise;
+  for (const std::string_view yes : {"true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"}) {
+    if (text == yes) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerApi::Impl> {
+ public:
+  Impl(base::Executor* executor, alertmanager::Alertmanager* am, base::Registry* registry,
+       AlertmanagerApiOptions options)
+      : executor_(executor), am_(am), options_(std::move(options)) {
+    over_limit_ = registry
+                      ->AddCounterFamily("alertmanager_http_concurrency_limit_exceeded_total",
+                                         "Requests refused because too many were being answered.", {"method"})
+                      ->With({"get"});
+    in_flight_ = registry
+                     ->AddGaugeFamily("alertmanager_http_requests_in_flight",
+                                      "Requests being answered now.", {"method"})
+                     ->With({"get"});
+  }
+
+  void Register(Router* router) {
+    using Member = void (Impl::*)(const ExchangePtr&, const PathParams&);
+    struct Row {
+      std::string_view path;
+      Member get;
+      Member post;
+      Member del;
+      std::string_view allowed;  // in the words of a 405
+    };
+    static const Row kRows[] = {
+        {"/api/v2/status", &Impl::GetStatus, nullptr, nullptr, "GET"},
+        {"/api/v2/receivers", &Impl::GetReceivers, nullptr, nullptr, "GET"},
+        {"/api/v2/alerts", &Impl::GetAlerts, &Impl::PostAlerts, nullptr, "POST,GET"},
+        {"/api/v2/alerts/groups", &Impl::GetGroups, nullptr, nullptr, "GET"},
+        {"/api/v2/silences", &Impl::GetSilences, &Impl::PostSilence, nullptr, "POST,GET"},
+        {"/api/v2/silence/:id", &Impl::GetSilence, nullptr, &Impl::DeleteSilence, "DELETE,GET"},
+    };
+    for (const Row& row : kRows) {
+      auto handler = [self = shared_from_this(), &row](const ExchangePtr& x, const PathParams& path) {
+        const std::string& method = x->request().method;
+        Member member = method == "GET" || method == "HEAD" ? row.get
+                        : method == "POST"                  ? row.post
+                        : method == "DELETE"                ? row.del
+                                                            : nullptr;
+        if (method == "OPTIONS") return self->Preflight(x);
+        if (member == nullptr) {
+          return self->Answer(x, CodeAndMessage(405, 405, "method " + method + " is not allowed, but [" +
+                                                              std::string(row.allowed) + "] are"));
+        }
+        if (member == row.get && !self->Enter(x)) return;
+        (self.get()->*member)(x, path);
+      };
+      router->Add({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, row.path, handler);
+      // With a slash at the end it is the same resource.
+      if (row.path.find(':') == std::string_view::npos) {
+        router->Add({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, std::string(row.path) + "/", handler);
+      }
+    }
+    router->Add({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}, "/api/v2/*rest",
+                [self = shared_from_this()](const ExchangePtr& x, const PathParams&) {
+                  self->Answer(x, CodeAndMessage(404, 404, "path " + x->request().path + " was not found"));
+                });
+  }
+
+ private:
+  // Counts a GET until it is answered.
+  bool Enter(const ExchangePtr& x) {
+    if (running_ < options_.get_concurrency) {
+      ++running_;
+      in_flight_->Set(running_);
+      return true;
+    }
+    over_limit_->Add();
+    Answer(x, net::HttpResponse::Text(
+                  503, "Limit of concurrent GET requests reached (" + std::to_string(options_.get_concurrency) +
+                           "), try again later.\n"));
+    return false;
+  }
+
+  void Leave() {
+    --running_;
+    in_flight_->Set(running_);
+  }
+
+  void Answer(const ExchangePtr& x, net::HttpResponse response) {
+    response.headers.Set("Cache-Control", "no-store");
+    response.headers.Add("Vary", "Origin");
+    if (!x->request().headers.Get("Origin").empty()) response.headers.Set("Access-Control-Allow-Origin", "*");
+    x->Respond(std::move(response));
+  }
+
+  void AnswerGet(const ExchangePtr& x, net::HttpResponse response) {
+    Leave();
+    Answer(x, std::move(response));
+  }
+
+  // Writes on a worker, answers on the loop.
+  template <class Value, class Write>
+  void AnswerList(const ExchangePtr& x, Value value, Write write) {
+    auto body = std::make_shared<std::string>();
+    executor_->Offload(
+        base::Lane::kQueries,
+        [body, value = std::make_shared<const Value>(std::move(value)), write] {
+          write(*value, body.get());
+          *body += '\n';
+        },
+        [self = shared_from_this(), x, body] { self->AnswerGet(x, net::HttpResponse::Json(200, std::move(*body))); });
+  }
+
+  void Preflight(const ExchangePtr& x) {
+    net::HttpResponse response;
+    response.status = 200;
+    const net::Headers& asked = x->request().headers;
+    if (!asked.Get("Origin").empty()) {
+      response.headers.Set("Access-Control-Allow-Origin", "*");
+      response.headers.Set("Access-Control-Allow-Methods", asked.Get("Access-Control-Request-Method"));
+      if (asked.Has("Access-Control-Request-Headers")) {
+        response.headers.Set("Access-Control-Allow-Headers", asked.Get("Access-Control-Request-Headers"));
+      }
+    }
+    for (const char* name : {"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"}) {
+      response.headers.Add("Vary", name);
+    }
+    x->Respond(std::move(response));
+  }
+
+  void GetStatus(const ExchangePtr& x, const PathParams&) {
+    std::string body;
+    JsonWriter json(&body);
+    json.BeginObject();
+    json.Key("cluster");
+    json.BeginObject();
+    json.Key("peers");
+    json.BeginArray();
+    json.EndArray();
+    json.Member("status", "disabled");
+    json.EndObject();
+    json.Key("config");
+    json.BeginObject();
+    json.Member("original", am_->config_yaml());
+    json.EndObject();
+    json.Member("uptime", base::FormatRfc3339Millis(am_->started()));
+    json.Key("versionInfo");
+    json.BeginObject();
+    json.Member("branch", "");
+    json.Member("buildDate", "");
+    json.Member("buildUser", "");
+    json.Member("goVersion", "");
+    json.Member("revision", "tocsin " + std::string(base::kVersion));
+    json.Member("version", base::kAlertmanagerVersion);
+    json.EndObject();
+    json.EndObject();
+    AnswerGet(x, net::HttpResponse::Json(200, body + "\n"));
+  }
+
+  void GetReceivers(const ExchangePtr& x, const PathParams&) {
+    alertmanager::Matchers matchers;
+    if (!ReadMatchers(x, "receiver_matchers", &matchers)) return;
+    std::string body;
+    JsonWriter json(&body);
+    json.BeginArray();
+    if (const alertmanager::ConfigPtr config = am_->config()) {
+      for (const alertmanager::ReceiverConfig& receiver : config->receivers) {
+        if (!alertmanager::MatchesAll(matchers, model::Labels::FromPairs(receiver.labels))) continue;
+        json.BeginObject();
+        json.Member("name", receiver.name);
+        if (receiver.labels.size() > 1) {
+          json.Key("labels");
+          json.BeginObject();
+          for (const auto& [name, value] : receiver.labels) json.Member(name, value);
+          json.EndObject();
+        }
+        json.EndObject();
+      }
+    }
+    json.EndArray();
+    AnswerGet(x, net::HttpResponse::Json(200, body + "\n"));
+  }
+
+  // All values of a repeated parameter as matchers; false: answered.
+  bool ReadMatchers(const ExchangePtr& x, std::string_view name, alertmanager::Matchers* matchers) {
+    for (const std::string& text : x->request().query.All(name)) {
+      auto matcher = alertmanager::ParseMatcher(text, am_->options().matcher_mode);
+      if (!matcher) {
+        AnswerGet(x, JsonText(400, matcher.error().message()));
+        return false;
+      }
+      matchers->push_back(std::move(*matcher));
+    }
+    return true;
+  }
+
+  bool ReadFilter(const ExchangePtr& x, AlertFilter* filter) {
+    const net::Params& query = x->request().query;
+    if (!ReadMatchers(x, "filter", &filter->matchers)) return false;
+    if (!ReadMatchers(x, "receiver_matchers", &filter->receiver_matchers)) return false;
+    if (const std::string_view receiver = query.Get("receiver"); !receiver.empty()) {
+      auto regex = base::Regex::Anchored(receiver);
+      if (!regex) {
+        AnswerGet(x, JsonText(400, "failed to parse receiver param: " + regex.error().message()));
+        return false;
+      }
+      filter->receiver = std::move(*regex);
+    }
+    filter->active = BoolParam(query, "active", true);
+    filter->silenced = BoolParam(query, "silenced", true);
+    filter->inhibited = BoolParam(query, "inhibited", true);
+    filter->muted = BoolParam(query, "muted", true);
+    return true;
+  }
+
+  void GetAlerts(const ExchangePtr& x, const PathParams&) {
+    AlertFilter filter;
+    if (!ReadFilter(x, &filter)) return;
+    AnswerList(x, am_->Alerts(filter), WriteAlerts);
+  }
+
+  void GetGroups(const ExchangePtr& x, const PathParams&) {
+    AlertFilter filter;
+    if (!ReadFilter(x, &filter)) return;
+    AnswerList(x, am_->Groups(filter), WriteGroups);
+  }
+
+  // Whether the body may be read; false: answered.
+  bool IsJson(const ExchangePtr& x) {
+    const std::string_view header = x->request().headers.Get("Content-Type");
+    const std::string_view type = base::Trim(header.substr(0, header.find(';')));
+    if (base::EqualsIgnoreCase(type, "application/json")) return true;
+    Answer(x, CodeAndMessage(415, 415, "unsupported media type " +
+                                           base::Quote(type.empty() ? "application/octet-stream" : type) +
+                                           ", only [application/json] are allowed"));
+    return false;
+  }
+
+  void PostAlerts(const ExchangePtr& x, const PathParams&) {
+    if (!IsJson(x)) return;
+    using Result = Decoded<std::vector<model::Alert>>;
+    auto decoded = std::make_shared<Result>();
+    executor_->Offload(
+        base::Lane::kIntake, [x, decoded] { *decoded = DecodeAlerts(x->request().body); },
+        [self = shared_from_this(), x, decoded] {
+          if (const auto* error = std::get_if<SchemaError>(decoded.get())) return self->Answer(x, Refused(*error));
+          const base::Status posted = self->am_->Post(std::move(std::get<0>(*decoded)));
+          if (!posted) return self->Answer(x, JsonText(StatusOf(posted.error()), posted.error().message()));
+          self->Answer(x, net::HttpResponse{});
+        });
+  }
+
+  void GetSilences(const ExchangePtr& x, const PathParams&) {
+    alertmanager::Matchers filter;
+    if (!ReadMatchers(x, "filter", &filter)) return;
+    const net::Params& query = x->request().query;
+    const bool wanted[] = {BoolParam(query, "pending", true), BoolParam(query, "active", true),
+                           BoolParam(query, "expired", true)};
+    const base::Time now = executor_->Now();
+    std::vector<SilencePtr> shown;
+    for (const SilencePtr& silence : am_->silences().List()) {
+      if (!wanted[static_cast<int>(silence->StateAt(now))]) continue;
+      // Every matcher asked for must stand in the silence as it is.
+      const bool has_all = std::ranges::all_of(filter, [&](const alertmanager::Matcher& m) {
+        return std::ranges::any_of(silence->matcher_sets, [&](const alertmanager::Matchers& set) {
+          return std::ranges::find(set, m) != set.end();
+        });
+      });
+      if (has_all) shown.push_back(silence);
+    }
+    // Active ones by their end, then pending ones by their begin, then expired ones, the latest first.
+    std::ranges::stable_sort(shown, [now](const SilencePtr& a, const SilencePtr& b) {
+      const SilenceState x_state = a->StateAt(now), y_state = b->StateAt(now);
+      if (x_state != y_state) {
+        constexpr int kOrder[] = {1, 0, 2};
+        return kOrder[static_cast<int>(x_state)] < kOrder[static_cast<int>(y_state)];
+      }
+      if (x_state == SilenceState::kActive) return a->ends_at < b->ends_at;
+      if (x_state == SilenceState::kPending) return a->starts_at < b->starts_at;
+      return a->ends_at > b->ends_at;
+    });
+    AnswerList(x, std::move(shown), [now](const std::vector<SilencePtr>& silences, std::string* out) {
+      WriteSilences(silences, now, out);
+    });
+  }
+
+  void PostSilence(const ExchangePtr& x, const PathParams&) {
+    if (!IsJson(x)) return;
+    auto decoded = DecodePostedSilence(x->request().body);
+    if (const auto* error = std::get_if<SchemaError>(&decoded)) return Answer(x, Refused(*error));
+    alertmanager::Silence silence = std::move(std::get<0>(decoded));
+    if (silence.starts_at >= silence.ends_at) {
+      return Answer(x, JsonText(400, "Failed to create silence: start time must be before end time"));
+    }
+    if (silence.ends_at < executor_->Now()) {
+      return Answer(x, JsonText(400, "Failed to create silence: end time can't be in the past"));
+    }
+    am_->silences().Set(std::move(silence), [self = shared_from_this(), x](base::Result<std::string> id) {
+      if (!id) return self->Answer(x, JsonText(StatusOf(id.error()), id.error().message()));
+      std::string body;
+      JsonWriter json(&body);
+      json.BeginObject();
+      json.Member("silenceID", *id);
+      json.EndObject();
+      self->Answer(x, net::HttpResponse::Json(200, body + "\n"));
+    });
+  }
+
+  bool CheckId(const ExchangePtr& x, std::string_view id) {
+    if (IsUuid(id)) return true;
+    Answer(x, CodeAndMessage(422, 601, "silenceID in path must be of type uuid: " + base::Quote(id)));
+    return false;
+  }
+
+  void GetSilence(const ExchangePtr& x, const PathParams& path) {
+    Leave();
+    if (!CheckId(x, path.Get("id"))) return;
+    const SilencePtr silence = am_->silences().Find(path.Get("id"));
+    if (silence == nullptr) {
+      net::HttpResponse response;
+      response.status = 404;
+      return Answer(x, std::move(response));
+    }
+    std::string body;
+    WriteSilence(*silence, executor_->Now(), &body);
+    Answer(x, net::HttpResponse::Json(200, body + "\n"));
+  }
+
+  void DeleteSilence(const ExchangePtr& x, const PathParams& path) {
+    if (!CheckId(x, path.Get("id"))) return;
+    am_->silences().Expire(std::string(path.Get("id")), [self = shared_from_this(), x](base::Status done) {
+      if (!done) return self->Answer(x, JsonText(StatusOf(done.error()), done.error().message()));
+      self->Answer(x, net::HttpResponse{});
+    });
+  }
+
+  base::Executor* const executor_;
+  alertmanager::Alertmanager* const am_;
+  const AlertmanagerApiOptions options_;
+  base::Counter* over_limit_;
+  base::Gauge* in_flight_;
+  int running_ = 0;
+};
+
+AlertmanagerApi::AlertmanagerApi(base::Executor* executor, alertmanager::Alertmanager* am,
+                                 base::Registry* registry, AlertmanagerApiOptions options)
+    : impl_(std::make_shared<Impl>(executor, am, registry, std::move(options))) {}
+
+AlertmanagerApi::~AlertmanagerApi() = default;
+
+void AlertmanagerApi::Register(Router* router) { impl_->Register(router); }
+
+std::function<void(const net::HttpRequestStats&)> AlertmanagerHttpMetrics(base::Registry* registry) {
+  auto* duration = registry->AddHistogramFamily("alertmanager_http_request_duration_seconds",
+                                                "Latencies of HTTP requests.", {"handler", "method", "code"},
+                                                {0.05, 0.1, 0.25, 0.5, 0.75, 1, 2, 5, 20, 60});
+  auto* size = registry->AddHistogramFamily("alertmanager_http_response_size_bytes",
+                                            "Sizes of HTTP answers.", {"handler", "method"},
+                                            {100, 1000, 10000, 100000, 1e6, 1e7, 1e8});
+  return [duration, size](const net::HttpRequestStats& stats) {
+    const std::string method = base::ToLower(stats.method);
+    duration->With({stats.route, method, std::to_string(stats.status)})->Observe(base::ToSeconds(stats.duration));
+    size->With({stats.route, method})->Observe(static_cast<double>(stats.response_bytes));
+  };
+}
+
+}  // namespace tocsin::api

@@ -1,0 +1,33 @@
+#pragma once
+
+// Between the API's JSON and the Alertmanager's values.
+// Threads: any.
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "alertmanager/alertmanager.h"
+#include "base/result.h"
+
+namespace tocsin::api {
+
+// What does not fit the schema: {"code": code, "message": message} with an HTTP status.
+struct SchemaError {
+  int status = 400;
+  int code = 400;
+  std::string message;
+};
+template <class T>
+using Decoded = std::variant<T, SchemaError>;
+
+Decoded<std::vector<model::Alert>> DecodeAlerts(const std::string& body);
+Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body);
+
+void WriteAlerts(const std::vector<alertmanager::AlertView>& alerts, std::string* out);
+void WriteGroups(const std::vector<alertmanager::GroupView>& groups, std::string* out);
+void WriteSilence(const alertmanager::Silence& silence, base::Time now, std::string* out);
+void WriteSilences(const std::vector<alertmanager::SilencePtr>& silences, base::Time now, std::string* out);
+
+}  // namespace tocsin::api
