@@ -56,11 +56,20 @@ struct DiscoveryConfig {
   bool SameAs(const DiscoveryConfig& other) const;
 };
 
+// Equal labels and targets, whatever the sources are called.
+bool SameGroups(const std::vector<TargetGroupPtr>& a, const std::vector<TargetGroupPtr>& b);
+
 // Reads the discovery keys of `reader`'s mapping.
 void ReadDiscoveryKeys(base::yaml::Reader* reader, base::yaml::Errors* errors, DiscoveryConfig* config);
 
 // Reads one entry of static_configs or of a file_sd/http_sd list: targets and labels.  Null if it is
 // broken (then `errors` says how).
 TargetGroupPtr ReadTargetGroup(const base::yaml::Node& node, std::string source, base::yaml::Errors* errors);
+
+// Reads the list in a file_sd file or an http_sd answer.  Each group is named `source`:index and gets
+// one label more, which tells where it came from.
+base::Result<std::vector<TargetGroupPtr>> ReadTargetGroups(const base::yaml::Document& doc, const std::string& source,
+                                                           std::string_view meta_label,
+                                                           std::string_view meta_value);
 
 }  // namespace tocsin::discovery
