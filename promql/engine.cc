@@ -1,0 +1,150 @@
+#include "promql/engine.h"
+
+#include <algorithm>
+
+#include "base/executor.h"
+#include "promql/exec/label_ops.h"
+#include "promql/exec/operator.h"
+#include "promql/exec/result.h"
+#include "promql/parse/printer.h"
+#include "promql/plan/plan.h"
+
+namespace tocsin::promql {
+
+namespace {
+
+constexpr int64_t kDefaultSubqueryStepMs = 60'000;
+
+int64_t Ms(base::Duration d) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+}
+
+exec::RunOptions MakeRunOptions(const EngineOptions& engine, const QueryOptions& query) {
+  exec::RunOptions o;
+  o.max_samples = engine.max_samples;
+  o.lookback_ms = Ms(query.lookback.count() > 0 ? query.lookback : engine.lookback);
+  o.delayed_name_removal = engine.delayed_name_removal;
+  o.type_and_unit_labels = engine.type_and_unit_labels;
+  o.cancelled = query.cancelled;
+  if (engine.default_subquery_step) {
+    o.default_subquery_step_ms = [step = engine.default_subquery_step](int64_t range_ms) {
+      return Ms(step(std::chrono::milliseconds(range_ms)));
+    };
+  } else {
+    o.default_subquery_step_ms = [](int64_t) { return kDefaultSubqueryStepMs; };
+  }
+  if (engine.clock != nullptr) {
+    base::Duration timeout = engine.timeout;
+    if (query.timeout.count() > 0) timeout = std::min(timeout, query.timeout);
+    const base::Executor* clock = engine.clock;
+    o.monotonic = [clock] { return clock->Monotonic(); };
+    o.deadline = clock->Monotonic() + timeout;
+  }
+  return o;
+}
+
+}  // namespace
+
+ValueType QueryResult::type() const {
+  switch (value.index()) {
+    case 0: return ValueType::kScalar;
+    case 1: return ValueType::kString;
+    case 2: return ValueType::kVector;
+    default: return ValueType::kMatrix;
+  }
+}
+
+void LimitAnnotations(size_t limit, QueryResult* result) {
+  const auto cut = [limit](std::vector<std::string>* lines, std::string_view kind) {
+    if (limit == 0 || lines->size() <= limit) return;
+    const size_t more = lines->size() - limit;
+    lines->resize(limit);
+    lines->push_back(std::to_string(more) + " more " + std::string(kind) +
+                     " annotations omitted");
+  };
+  cut(&result->warnings, "warning");
+  cut(&result->infos, "info");
+}
+
+struct PreparedQuery::Rep {
+  std::shared_ptr<const EngineOptions> options;
+  std::string text;
+  std::unique_ptr<plan::Plan> plan;
+
+  base::Result<QueryResult> Run(storage::Queryable* storage, const plan::QueryTimes& times,
+                                const QueryOptions& query) const;
+};
+
+base::Result<QueryResult> PreparedQuery::Rep::Run(storage::Queryable* storage,
+                                                  const plan::QueryTimes& times,
+                                                  const QueryOptions& query) const {
+  const base::Duration begin = options->clock ? options->clock->Monotonic() : base::Duration{0};
+  exec::Run run(storage, MakeRunOptions(*options, query), times);
+  QueryResult result;
+  ASSIGN_OR_RETURN(result.value, exec::RunPlan(run, *plan));
+  result.warnings = run.annotations().Warnings(text);
+  result.infos = run.annotations().Infos(text);
+  result.stats.samples_read = run.samples_read();
+  result.stats.peak_samples = run.peak_samples();
+  result.stats.series_selected = run.series_selected();
+  if (options->clock) result.stats.eval_time = options->clock->Monotonic() - begin;
+  return result;
+}
+
+PreparedQuery::PreparedQuery(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+PreparedQuery::PreparedQuery(PreparedQuery&&) noexcept = default;
+PreparedQuery& PreparedQuery::operator=(PreparedQuery&&) noexcept = default;
+PreparedQuery::~PreparedQuery() = default;
+
+const std::string& PreparedQuery::text() const { return rep_->text; }
+const Expr& PreparedQuery::expr() const { return *rep_->plan->expr; }
+ValueType PreparedQuery::type() const { return rep_->plan->type; }
+
+base::Result<QueryResult> PreparedQuery::Run(storage::Queryable* storage, model::Timestamp at,
+                                             const QueryOptions& options) const {
+  return rep_->Run(storage, {.start = at, .end = at, .step_ms = 0}, options);
+}
+
+base::Result<QueryResult> PreparedQuery::RunRange(storage::Queryable* storage,
+                                                  const RangeParams& range,
+                                                  const QueryOptions& options) const {
+  if (type() != ValueType::kVector && type() != ValueType::kScalar) {
+    return base::InvalidArgument("invalid expression type \"" +
+                                 std::string(ValueTypeName(type())) +
+                                 "\" for range query, must be Scalar or instant Vector");
+  }
+  const int64_t step = Ms(range.step);
+  if (step <= 0) return base::InvalidArgument("the step of a range query must be at least 1ms");
+  return rep_->Run(storage, {.start = range.start, .end = range.end, .step_ms = step}, options);
+}
+
+Engine::Engine(EngineOptions options)
+    : options_(std::make_shared<const EngineOptions>(std::move(options))) {}
+
+base::Result<PreparedQuery> Engine::Prepare(std::string_view text) const {
+  ASSIGN_OR_RETURN(ExprPtr expr, Parse(text, options_->parse));
+  auto rep = std::make_unique<PreparedQuery::Rep>();
+  rep->options = options_;
+  rep->text = text;
+  ASSIGN_OR_RETURN(rep->plan, plan::MakePlan(std::shared_ptr<const Expr>(std::move(expr))));
+  return PreparedQuery(std::move(rep));
+}
+
+base::Result<PreparedQuery> Engine::Prepare(const Expr& expr) const {
+  return Prepare(Print(expr));
+}
+
+base::Result<QueryResult> Engine::Instant(storage::Queryable* storage, std::string_view text,
+                                          model::Timestamp at, const QueryOptions& options) const {
+  ASSIGN_OR_RETURN(PreparedQuery query, Prepare(text));
+  return query.Run(storage, at, options);
+}
+
+base::Result<QueryResult> Engine::Range(storage::Queryable* storage, std::string_view text,
+                                        const RangeParams& range,
+                                        const QueryOptions& options) const {
+  ASSIGN_OR_RETURN(PreparedQuery query, Prepare(text));
+  return query.RunRange(storage, range, options);
+}
+
+}  // namespace tocsin::promql

@@ -1,0 +1,192 @@
+// Range functions as operators: rows of the source in, one row each out.
+
+#include <algorithm>
+
+#include "promql/exec/label_ops.h"
+#include "promql/exec/range_source.h"
+
+namespace tocsin::promql::exec {
+namespace {
+
+using plan::Function;
+
+bool HasCounterName(std::string_view name) {
+  return name.ends_with("_total") || name.ends_with("_sum") || name.ends_with("_count") ||
+         name.ends_with("_bucket");
+}
+
+base::Status CheckBoundary(Boundary boundary, Function function) {
+  const bool rate = function == Function::kRate || function == Function::kIncrease ||
+                    function == Function::kDelta;
+  const bool change = function == Function::kResets || function == Function::kChanges;
+  if (boundary == Boundary::kAnchored && !rate && !change) {
+    return base::FailedPrecondition(
+        "anchored modifier can only be used with: changes, delta, increase, rate, resets - not with " +
+        std::string(plan::FunctionName(function)));
+  }
+  if (boundary == Boundary::kSmoothed && !rate) {
+    return base::FailedPrecondition(
+        "smoothed modifier can only be used with: delta, increase, rate - not with " +
+        std::string(plan::FunctionName(function)));
+  }
+  return {};
+}
+
+class RangeCallOperator : public Operator, private RangeSource::Visitor {
+ public:
+  RangeCallOperator(const plan::Node& node, const Grid* grid) : Operator(node, grid) {}
+
+  base::Status Init(Run& run, const Grid* grid) {
+    for (const auto& input : node_.inputs) {
+      if (input->type == ValueType::kMatrix) {
+        ASSIGN_OR_RETURN(source_, MakeRangeSource(run, *input, grid));
+        arg_pos_ = input->pos;
+      } else {
+        ASSIGN_OR_RETURN(OperatorPtr op, MakeOperator(run, *input, grid));
+        parameters_.push_back(std::move(op));
+      }
+    }
+    if (!source_) return base::Internal("promql exec: a range function without a range");
+    return CheckBoundary(source_->boundary(), node_.function);
+  }
+
+  base::Status Open(Run& run) override {
+    for (const OperatorPtr& op : parameters_) RETURN_IF_ERROR(op->Open(run));
+    RETURN_IF_ERROR(source_->Open(run));
+    const bool keeps =
+        node_.function == Function::kLastOverTime || node_.function == Function::kFirstOverTime;
+    series_ = source_->series();
+    for (Series& s : series_) {
+      s.drop_name = s.drop_name || !keeps;
+      if (s.drop_name && !run.options().delayed_name_removal) {
+        s.labels = DropMetadata(s.labels, &run.arena());
+      }
+    }
+    if (!run.options().delayed_name_removal && node_.function != Function::kAbsentOverTime) {
+      SeriesTable merged;
+      merge_.Build(series_, &merged);
+      owner_.assign(merged.size(), kNoOwner);
+    }
+    return {};
+  }
+
+  base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    parameter_blocks_.resize(parameters_.size());
+    call_ = RangeCall{};
+    call_.function = node_.function;
+    call_.grid = &grid_;
+    call_.span = span;
+    call_.map = source_->map();
+    call_.range_ms = source_->range_ms();
+    call_.lookback_ms = run.options().lookback_ms;
+    call_.boundary = source_->boundary();
+    call_.arg_pos = arg_pos_;
+    call_.first_arg_pos = node_.inputs.front()->pos;
+    call_.args_pos = {node_.inputs.front()->pos.start, node_.inputs.back()->pos.end};
+    call_.annotations = &run.annotations();
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      RETURN_IF_ERROR(parameters_[i]->Eval(run, span, &parameter_blocks_[i]));
+      if (i < std::size(call_.parameter)) call_.parameter[i] = parameter_blocks_[i].values(0);
+    }
+    out->Reset(series_.size(), span.count);
+    out_ = out;
+    run_ = &run;
+    return source_->ForEach(run, span, *this);
+  }
+
+ private:
+  static constexpr uint32_t kNoOwner = UINT32_MAX;
+
+  base::Status Visit(size_t row, const RangeRow& samples) override {
+    const model::LabelsView labels = source_->series()[row].labels;
+    RETURN_IF_ERROR(RunRangeKernel(call_, labels, samples, &scratch_, row, out_));
+    const bool counter_rate =
+        node_.function == Function::kRate || node_.function == Function::kIncrease;
+    if (!counter_rate && merge_.injective()) return {};
+    const uint8_t* cells = out_->cells(row);
+    bool any = false;
+    bool any_float = false;
+    for (size_t s = 0; s < call_.span.count; ++s) {
+      any = any || cells[s] != kAbsent;
+      any_float = any_float || cells[s] == kFloat;
+    }
+    if (counter_rate && any_float) NoteIfNoCounter(labels);
+    if (any && !merge_.injective()) {
+      // Equal label sets are refused in the whole run, at whatever steps they are.
+      uint32_t& owner = owner_[merge_.target()[row]];
+      if (owner != kNoOwner && owner != row) return SameLabelset();
+      owner = static_cast<uint32_t>(row);
+    }
+    return {};
+  }
+
+  void NoteIfNoCounter(model::LabelsView labels) {
+    const std::string_view metric = labels.MetricName();
+    if (metric.empty()) return;
+    if (run_->options().type_and_unit_labels) {
+      const std::string_view type = labels.Get(kTypeLabel);
+      if (type != "counter" && type != "histogram") {
+        call_.annotations->PossibleNonCounterType(metric, type, node_.inputs[0]->pos);
+      }
+      return;
+    }
+    if (HasCounterName(metric) || metric == noted_) return;
+    noted_ = metric;
+    call_.annotations->PossibleNonCounter(metric, node_.inputs[0]->pos);
+  }
+
+  std::unique_ptr<RangeSource> source_;
+  ByteRange arg_pos_;
+  std::vector<OperatorPtr> parameters_;
+  std::vector<Block> parameter_blocks_;
+  RangeCall call_;
+  KernelScratch scratch_;
+  Block* out_ = nullptr;
+  Run* run_ = nullptr;
+  std::string_view noted_;  // the last metric that was noted as no counter
+  RowMerge merge_;
+  std::vector<uint32_t> owner_;  // by merged row: the row that has values
+};
+
+// absent_over_time(): one row, present where no series has a sample in its window.
+class AbsentOverTimeOperator : public Operator {
+ public:
+  AbsentOverTimeOperator(const plan::Node& node, const Grid* grid, OperatorPtr present,
+                         model::LabelsView labels)
+      : Operator(node, grid), present_(std::move(present)) {
+    series_.push_back({labels, true});
+  }
+
+  base::Status Open(Run& run) override { return present_->Open(run); }
+
+  base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    RETURN_IF_ERROR(block_.Eval(run, *present_, span));
+    out->Reset(1, span.count);
+    for (size_t s = 0; s < span.count; ++s) out->SetFloat(0, s, 1);
+    uint8_t* absent = out->cells(0);
+    for (size_t row = 0; row < block_->rows(); ++row) {
+      const uint8_t* cells = block_->cells(row);
+      for (size_t s = 0; s < span.count; ++s) {
+        if (cells[s] != kAbsent) absent[s] = kAbsent;
+      }
+    }
+    block_.Drop(run);
+    return {};
+  }
+
+ private:
+  OperatorPtr present_;
+  HeldBlock block_;
+};
+
+}  // namespace
+
+base::Result<OperatorPtr> MakeRangeCall(Run& run, const plan::Node& node, const Grid* grid) {
+  auto op = std::make_unique<RangeCallOperator>(node, grid);
+  RETURN_IF_ERROR(op->Init(run, grid));
+  if (node.function != Function::kAbsentOverTime) return op;
+  const model::LabelsView labels = AbsentLabels(*node.inputs[0], &run.arena());
+  return std::make_unique<AbsentOverTimeOperator>(node, grid, std::move(op), labels);
+}
+
+}  // namespace tocsin::promql::exec

@@ -1,0 +1,111 @@
+#pragma once
+
+// A Run is one evaluation of a plan: its storage view, options, label memory, limits and annotations.
+// Operators get it at each call.
+//
+// Threads: one.
+// Errors:  kCancelled, kDeadlineExceeded and kFailedPrecondition as promql/engine.h says.
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "promql/exec/annotations.h"
+#include "promql/exec/block.h"
+#include "promql/plan/plan.h"
+#include "storage/queryable.h"
+
+namespace tocsin::promql::exec {
+
+// Memory for label sets made in a run.  Views live as long as the arena.
+class LabelArena {
+ public:
+  model::LabelsView Store(std::string_view encoded);
+
+ private:
+  std::vector<std::unique_ptr<char[]>> pages_;
+  size_t used_ = 0;
+  size_t size_ = 0;
+};
+
+struct RunOptions {
+  int64_t max_samples = 50'000'000;
+  int64_t lookback_ms = 300'000;
+  bool delayed_name_removal = false;
+  bool type_and_unit_labels = false;
+  std::function<int64_t(int64_t range_ms)> default_subquery_step_ms;
+  const std::atomic<bool>* cancelled = nullptr;
+  std::function<base::Duration()> monotonic;  // null: no timeout
+  base::Duration deadline{0};                 // by `monotonic`
+};
+
+class Run {
+ public:
+  Run(storage::Queryable* storage, RunOptions options, plan::QueryTimes times)
+      : options_(std::move(options)), times_(times), storage_(storage) {}
+
+  const RunOptions& options() const { return options_; }
+  const plan::QueryTimes& times() const { return times_; }
+  LabelArena& arena() { return arena_; }
+  Annotations& annotations() { return annotations_; }
+
+  // Whether the caller still waits.  Called once a block or chunk of series.
+  base::Status Check(std::string_view where = "expression evaluation");
+
+  // Samples held now; negative gives back.  Fails beyond the limit.
+  base::Status Charge(int64_t samples);
+  void Release(int64_t samples) { current_samples_ -= samples; }
+  int64_t current_samples() const { return current_samples_; }
+  int64_t peak_samples() const { return peak_samples_; }
+
+  void CountRead(int64_t samples) { samples_read_ += samples; }
+  int64_t samples_read() const { return samples_read_; }
+
+  // Selections are announced while operators are made, and resolved once all are known, so that equal
+  // selectors share one and storage is asked for the union of their windows.
+  size_t AddSelection(const model::Matchers& matchers, storage::Window window);
+  base::Result<const storage::SeriesSet*> Selection(size_t handle);
+  // A selection that becomes known while running (info()); its window was announced before.
+  void AnnounceWindow(storage::Window window);
+  base::Result<std::unique_ptr<storage::SeriesSet>> SelectNow(const model::Matchers& matchers,
+                                                              storage::Window window);
+  int64_t series_selected() const { return series_selected_; }
+
+  // The widest table and the longest window, to choose how many steps make a block.
+  void NoteRows(size_t rows) { widest_ = std::max(widest_, rows); }
+  void NoteWindow(int64_t ms) { longest_window_ = std::max(longest_window_, ms); }
+  size_t widest() const { return widest_; }
+  int64_t longest_window() const { return longest_window_; }
+
+ private:
+  struct Selected {
+    model::Matchers matchers;
+    storage::Window window;
+    std::unique_ptr<storage::SeriesSet> set;
+  };
+  base::Status OpenQuerier();
+
+  RunOptions options_;
+  plan::QueryTimes times_;
+  storage::Queryable* storage_;
+  std::unique_ptr<storage::Querier> querier_;
+  storage::Window querier_window_{model::kMaxTimestamp, model::kMinTimestamp};
+  LabelArena arena_;
+  Annotations annotations_;
+  std::vector<Selected> selections_;
+  std::map<std::string, std::vector<size_t>> selections_by_matchers_;
+  int64_t current_samples_ = 0;
+  int64_t peak_samples_ = 0;
+  int64_t samples_read_ = 0;
+  int64_t series_selected_ = 0;
+  size_t widest_ = 1;
+  int64_t longest_window_ = 0;
+};
+
+}  // namespace tocsin::promql::exec

@@ -1,0 +1,242 @@
+// Instant selectors: the newest sample of each series at each step, not older than the lookback, and
+// timestamp() of a selector, which is the same walk.
+
+#include <algorithm>
+
+#include "promql/exec/histogram_math.h"
+#include "promql/exec/label_ops.h"
+#include "promql/exec/operator.h"
+#include "promql/exec/time_map.h"
+
+namespace tocsin::promql::exec {
+namespace {
+
+// Series read at once: enough to make the walk long, few enough to bound the columns.
+constexpr size_t kSeriesAtOnce = 128;
+constexpr size_t kLastAtOnce = 8192;
+
+enum class Output { kValue, kTime };
+
+class SelectorOperator : public Operator {
+ public:
+  SelectorOperator(Run& run, const plan::Node& node, const VectorSelector& selector,
+                   const Grid* grid, TimeMap map, Output output)
+      : Operator(node, grid), map_(map), output_(output), lookback_(run.options().lookback_ms) {
+    handle_ = run.AddSelection(selector.matchers, WindowOf(map_, grid_, lookback_, 0));
+    run.NoteWindow(lookback_);
+  }
+
+  base::Status Open(Run& run) override {
+    ASSIGN_OR_RETURN(set_, run.Selection(handle_));
+    series_.resize(set_->size());
+    const bool drop = output_ == Output::kTime;
+    for (size_t i = 0; i < series_.size(); ++i) {
+      model::LabelsView labels = set_->labels(i);
+      if (drop && !run.options().delayed_name_removal) labels = DropMetadata(labels, &run.arena());
+      series_[i] = {labels, drop};
+    }
+    run.NoteRows(series_.size());
+    return {};
+  }
+
+  base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    out->Reset(series_.size(), span.count);
+    if (span.count != 1) return EvalMany(run, span, out);
+    RETURN_IF_ERROR(EvalOne(run, span, out));
+    if (!node_.histogram_stats_only || !out->has_histograms()) return {};
+    // What is said of counter resets needs the samples before.
+    out->Reset(series_.size(), span.count);
+    return EvalMany(run, span, out);
+  }
+
+ private:
+  base::Status EvalOne(Run& run, StepSpan span, Block* out) {
+    const storage::Window window = WindowOf(map_, span, lookback_, 0);
+    for (size_t first = 0; first < series_.size(); first += kLastAtOnce) {
+      RETURN_IF_ERROR(run.Check());
+      const size_t count = std::min(kLastAtOnce, series_.size() - first);
+      RETURN_IF_ERROR(set_->ReadLast(first, count, window, &last_));
+      double* values = out->values(first);
+      uint8_t* cells = out->cells(first);
+      const bool histograms = !last_.histograms.empty();
+      size_t read = 0;
+      for (size_t i = 0; i < count; ++i) {
+        if (last_.times[i] == model::kMinTimestamp) continue;
+        ++read;
+        if (model::IsStale(last_.values[i])) continue;
+        if (output_ == Output::kTime) {
+          values[i] = static_cast<double>(last_.times[i]) / 1000;
+          cells[i] = kFloat;
+        } else if (histograms && last_.histograms[i]) {
+          if (!last_.histograms[i]->IsStale()) out->SetHistogram(first + i, 0, last_.histograms[i]);
+        } else {
+          values[i] = last_.values[i];
+          cells[i] = kFloat;
+        }
+      }
+      run.CountRead(static_cast<int64_t>(read));
+    }
+    return {};
+  }
+
+  base::Status EvalMany(Run& run, StepSpan span, Block* out) {
+    const storage::Window window = WindowOf(map_, span, lookback_, 0);
+    for (size_t first = 0; first < series_.size(); first += kSeriesAtOnce) {
+      RETURN_IF_ERROR(run.Check());
+      const size_t count = std::min(kSeriesAtOnce, series_.size() - first);
+      RETURN_IF_ERROR(set_->Read(first, count, window, &columns_));
+      run.CountRead(static_cast<int64_t>(columns_.times.size()));
+      if (node_.histogram_stats_only) ReduceToStats(&columns_);
+      for (size_t i = 0; i < count; ++i) Fill(span, i, first + i, out);
+    }
+    return {};
+  }
+
+  // One series, read as number `i` of the columns.
+  void Fill(StepSpan span, size_t i, size_t row, Block* out) const {
+    const std::span<const model::Timestamp> t = columns_.times_of(i);
+    const double* v = columns_.values.data() + columns_.offsets[i];
+    double* values = out->values(row);
+    uint8_t* cells = out->cells(row);
+    const bool histograms = !columns_.histogram_at.empty();
+    size_t next = 0;  // samples at or before the step
+    for (size_t s = 0; s < span.count; ++s) {
+      const model::Timestamp at = map_.time(span.first + s);
+      while (next < t.size() && t[next] <= at) ++next;
+      if (next == 0 || t[next - 1] <= at - lookback_ || model::IsStale(v[next - 1])) continue;
+      if (output_ == Output::kTime) {
+        values[s] = static_cast<double>(t[next - 1]) / 1000;
+        cells[s] = kFloat;
+        continue;
+      }
+      if (histograms) {
+        const model::HistogramPtr* h = FindHistogram(columns_, columns_.offsets[i] + next - 1);
+        if (h != nullptr) {
+          if (!(*h)->IsStale()) out->SetHistogram(row, s, *h);
+          continue;
+        }
+      }
+      values[s] = v[next - 1];
+      cells[s] = kFloat;
+    }
+  }
+
+  const TimeMap map_;
+  const Output output_;
+  const int64_t lookback_;
+  size_t handle_ = 0;
+  const storage::SeriesSet* set_ = nullptr;
+  storage::LastColumns last_;
+  storage::SampleColumns columns_;
+};
+
+// foo smoothed: a value between the samples before and after each step.
+class SmoothedOperator : public Operator {
+ public:
+  SmoothedOperator(Run& run, const plan::Node& node, const VectorSelector& selector,
+                   const Grid* grid, TimeMap map)
+      : Operator(node, grid), map_(map), lookback_(run.options().lookback_ms) {
+    handle_ = run.AddSelection(selector.matchers, WindowOf(map_, grid_, lookback_, lookback_));
+    run.NoteWindow(2 * lookback_);
+  }
+
+  base::Status Open(Run& run) override {
+    ASSIGN_OR_RETURN(set_, run.Selection(handle_));
+    for (size_t i = 0; i < set_->size(); ++i) series_.push_back({set_->labels(i), false});
+    run.NoteRows(series_.size());
+    return {};
+  }
+
+  base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    out->Reset(series_.size(), span.count);
+    const storage::Window window = WindowOf(map_, span, lookback_, lookback_);
+    for (size_t first = 0; first < series_.size(); first += kSeriesAtOnce) {
+      RETURN_IF_ERROR(run.Check());
+      const size_t count = std::min(kSeriesAtOnce, series_.size() - first);
+      RETURN_IF_ERROR(set_->Read(first, count, window, &columns_));
+      run.CountRead(static_cast<int64_t>(columns_.times.size()));
+      for (size_t i = 0; i < count; ++i) {
+        splitter_.Split(columns_, i);
+        for (size_t s = 0; s < span.count; ++s) {
+          Interpolate(run, map_.time(span.first + s), first + i, s, out);
+        }
+      }
+    }
+    return {};
+  }
+
+ private:
+  void Interpolate(Run& run, model::Timestamp at, size_t row, size_t step, Block* out) {
+    const RangeRow& in = splitter_.row();
+    const auto in_window = [&](const model::Timestamp* t, size_t n) {
+      const size_t lo =
+          static_cast<size_t>(std::upper_bound(t, t + n, at - lookback_) - t);
+      const size_t hi =
+          static_cast<size_t>(std::upper_bound(t, t + n, at + lookback_) - t);
+      return std::pair(lo, hi);
+    };
+    const auto [flo, fhi] = in_window(in.times, in.count);
+    const auto [hlo, hhi] = in_window(in.histogram_times, in.histogram_count);
+    if (flo == fhi && hlo == hhi) return;
+    const std::string_view metric = series_[row].labels.MetricName();
+    if (flo != fhi && hlo != hhi) {
+      run.annotations().MixedFloatsHistograms(metric, node_.pos);
+      return;
+    }
+    const bool floats = flo != fhi;
+    const model::Timestamp* t = floats ? in.times : in.histogram_times;
+    const size_t lo = floats ? flo : hlo;
+    const size_t hi = floats ? fhi : hhi;
+    const size_t i = static_cast<size_t>(std::lower_bound(t + lo, t + hi, at) - t);
+    const bool exact = i < hi && t[i] == at;
+    if (!exact && i == lo) return;  // nothing before
+    if (floats) {
+      double v = exact ? in.values[i] : in.values[i - 1];
+      if (!exact && i < hi) {
+        v += (in.values[i] - v) * static_cast<double>(at - t[i - 1]) /
+             static_cast<double>(t[i] - t[i - 1]);
+      }
+      out->SetFloat(row, step, v);
+      return;
+    }
+    if (exact) {
+      out->SetHistogram(row, step, in.histograms[i]);
+    } else if (i < hi) {
+      model::HistogramPtr h =
+          InterpolateForSelector(run.annotations(), metric, node_.pos, *in.histograms[i - 1],
+                                 t[i - 1], *in.histograms[i], t[i], at);
+      if (h) out->SetHistogram(row, step, std::move(h));
+    } else {
+      out->SetHistogram(row, step,
+                        WithCounterReset(in.histograms[i - 1], model::CounterReset::kUnknown));
+    }
+  }
+
+  const TimeMap map_;
+  const int64_t lookback_;
+  size_t handle_ = 0;
+  const storage::SeriesSet* set_ = nullptr;
+  storage::SampleColumns columns_;
+  RowSplitter splitter_;
+};
+
+base::Result<OperatorPtr> Make(Run& run, const plan::Node& node, const VectorSelector& selector,
+                               const Grid* grid, Output output) {
+  ASSIGN_OR_RETURN(TimeMap map, MakeTimeMap(run, selector.shift, *grid));
+  if (selector.smoothed && output == Output::kValue) {
+    return std::make_unique<SmoothedOperator>(run, node, selector, grid, map);
+  }
+  return std::make_unique<SelectorOperator>(run, node, selector, grid, map, output);
+}
+
+}  // namespace
+
+base::Result<OperatorPtr> MakeSelector(Run& run, const plan::Node& node, const Grid* grid) {
+  return Make(run, node, As<VectorSelector>(*node.expr), grid, Output::kValue);
+}
+
+base::Result<OperatorPtr> MakeTimestamp(Run& run, const plan::Node& node, const Grid* grid) {
+  return Make(run, node, As<VectorSelector>(*node.inputs[0]->expr), grid, Output::kTime);
+}
+
+}  // namespace tocsin::promql::exec

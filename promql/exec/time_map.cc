@@ -1,0 +1,34 @@
+#include "promql/exec/time_map.h"
+
+namespace tocsin::promql::exec {
+
+base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const Grid& grid) {
+  int64_t offset = Milliseconds(shift.offset);
+  if (shift.offset_expr) {
+    ASSIGN_OR_RETURN(offset,
+                     plan::ResolveDuration(*shift.offset_expr, run.times(), plan::Sign::kAny));
+  }
+  switch (shift.at) {
+    case AtKind::kNone: return TimeMap{grid.start - offset, grid.step_ms};
+    case AtKind::kTimestamp: return TimeMap{shift.at_ms - offset, 0};
+    case AtKind::kStart: return TimeMap{run.times().start - offset, 0};
+    case AtKind::kEnd: break;
+  }
+  return TimeMap{run.times().end - offset, 0};
+}
+
+base::Result<int64_t> ResolveRange(const Run& run, base::Duration range, const DurationExpr* expr) {
+  if (expr == nullptr) return Milliseconds(range);
+  return plan::ResolveDuration(*expr, run.times(), plan::Sign::kPositive);
+}
+
+storage::Window WindowOf(const TimeMap& map, const Grid& grid, int64_t before, int64_t after) {
+  return WindowOf(map, StepSpan{0, grid.count}, before, after);
+}
+
+storage::Window WindowOf(const TimeMap& map, StepSpan span, int64_t before, int64_t after) {
+  const size_t last = span.first + (span.count == 0 ? 0 : span.count - 1);
+  return {.after = map.time(span.first) - before, .upto = map.time(last) + after};
+}
+
+}  // namespace tocsin::promql::exec
