@@ -229,8 +229,10 @@ void Notifier::Delivery::Record(std::optional<std::string> receiver_data) {
     entry.receiver_data = notification_->receiver_data;
   }
   deadline_timer_.Cancel();
+  // Nothing repeats more often than the group ticks, so the entry must outlive a tick too.
+  const RouteOptions& route = group_->route->options();
   parts().log->Record(group_->key, integration_->key, std::move(entry),
-                      group_->route->options().repeat_interval, gate_.Wrap([this] { End(true); }));
+                      std::max(route.repeat_interval, route.group_interval), gate_.Wrap([this] { End(true); }));
 }
 
 void Notifier::Delivery::Fail(FailureReason reason, const std::string& error) {

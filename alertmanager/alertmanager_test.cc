@@ -1,0 +1,462 @@
+#include "alertmanager/alertmanager.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "alertmanager/shared_kit_test.h"
+#include "alertmanager/sim_world_test.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace tocsin::alertmanager {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class AlertmanagerSim : public testing::Test {
+ protected:
+  AlertmanagerSim() {
+    options_.seed = 7;
+    options_.external_url = "http://am.example.org";
+    options_.clock = [this] { return sim_.Now(); };
+  }
+
+  void Start(const std::string& config) {
+    registry_ = std::make_unique<base::Registry>();
+    am_ = std::make_unique<Alertmanager>(&sim_, &store_, registry_.get(), Transport{.http = &http_, .mail = &mail_}, options_);
+    am_->Restore(store_.Contents());
+    Apply(config);
+  }
+
+  void Apply(const std::string& config) {
+    config_ = config;
+    auto loaded = LoadConfig(config, "am.yml");
+    ASSERT_TRUE(loaded.has_value()) << loaded.error().message();
+    auto prepared = Alertmanager::Prepare(*loaded, options_);
+    ASSERT_TRUE(prepared.has_value()) << prepared.error().message();
+    am_->Apply(*prepared);
+  }
+
+  // What a kill does: nothing more is written; what was committed is there again.
+  void Kill() { am_.reset(); }
+
+  void RunTo(base::Duration at) { sim_.RunUntil(kStart + at); }
+
+  void Post(std::initializer_list<std::pair<std::string_view, std::string_view>> labels, base::Duration starts,
+            std::optional<base::Duration> ends = std::nullopt) {
+    model::Alert a;
+    a.labels = model::Labels::FromPairs(labels);
+    a.starts_at = kStart + starts;
+    if (ends) a.ends_at = kStart + *ends;
+    auto status = am_->Post({a});
+    ASSERT_TRUE(status.has_value()) << status.error().message();
+  }
+  void Fire(std::string_view instance, base::Duration starts) { Post({{"alertname", "Down"}, {"instance", instance}}, starts, 100h); }
+  void Resolve(std::string_view instance, base::Duration starts, base::Duration ends) {
+    Post({{"alertname", "Down"}, {"instance", instance}}, starts, ends);
+  }
+
+  std::string Silence(std::string_view matcher, base::Duration lasts) {
+    class Silence s;
+    s.matcher_sets = {*ParseMatchers(matcher)};
+    s.starts_at = sim_.Now();
+    s.ends_at = sim_.Now() + lasts;
+    s.created_by = "test";
+    std::string id;
+    am_->silences().Set(std::move(s), [&](base::Result<std::string> r) {
+      EXPECT_TRUE(r.has_value());
+      if (r) id = *r;
+    });
+    sim_.RunPosted();
+    return id;
+  }
+
+  // "0:30 first notification a+ b+": time, reason, instances with + for firing and - for resolved.
+  std::vector<std::string> Messages() const {
+    std::vector<std::string> out;
+    for (const auto& r : http_.requests) {
+      simdjson::dom::parser parser;
+      auto body = simdjson::padded_string(r.request.body);
+      auto root = parser.parse(body);
+      const auto s = std::chrono::floor<std::chrono::seconds>(r.at).count();
+      std::string line = fmt::format("{}:{:02} {}", s / 60, s % 60, TextOf(root["notification_reason"]));
+      for (auto a : root["alerts"].get_array()) {
+        line += " " + TextOf(a["labels"]["instance"]) + (TextOf(a["status"]) == "firing" ? "+" : "-");
+      }
+      out.push_back(line);
+    }
+    return out;
+  }
+
+  double Metric(const std::string& name) {
+    for (std::string_view line : base::Split(registry_text_ = registry_->Expose(), '\n')) {
+      if (line.starts_with(name + " ")) return std::stod(std::string(line.substr(name.size() + 1)));
+    }
+    return -1;
+  }
+
+  base::CaptureLog log_;
+  base::SimulatedExecutor sim_{kStart};
+  KeptStore store_{&sim_};
+  FakeHttp http_{&sim_};
+  FakeMail mail_{&sim_};
+  Options options_;
+  std::string config_;
+  std::string registry_text_;
+  std::unique_ptr<base::Registry> registry_;
+  std::unique_ptr<Alertmanager> am_;
+};
+
+std::string OneHook(std::string_view extra = "", std::string_view repeat = "1h", std::string_view interval = "5m") {
+  return fmt::format(
+      "route:\n  receiver: ops\n  group_by: [alertname]\n  group_wait: 30s\n  group_interval: {}\n  repeat_interval: {}\n"
+      "receivers:\n- name: ops\n  webhook_configs:\n  - url: http://hook/\n{}",
+      interval, repeat, extra);
+}
+
+// The worked case of the specification: a at 0:00, b at 0:10, c at 2:00; a ends at 7:00, b and c at 12:00.
+class Timeline : public AlertmanagerSim {
+ protected:
+  void RunTimeline(base::Duration until, bool bc_end = true) {
+    Fire("a", 0s);
+    RunTo(10s);
+    Fire("b", 10s);
+    RunTo(2min);
+    Fire("c", 2min);
+    RunTo(7min);
+    Resolve("a", 0s, 7min);
+    RunTo(12min);
+    if (bc_end) {
+      Resolve("b", 10s, 12min);
+      Resolve("c", 2min, 12min);
+    }
+    RunTo(until);
+  }
+};
+
+TEST_F(Timeline, TellsOfNewAlertsThenOfSomeThenOfAllResolved) {
+  Start(OneHook());
+  RunTimeline(40min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+ b+", "5:30 new alerts added a+ b+ c+",
+                                      "10:30 some alerts resolved a- b+ c+", "15:30 all alerts resolved b- c-"));
+  EXPECT_THAT(am_->Groups({}), IsEmpty());
+}
+
+TEST_F(Timeline, WithoutSendResolvedOnlyFiringAlertsAreSentAndTheLogIsClearedAllTheSame) {
+  Start(OneHook("    send_resolved: false\n"));
+  RunTimeline(16min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+ b+", "5:30 new alerts added a+ b+ c+"));
+  Fire("b", 16min);
+  RunTo(21min);
+  EXPECT_THAT(Messages().back(), HasSubstr("first notification b+"));
+}
+
+TEST_F(Timeline, WhatNeverResolvesIsRepeatedExactlyAfterTheInterval) {
+  Start(OneHook());
+  RunTimeline(135min, false);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+ b+", "5:30 new alerts added a+ b+ c+",
+                                      "10:30 some alerts resolved a- b+ c+", "70:30 repeat interval elapsed b+ c+",
+                                      "130:30 repeat interval elapsed b+ c+"));
+}
+
+TEST_F(Timeline, ARestartRepeatsNothingAndReportsTheResolveOnce) {
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(10s);
+  Fire("b", 10s);
+  RunTo(2min);
+  Fire("c", 2min);
+  RunTo(7min);
+  Resolve("a", 0s, 7min);
+  RunTo(8min);
+  Kill();
+  Start(OneHook());
+  Fire("b", 10s);
+  Fire("c", 2min);
+  RunTo(12min);
+  Resolve("b", 10s, 12min);
+  Resolve("c", 2min, 12min);
+  RunTo(30min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+ b+", "5:30 new alerts added a+ b+ c+",
+                                      "8:00 some alerts resolved a- b+ c+", "13:00 all alerts resolved b- c-"));
+}
+
+TEST_F(Timeline, ASilencedAlertLeavesTheMessageAndComesBackAsNew) {
+  Start(OneHook());
+  Fire("a", 0s);
+  Fire("b", 0s);
+  Fire("c", 0s);
+  RunTo(6min);
+  Silence("instance=b", 7min);
+  RunTo(7min);
+  Resolve("a", 0s, 7min);
+  RunTo(20min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+ b+ c+", "10:30 some alerts resolved a- c+",
+                                      "15:30 new alerts added b+ c+"));
+}
+
+TEST_F(Timeline, ARepeatIntervalShorterThanTheGroupIntervalRepeatsAtEveryTick) {
+  Start(OneHook("", "1m"));
+  Fire("a", 0s);
+  RunTo(11min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+", "5:30 repeat interval elapsed a+", "10:30 repeat interval elapsed a+"));
+}
+
+TEST_F(AlertmanagerSim, EqualIntervalsRepeatAtEveryTickAlthoughTheReceiverIsSlow) {
+  http_.latency = 2s;
+  Start(OneHook("", "5m"));
+  Fire("a", 0s);
+  RunTo(16min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+", "5:30 repeat interval elapsed a+",
+                                      "10:30 repeat interval elapsed a+", "15:30 repeat interval elapsed a+"));
+}
+
+TEST_F(AlertmanagerSim, UpstreamsRuleRepeatsOneIntervalLate) {
+  options_.compat.repeat_from_end_of_send = true;
+  http_.latency = 2s;
+  Start(OneHook("", "5m"));
+  Fire("a", 0s);
+  RunTo(16min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+", "10:30 repeat interval elapsed a+"));
+}
+
+TEST_F(AlertmanagerSim, AnAlertThatResolvesWhileSilencedIsReportedAsResolvedOnce) {
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(1min);
+  Silence("instance=a", 1h);
+  RunTo(2min);
+  Resolve("a", 0s, 2min);
+  RunTo(30min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+", "5:30 all alerts resolved a-"));
+}
+
+TEST_F(AlertmanagerSim, UpstreamDropsTheResolveOfASilencedAlert) {
+  options_.compat.drop_resolved_while_suppressed = true;
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(1min);
+  Silence("instance=a", 1h);
+  RunTo(2min);
+  Resolve("a", 0s, 2min);
+  RunTo(30min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+"));
+}
+
+TEST_F(AlertmanagerSim, AFailingServerIsRetriedWithBackOffAndCountedOnce) {
+  http_.statuses = {500, FakeHttp::kReset, 200};
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(2min);
+  EXPECT_THAT(http_.requests, SizeIs(3));
+  EXPECT_EQ(Metric("alertmanager_notifications_total{integration=\"webhook\"}"), 1);
+  EXPECT_EQ(Metric("alertmanager_notifications_failed_total{integration=\"webhook\",reason=\"other\"}"), 0);
+  EXPECT_EQ(Metric("alertmanager_notification_requests_total{integration=\"webhook\"}"), 3);
+  EXPECT_EQ(Metric("alertmanager_notification_requests_failed_total{integration=\"webhook\"}"), 2);
+  RunTo(40min);
+  EXPECT_THAT(http_.requests, SizeIs(3));
+}
+
+TEST_F(AlertmanagerSim, ARefusalIsTriedAgainAtTheNextTickAndTheOtherReceiverIsToldOnce) {
+  http_.statuses = {400, 200};  // the first receiver refuses
+  Start(OneHook("  - url: http://other/\n"));
+  Fire("a", 0s);
+  RunTo(6min);
+  std::vector<std::string> urls;
+  for (const auto& r : http_.requests) urls.push_back(fmt::format("{} {}", std::chrono::floor<std::chrono::seconds>(r.at).count(), r.request.url));
+  EXPECT_THAT(urls, ElementsAre("30 http://hook/", "30 http://other/", "330 http://hook/"));
+  EXPECT_EQ(Metric("alertmanager_notifications_failed_total{integration=\"webhook\",reason=\"clientError\"}"), 1);
+}
+
+TEST_F(AlertmanagerSim, AServerThatNeverAnswersEndsWithTheFlush) {
+  http_.statuses = {FakeHttp::kNever};
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(5min + 29s);
+  EXPECT_EQ(am_->sends_in_flight(), 1U);
+  RunTo(5min + 31s);
+  EXPECT_EQ(Metric("alertmanager_notifications_failed_total{integration=\"webhook\",reason=\"contextDeadlineExceeded\"}"), 1);
+  RunTo(12min);
+  EXPECT_THAT(http_.requests, SizeIs(2));
+}
+
+TEST_F(AlertmanagerSim, AKillBetweenIntentAndAnswerRepeatsTheSendOnceAndSaysSo) {
+  http_.statuses = {FakeHttp::kNever};
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(31s);
+  EXPECT_THAT(http_.requests, SizeIs(1));
+  Kill();
+  Start(OneHook());
+  RunTo(20min);
+  EXPECT_THAT(http_.requests, SizeIs(2));
+  int repeated = 0;
+  for (const auto& e : store_.events) repeated += e.bytes.find("repeated_after_crash") != std::string::npos;
+  EXPECT_EQ(repeated, 1);
+}
+
+TEST_F(AlertmanagerSim, AKillAfterTheAnswerWasRecordedRepeatsNothing) {
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(31s);
+  Kill();
+  Start(OneHook());
+  RunTo(30min);
+  EXPECT_THAT(http_.requests, SizeIs(1));
+}
+
+TEST_F(AlertmanagerSim, SilencesAreDurableBeforeTheyAreAcknowledged) {
+  Start(OneHook());
+  const std::string id = Silence("instance=a", 1h);
+  EXPECT_THAT(id, SizeIs(36));
+  Kill();
+  Start(OneHook());
+  ASSERT_NE(am_->silences().Find(id), nullptr);
+  Fire("a", 0s);
+  RunTo(10min);
+  EXPECT_THAT(http_.requests, IsEmpty());
+}
+
+TEST_F(AlertmanagerSim, AReloadFinishesTheSendUnderWayAndSendsNothingTwice) {
+  http_.latency = 20s;
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(40s);
+  Apply(OneHook());
+  RunTo(20min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+"));
+}
+
+TEST_F(AlertmanagerSim, InhibitionIsKnownBeforeTheFirstFlushAfterARestart) {
+  const std::string config = OneHook() +
+                             "inhibit_rules:\n- source_matchers: [severity=page]\n  target_matchers: [severity=warn]\n  equal: [host]\n";
+  Start(config);
+  Post({{"alertname", "Z"}, {"instance", "src"}, {"severity", "page"}, {"host", "h"}}, 0s, 10h);
+  RunTo(5min);
+  Kill();
+  Start(config);
+  Post({{"alertname", "A"}, {"instance", "tgt"}, {"severity", "warn"}, {"host", "h"}}, 0s, 10h);
+  RunTo(20min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification src+"));
+}
+
+TEST_F(AlertmanagerSim, AnOldAlertIsNotMadeToWait) {
+  Start(OneHook());
+  Fire("a", -10min);
+  RunTo(1s);
+  EXPECT_THAT(Messages(), ElementsAre("0:00 first notification a+"));
+}
+
+TEST_F(AlertmanagerSim, WhatResolvesWithinTheGroupWaitIsNeverMentioned) {
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(10s);
+  Resolve("a", 0s, 10s);
+  RunTo(10min);
+  EXPECT_THAT(Messages(), IsEmpty());
+}
+
+TEST_F(AlertmanagerSim, ValidAlertsAreStoredAlthoughOthersAreNot) {
+  Start(OneHook());
+  model::Alert good, bad;
+  good.labels = model::Labels::FromPairs({{"alertname", "Good"}});
+  bad.starts_at = kStart;
+  auto status = am_->Post({good, bad});
+  ASSERT_FALSE(status.has_value());
+  EXPECT_EQ(status.error().message(), "at least one label pair required");
+  EXPECT_THAT(am_->Alerts({}), SizeIs(1));
+  EXPECT_EQ(Metric("alertmanager_alerts_invalid_total{version=\"v2\"}"), 1);
+}
+
+TEST_F(AlertmanagerSim, AnAlertWithoutAnEndResolvesAfterTheTimeout) {
+  Start(OneHook());
+  Post({{"alertname", "Down"}, {"instance", "a"}}, 0s);
+  RunTo(11min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+", "5:30 all alerts resolved a-"));
+}
+
+TEST_F(AlertmanagerSim, MuteIntervalsHoldNotificationsBackAndShowInTheGroup) {
+  Start(
+      "route:\n  receiver: ops\n  routes:\n  - receiver: ops\n    matchers: [alertname=Down]\n    mute_time_intervals: [always]\n"
+      "time_intervals:\n- name: always\n  time_intervals: [{times: [{start_time: '00:00', end_time: '24:00'}]}]\n"
+      "receivers:\n- name: ops\n  webhook_configs: [{url: 'http://hook/'}]\n");
+  Fire("a", 0s);
+  RunTo(20min);
+  EXPECT_THAT(Messages(), IsEmpty());
+  const auto groups = am_->Groups({});
+  ASSERT_THAT(groups, SizeIs(1));
+  EXPECT_THAT(groups[0].alerts[0].status.muted_by, ElementsAre("always"));
+  AlertFilter no_muted;
+  no_muted.muted = false;
+  EXPECT_THAT(am_->Groups(no_muted), IsEmpty());
+}
+
+TEST_F(AlertmanagerSim, ATemplateThatFailsIsReplacedByATextThatNamesTheError) {
+  Start("route: {receiver: ops, group_by: [alertname]}\nreceivers:\n- name: ops\n  slack_configs:\n"
+        "  - {api_url: 'http://slack/', channel: c, text: '{{ .NoSuchField }}'}\n");
+  Fire("a", 0s);
+  RunTo(1min);
+  ASSERT_THAT(http_.requests, SizeIs(1));
+  EXPECT_THAT(http_.requests[0].request.body, HasSubstr("template failed"));
+  EXPECT_THAT(http_.requests[0].request.body, HasSubstr("NoSuchField"));
+  EXPECT_EQ(Metric("tocsin_notification_templates_replaced_total"), 1);
+}
+
+TEST_F(AlertmanagerSim, SlacksRetryAfterIsHonouredWithinTheTick) {
+  Start("route: {receiver: ops, group_by: [alertname]}\nreceivers:\n- name: ops\n  slack_configs:\n  - {api_url: 'http://slack/', channel: c}\n");
+  http_.statuses = {429};
+  http_.headers = {{"Retry-After", "7"}};
+  Fire("a", 0s);
+  RunTo(36s);
+  EXPECT_THAT(http_.requests, SizeIs(1));
+  RunTo(39s);
+  EXPECT_THAT(http_.requests, SizeIs(2));
+}
+
+TEST_F(AlertmanagerSim, AMailHasBothPartsAndARefusedOneIsNotHammered) {
+  Start("route: {receiver: ops, group_by: [alertname]}\nreceivers:\n- name: ops\n  email_configs:\n"
+        "  - {to: 'Ops <ops@example.org>, b@example.org', from: am@example.org, smarthost: 'mx:25', headers: {Subject: 'ünï {{ .Status }}'}}\n");
+  mail_.answers.push_back(base::InvalidArgument("RCPT: 550 no such user"));
+  Fire("a", 0s);
+  RunTo(1min);
+  ASSERT_THAT(mail_.messages, SizeIs(1));
+  EXPECT_THAT(mail_.messages[0].recipients, ElementsAre("ops@example.org", "b@example.org"));
+  EXPECT_THAT(mail_.messages[0].data, HasSubstr("Subject: =?utf-8?q?=C3=BCn=C3=AF_firing?="));
+  EXPECT_THAT(mail_.messages[0].data, HasSubstr("text/plain"));
+  EXPECT_THAT(mail_.messages[0].data, HasSubstr("text/html"));
+  EXPECT_THAT(mail_.messages[0].data, HasSubstr("Auto-Submitted: auto-generated"));
+  RunTo(6min);
+  EXPECT_THAT(mail_.messages, SizeIs(2));
+}
+
+TEST_F(AlertmanagerSim, StopWaitsForTheSendUnderWay) {
+  http_.latency = 2s;
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(31s);
+  bool stopped = false;
+  am_->Stop([&] { stopped = true; });
+  sim_.RunPosted();
+  EXPECT_FALSE(stopped);
+  RunTo(33s);
+  EXPECT_TRUE(stopped);
+  EXPECT_THAT(store_.Contents().notifications, SizeIs(1));
+  EXPECT_THAT(store_.Contents().intents, IsEmpty());
+}
+
+TEST_F(AlertmanagerSim, AThousandRoutesCostNoMoreThanTheOneThatMatches) {
+  std::string config = "route:\n  receiver: ops\n  routes:\n";
+  for (int i = 0; i < 1000; ++i) config += fmt::format("  - {{matchers: ['team=\"t{}\"'], receiver: ops, group_by: [team]}}\n", i);
+  Start(config + "receivers:\n- name: ops\n  webhook_configs: [{url: 'http://hook/'}]\n");
+  Post({{"alertname", "X"}, {"team", "t999"}, {"instance", "a"}}, 0s, 1h);
+  const auto groups = am_->Groups({});
+  ASSERT_THAT(groups, SizeIs(1));
+  EXPECT_EQ(groups[0].key, "{}/{team=\"t999\"}:{team=\"t999\"}");
+}
+
+}  // namespace
+}  // namespace tocsin::alertmanager
