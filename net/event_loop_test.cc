@@ -12,7 +12,7 @@
 namespace tocsin::net {
 namespace {
 
-TEST(EventLoopTest, TimersFireInOrderOfTimeAndThenOfSetting) {
+TEST(EventLoopThreadsTest, TimersFireInOrderOfTimeAndThenOfSetting) {
   EventLoop loop;
   std::vector<int> fired;
   auto c = loop.After(std::chrono::milliseconds(3), [&] { fired.push_back(3); });
@@ -22,7 +22,7 @@ TEST(EventLoopTest, TimersFireInOrderOfTimeAndThenOfSetting) {
   EXPECT_EQ(fired.back(), 3);
 }
 
-TEST(EventLoopTest, ATimerNeverFiresEarly) {
+TEST(EventLoopThreadsTest, ATimerNeverFiresEarly) {
   EventLoop loop;
   const base::Duration begin = loop.Monotonic();
   bool fired = false;
@@ -31,7 +31,7 @@ TEST(EventLoopTest, ATimerNeverFiresEarly) {
   EXPECT_GE(loop.Monotonic() - begin, std::chrono::microseconds(2500));
 }
 
-TEST(EventLoopTest, ADestroyedTimerDoesNotFire) {
+TEST(EventLoopThreadsTest, ADestroyedTimerDoesNotFire) {
   EventLoop loop;
   bool wrong = false, right = false;
   { auto gone = loop.After(std::chrono::milliseconds(1), [&] { wrong = true; }); }
@@ -40,7 +40,7 @@ TEST(EventLoopTest, ADestroyedTimerDoesNotFire) {
   EXPECT_FALSE(wrong);
 }
 
-TEST(EventLoopTest, ATimerThatSetsItselfAgainLeavesRoomForOthers) {
+TEST(EventLoopThreadsTest, ATimerThatSetsItselfAgainLeavesRoomForOthers) {
   EventLoop loop;
   int spins = 0;
   base::Timer timer;
@@ -54,7 +54,7 @@ TEST(EventLoopTest, ATimerThatSetsItselfAgainLeavesRoomForOthers) {
   RunUntil(&loop, [&] { return posted && spins > 3; });
 }
 
-TEST(EventLoopTest, TimersMayOutliveTheLoop) {
+TEST(EventLoopThreadsTest, TimersMayOutliveTheLoop) {
   base::Timer timer;
   {
     EventLoop loop;
@@ -63,7 +63,7 @@ TEST(EventLoopTest, TimersMayOutliveTheLoop) {
   timer.Cancel();
 }
 
-TEST(EventLoopTest, TasksPostedByOtherThreadsRunOnTheLoopInOrder) {
+TEST(EventLoopThreadsTest, TasksPostedByOtherThreadsRunOnTheLoopInOrder) {
   EventLoop loop;
   std::vector<int> seen;
   std::thread other([&] {
@@ -79,7 +79,7 @@ TEST(EventLoopTest, TasksPostedByOtherThreadsRunOnTheLoopInOrder) {
   EXPECT_TRUE(std::ranges::is_sorted(seen));
 }
 
-TEST(EventLoopTest, OffloadedWorkRunsElsewhereAndItsDoneOnTheLoop) {
+TEST(EventLoopThreadsTest, OffloadedWorkRunsElsewhereAndItsDoneOnTheLoop) {
   EventLoop loop;
   for (base::Lane lane : {base::Lane::kIntake, base::Lane::kQueries, base::Lane::kBackground,
                           base::Lane::kDurable}) {
@@ -95,14 +95,14 @@ TEST(EventLoopTest, OffloadedWorkRunsElsewhereAndItsDoneOnTheLoop) {
   }
 }
 
-TEST(EventLoopTest, RunReturnsAfterStopFromAnotherThread) {
+TEST(EventLoopThreadsTest, RunReturnsAfterStopFromAnotherThread) {
   EventLoop loop;
   std::thread other([&] { loop.Stop(); });
   loop.Run();
   other.join();
 }
 
-TEST(EventLoopTest, ASignalReachesItsCallback) {
+TEST(EventLoopThreadsTest, ASignalReachesItsCallback) {
   EventLoop loop;
   int hups = 0;
   loop.OnSignal(SIGHUP, [&] { ++hups; });
@@ -113,7 +113,7 @@ TEST(EventLoopTest, ASignalReachesItsCallback) {
   RunUntil(&loop, [&] { return hups == 11; });
 }
 
-TEST(EventLoopTest, WritingToAClosedPipeDoesNotKillTheProcess) {
+TEST(EventLoopThreadsTest, WritingToAClosedPipeDoesNotKillTheProcess) {
   EventLoop loop;
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
@@ -122,7 +122,7 @@ TEST(EventLoopTest, WritingToAClosedPipeDoesNotKillTheProcess) {
   close(ends[1]);
 }
 
-TEST(EventLoopTest, DestroyingALoopDropsWhatWasPosted) {
+TEST(EventLoopThreadsTest, DestroyingALoopDropsWhatWasPosted) {
   auto alive = std::make_shared<int>(1);
   std::weak_ptr<int> watch = alive;
   {

@@ -18,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;  // NOLINT
 
-class HttpClientTest : public testing::Test {
+class HttpClientThreadsTest : public testing::Test {
  protected:
   void SetUp() override {
     server_ = std::make_unique<HttpServer>(&loop_, HttpServerOptions{},
@@ -74,7 +74,7 @@ class HttpClientTest : public testing::Test {
   std::string base_;
 };
 
-TEST_F(HttpClientTest, GetsAndPosts) {
+TEST_F(HttpClientThreadsTest, GetsAndPosts) {
   auto got = Get("/a?b=c%20d");
   ASSERT_TRUE(got) << got.error().message();
   EXPECT_EQ(got->status, 200);
@@ -106,13 +106,13 @@ TEST_F(HttpClientTest, GetsAndPosts) {
   }
 }
 
-TEST_F(HttpClientTest, ConnectionsAreReused) {
+TEST_F(HttpClientThreadsTest, ConnectionsAreReused) {
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(Get("/r"));
   EXPECT_EQ(server_->connections(), 1);
   for (const auto& r : seen_) EXPECT_EQ(r->remote_address, seen_[0]->remote_address);
 }
 
-TEST_F(HttpClientTest, ManyAtOnceAllArrive) {
+TEST_F(HttpClientThreadsTest, ManyAtOnceAllArrive) {
   int done = 0;
   std::vector<Call> calls;
   for (int i = 0; i < 100; ++i) {
@@ -127,12 +127,12 @@ TEST_F(HttpClientTest, ManyAtOnceAllArrive) {
   RunUntil(&loop_, [&] { return done == 100; });
 }
 
-TEST_F(HttpClientTest, AnErrorStatusIsAnAnswer) {
+TEST_F(HttpClientThreadsTest, AnErrorStatusIsAnAnswer) {
   EXPECT_EQ(Get("/status?code=404")->status, 404);
   EXPECT_EQ(Get("/status?code=503")->status, 503);
 }
 
-TEST_F(HttpClientTest, GzipIsDecodedWithinTheLimit) {
+TEST_F(HttpClientThreadsTest, GzipIsDecodedWithinTheLimit) {
   auto got = Get("/bomb");  // 10 MiB, the default limit exactly
   ASSERT_TRUE(got) << got.error().message();
   EXPECT_EQ(got->body.size(), 10u << 20);
@@ -158,7 +158,7 @@ TEST_F(HttpClientTest, GzipIsDecodedWithinTheLimit) {
   EXPECT_NE(broken.error().message().find("gzip"), std::string::npos);
 }
 
-TEST_F(HttpClientTest, ATooLargeBodyIsCutOffEarly) {
+TEST_F(HttpClientThreadsTest, ATooLargeBodyIsCutOffEarly) {
   FetchRequest r;
   r.url = base_ + "/big";
   r.max_response_bytes = 1000;
@@ -169,7 +169,7 @@ TEST_F(HttpClientTest, ATooLargeBodyIsCutOffEarly) {
   EXPECT_EQ(got.error().message(), "body size limit exceeded: more than 1000 bytes");
 }
 
-TEST_F(HttpClientTest, ErrorsSayWhatHappened) {
+TEST_F(HttpClientThreadsTest, ErrorsSayWhatHappened) {
   server_.reset();
   const auto refused = Get("/x");
   ASSERT_FALSE(refused);
@@ -192,7 +192,7 @@ TEST_F(HttpClientTest, ErrorsSayWhatHappened) {
   }
 }
 
-TEST_F(HttpClientTest, WhatIsNoHttpIsAnError) {
+TEST_F(HttpClientThreadsTest, WhatIsNoHttpIsAnError) {
   std::unique_ptr<Stream> accepted;
   std::string answer;
   bool close = true;
@@ -223,7 +223,7 @@ TEST_F(HttpClientTest, WhatIsNoHttpIsAnError) {
   EXPECT_FALSE(Get("http://" + (*listener)->address() + "/"));
 }
 
-TEST_F(HttpClientTest, TheDeadlineCoversEverything) {
+TEST_F(HttpClientThreadsTest, TheDeadlineCoversEverything) {
   FetchRequest r;
   r.url = base_ + "/hold";
   r.timeout = 10ms;
@@ -233,7 +233,7 @@ TEST_F(HttpClientTest, TheDeadlineCoversEverything) {
   EXPECT_TRUE(got.error().message().starts_with("context deadline exceeded after 10ms")) << got.error().message();
 }
 
-TEST_F(HttpClientTest, ACancelledCallIsNeverAnswered) {
+TEST_F(HttpClientThreadsTest, ACancelledCallIsNeverAnswered) {
   bool answered = false;
   FetchRequest r;
   r.url = base_ + "/hold";
@@ -249,7 +249,7 @@ TEST_F(HttpClientTest, ACancelledCallIsNeverAnswered) {
   EXPECT_FALSE(answered);
 }
 
-TEST_F(HttpClientTest, TheClientMayDieInACallback) {
+TEST_F(HttpClientThreadsTest, TheClientMayDieInACallback) {
   bool answered = false;
   FetchRequest r;
   r.url = base_ + "/x";
@@ -261,7 +261,7 @@ TEST_F(HttpClientTest, TheClientMayDieInACallback) {
   RunUntil(&loop_, [&] { return answered; });
 }
 
-TEST_F(HttpClientTest, RedirectsAreFollowedAsGoDoes) {
+TEST_F(HttpClientThreadsTest, RedirectsAreFollowedAsGoDoes) {
   struct Row {
     int code;
     const char* method;
@@ -287,7 +287,7 @@ TEST_F(HttpClientTest, RedirectsAreFollowedAsGoDoes) {
   ASSERT_TRUE(loop) << "the second hop has no status of a redirect";
 }
 
-TEST_F(HttpClientTest, EndlessRedirectsEnd) {
+TEST_F(HttpClientThreadsTest, EndlessRedirectsEnd) {
   std::string self = base_ + "/from?code=302&to=";
   // The server answers /spin with a redirect to itself through the query of the first hop.
   HttpServer spinner(&loop_, {}, [](std::shared_ptr<HttpExchange> x) {
@@ -298,7 +298,7 @@ TEST_F(HttpClientTest, EndlessRedirectsEnd) {
   EXPECT_EQ(got.error().message(), "stopped after 10 redirects");
 }
 
-TEST_F(HttpClientTest, CredentialsAreNotForwardedToAnotherHost) {
+TEST_F(HttpClientThreadsTest, CredentialsAreNotForwardedToAnotherHost) {
   std::vector<std::shared_ptr<const HttpRequest>> other_saw;
   HttpServer other(&loop_, {}, [&](std::shared_ptr<HttpExchange> x) {
     other_saw.push_back(x->request_ptr());
@@ -329,7 +329,7 @@ TEST_F(HttpClientTest, CredentialsAreNotForwardedToAnotherHost) {
   EXPECT_EQ(seen_.back()->headers.Get("Authorization"), "Basic dTpw");
 }
 
-TEST_F(HttpClientTest, CredentialsComeFromConfigFilesOrUrl) {
+TEST_F(HttpClientThreadsTest, CredentialsComeFromConfigFilesOrUrl) {
   const std::string folder = testing::TempDir() + "http_client_test";
   std::filesystem::create_directories(folder);
   const std::string file = folder + "/secret";
@@ -354,7 +354,7 @@ TEST_F(HttpClientTest, CredentialsComeFromConfigFilesOrUrl) {
   EXPECT_EQ(user + " " + password, "us@er pa:ss");
 }
 
-TEST_F(HttpClientTest, AnOAuth2TokenIsFetchedOnceAndUsed) {
+TEST_F(HttpClientThreadsTest, AnOAuth2TokenIsFetchedOnceAndUsed) {
   HttpConfig c;
   c.oauth2.emplace();
   c.oauth2->client_id = "id";
@@ -375,7 +375,7 @@ TEST_F(HttpClientTest, AnOAuth2TokenIsFetchedOnceAndUsed) {
   EXPECT_TRUE(refused.error().message().starts_with("oauth2: cannot fetch token: 403")) << refused.error().message();
 }
 
-TEST_F(HttpClientTest, AProxyGetsTheWholeUrl) {
+TEST_F(HttpClientThreadsTest, AProxyGetsTheWholeUrl) {
   HttpConfig c;
   c.proxy.proxy_url = base_;
   c.proxy.connect_headers = {{"X-Only-Connect", {"v"}}};
@@ -384,7 +384,7 @@ TEST_F(HttpClientTest, AProxyGetsTheWholeUrl) {
   EXPECT_EQ(seen_[0]->headers.Get("Host"), "hook.example.org:8080");
 }
 
-TEST_F(HttpClientTest, TlsIsChecked) {
+TEST_F(HttpClientThreadsTest, TlsIsChecked) {
   auto made = MakeSelfSignedCertificate({"tocsin.test"});
   ASSERT_TRUE(made);
   TlsServerConfig tls;

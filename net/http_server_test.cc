@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;  // NOLINT
 
 // A server on a port of the system's choice that echoes, unless the test takes the exchanges.
-class HttpServerTest : public testing::Test {
+class HttpServerThreadsTest : public testing::Test {
  protected:
   void Start(HttpServerOptions options = {}) {
     options.on_request = [this](const HttpRequestStats& s) {
@@ -61,7 +61,7 @@ size_t Count(const std::string& text, const std::string& what) {
   return n;
 }
 
-TEST_F(HttpServerTest, AnswersARequest) {
+TEST_F(HttpServerThreadsTest, AnswersARequest) {
   Start();
   const std::string got = Ask(std::string("POST /x?a=b HTTP/1.1\r\n") + kClose + "Content-Length: 2\r\n\r\nhi");
   EXPECT_TRUE(got.starts_with("HTTP/1.1 200 OK\r\n")) << got;
@@ -72,7 +72,7 @@ TEST_F(HttpServerTest, AnswersARequest) {
   EXPECT_EQ(stats_, std::vector<std::string>{"POST /x 200"});
 }
 
-TEST_F(HttpServerTest, PipelinedRequestsAreAnsweredInOrder) {
+TEST_F(HttpServerThreadsTest, PipelinedRequestsAreAnsweredInOrder) {
   Start();
   RawClient client(&loop_, address_);
   std::string bytes;
@@ -90,7 +90,7 @@ TEST_F(HttpServerTest, PipelinedRequestsAreAnsweredInOrder) {
   EXPECT_NE(got.find("GET /last", at), std::string::npos);
 }
 
-TEST_F(HttpServerTest, ALateAnswerHoldsBackTheNextRequest) {
+TEST_F(HttpServerThreadsTest, ALateAnswerHoldsBackTheNextRequest) {
   Start();
   keep_ = true;
   RawClient client(&loop_, address_);
@@ -104,14 +104,14 @@ TEST_F(HttpServerTest, ALateAnswerHoldsBackTheNextRequest) {
   client.WaitFor("second");
 }
 
-TEST_F(HttpServerTest, ChunkedBodiesAreRead) {
+TEST_F(HttpServerThreadsTest, ChunkedBodiesAreRead) {
   Start();
   const std::string got = Ask(std::string("POST /c HTTP/1.1\r\n") + kClose +
                               "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
   EXPECT_TRUE(got.ends_with("POST /c abcde\n")) << got;
 }
 
-TEST_F(HttpServerTest, AnExpectationIsAnsweredBeforeTheBody) {
+TEST_F(HttpServerThreadsTest, AnExpectationIsAnsweredBeforeTheBody) {
   Start();
   RawClient client(&loop_, address_);
   client.Send("POST /e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
@@ -120,14 +120,14 @@ TEST_F(HttpServerTest, AnExpectationIsAnsweredBeforeTheBody) {
   client.WaitFor("POST /e ok");
 }
 
-TEST_F(HttpServerTest, HeadHasTheLengthButNoBody) {
+TEST_F(HttpServerThreadsTest, HeadHasTheLengthButNoBody) {
   Start();
   const std::string got = Ask(std::string("HEAD /medium HTTP/1.1\r\n") + kClose + "\r\n");
   EXPECT_NE(got.find("Content-Length: 3000"), std::string::npos) << got;
   EXPECT_TRUE(got.ends_with("\r\n\r\n"));
 }
 
-TEST_F(HttpServerTest, Http10ClientsGetAClosedConnectionUnlessTheyAskOtherwise) {
+TEST_F(HttpServerThreadsTest, Http10ClientsGetAClosedConnectionUnlessTheyAskOtherwise) {
   Start();
   EXPECT_TRUE(Ask("GET /a HTTP/1.0\r\n\r\n").ends_with("GET /a \n"));
   RawClient client(&loop_, address_);
@@ -137,7 +137,7 @@ TEST_F(HttpServerTest, Http10ClientsGetAClosedConnectionUnlessTheyAskOtherwise) 
   EXPECT_TRUE(client.WaitForEnd().ends_with("GET /b \n"));
 }
 
-TEST_F(HttpServerTest, LargeBodiesAreCompressedForThoseWhoAccept) {
+TEST_F(HttpServerThreadsTest, LargeBodiesAreCompressedForThoseWhoAccept) {
   Start();
   for (const char* path : {"/big", "/medium"}) {
     const std::string got = Ask("GET " + std::string(path) + " HTTP/1.1\r\nAccept-Encoding: deflate, gzip;q=0.5\r\n" + kClose + "\r\n");
@@ -153,13 +153,13 @@ TEST_F(HttpServerTest, LargeBodiesAreCompressedForThoseWhoAccept) {
   }
 }
 
-TEST_F(HttpServerTest, TooMuchHeadIs431) {
+TEST_F(HttpServerThreadsTest, TooMuchHeadIs431) {
   Start();
   const std::string got = Ask("GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(1 << 20, 'x') + "\r\n\r\n");
   EXPECT_TRUE(got.starts_with("HTTP/1.1 431 ")) << got.substr(0, 200);
 }
 
-TEST_F(HttpServerTest, TooMuchBodyIs413AndTheRouteDecidesHowMuch) {
+TEST_F(HttpServerThreadsTest, TooMuchBodyIs413AndTheRouteDecidesHowMuch) {
   HttpServerOptions options;
   options.body_limit = [](const HttpRequest& head) { return head.path == "/small" ? 10u : 1000000u; };
   Start(std::move(options));
@@ -171,7 +171,7 @@ TEST_F(HttpServerTest, TooMuchBodyIs413AndTheRouteDecidesHowMuch) {
                   .ends_with("hello world\n"));
 }
 
-TEST_F(HttpServerTest, BodiesOfAllConnectionsTogetherAreBounded) {
+TEST_F(HttpServerThreadsTest, BodiesOfAllConnectionsTogetherAreBounded) {
   HttpServerOptions options;
   options.max_buffered_bytes = 1000;
   Start(std::move(options));
@@ -187,7 +187,7 @@ TEST_F(HttpServerTest, BodiesOfAllConnectionsTogetherAreBounded) {
   EXPECT_EQ(Count(first.WaitForEnd(), "200 OK"), 2u);
 }
 
-TEST_F(HttpServerTest, GarbageGets400AndAClosedConnection) {
+TEST_F(HttpServerThreadsTest, GarbageGets400AndAClosedConnection) {
   Start();
   EXPECT_TRUE(Ask("\x16\x03\x01\x02\r\n\r\n").starts_with("HTTP/1.1 400 "));
   EXPECT_TRUE(Ask("GET / HTTP/1.1\nHost: h\n\n").starts_with("HTTP/1.1 400 "));
@@ -195,7 +195,7 @@ TEST_F(HttpServerTest, GarbageGets400AndAClosedConnection) {
                   .starts_with("HTTP/1.1 400 "));
 }
 
-TEST_F(HttpServerTest, ASlowHeadIs408) {
+TEST_F(HttpServerThreadsTest, ASlowHeadIs408) {
   HttpServerOptions options;
   options.header_timeout = 20ms;
   Start(std::move(options));
@@ -212,7 +212,7 @@ TEST_F(HttpServerTest, ASlowHeadIs408) {
   EXPECT_TRUE(client.WaitForEnd().starts_with("HTTP/1.1 408 "));
 }
 
-TEST_F(HttpServerTest, ASilentOrEndlesslySlowBodyIs408) {
+TEST_F(HttpServerThreadsTest, ASilentOrEndlesslySlowBodyIs408) {
   HttpServerOptions options;
   options.stall_timeout = 20ms;
   options.read_timeout = 60ms;
@@ -233,7 +233,7 @@ TEST_F(HttpServerTest, ASilentOrEndlesslySlowBodyIs408) {
   EXPECT_TRUE(slow.WaitForEnd().starts_with("HTTP/1.1 408 "));
 }
 
-TEST_F(HttpServerTest, SilentConnectionsAreClosed) {
+TEST_F(HttpServerThreadsTest, SilentConnectionsAreClosed) {
   HttpServerOptions options;
   options.header_timeout = 10ms;
   options.idle_timeout = 10ms;
@@ -245,7 +245,7 @@ TEST_F(HttpServerTest, SilentConnectionsAreClosed) {
   EXPECT_EQ(Count(idle.WaitForEnd(), "200 OK"), 1u);
 }
 
-TEST_F(HttpServerTest, AClientThatDoesNotReadIsDropped) {
+TEST_F(HttpServerThreadsTest, AClientThatDoesNotReadIsDropped) {
   HttpServerOptions options;
   options.stall_timeout = 20ms;
   Start(std::move(options));
@@ -261,7 +261,7 @@ TEST_F(HttpServerTest, AClientThatDoesNotReadIsDropped) {
   EXPECT_TRUE(gone);
 }
 
-TEST_F(HttpServerTest, TheOldestIdleConnectionMakesRoom) {
+TEST_F(HttpServerThreadsTest, TheOldestIdleConnectionMakesRoom) {
   HttpServerOptions options;
   options.max_connections = 2;
   Start(std::move(options));
@@ -278,7 +278,7 @@ TEST_F(HttpServerTest, TheOldestIdleConnectionMakesRoom) {
   EXPECT_LE(server_->connections(), 2);
 }
 
-TEST_F(HttpServerTest, WithoutIdleConnectionsNewOnesWait) {
+TEST_F(HttpServerThreadsTest, WithoutIdleConnectionsNewOnesWait) {
   HttpServerOptions options;
   options.max_connections = 1;
   Start(std::move(options));
@@ -297,7 +297,7 @@ TEST_F(HttpServerTest, WithoutIdleConnectionsNewOnesWait) {
   third.WaitFor("200 OK");
 }
 
-TEST_F(HttpServerTest, TheHandlerLearnsThatItsClientHasGone) {
+TEST_F(HttpServerThreadsTest, TheHandlerLearnsThatItsClientHasGone) {
   Start();
   keep_ = true;
   RawClient client(&loop_, address_);
@@ -312,7 +312,7 @@ TEST_F(HttpServerTest, TheHandlerLearnsThatItsClientHasGone) {
   RunUntil(&loop_, [&] { return server_->connections() == 0; });
 }
 
-TEST_F(HttpServerTest, AClientThatOnlyStoppedSendingIsAnswered) {
+TEST_F(HttpServerThreadsTest, AClientThatOnlyStoppedSendingIsAnswered) {
   Start();
   RawClient client(&loop_, address_);
   client.Send("GET /half HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -320,7 +320,7 @@ TEST_F(HttpServerTest, AClientThatOnlyStoppedSendingIsAnswered) {
   EXPECT_TRUE(client.WaitForEnd().ends_with("GET /half \n"));
 }
 
-TEST_F(HttpServerTest, AnExchangeThatDiesUnansweredAnswers500) {
+TEST_F(HttpServerThreadsTest, AnExchangeThatDiesUnansweredAnswers500) {
   base::CaptureLog log;
   Start();
   keep_ = true;
@@ -333,7 +333,7 @@ TEST_F(HttpServerTest, AnExchangeThatDiesUnansweredAnswers500) {
   client.WaitFor("HTTP/1.1 500 ");
 }
 
-TEST_F(HttpServerTest, AStreamedBodyIsSentInChunksAsItIsMade) {
+TEST_F(HttpServerThreadsTest, AStreamedBodyIsSentInChunksAsItIsMade) {
   Start();
   keep_ = true;
   RawClient client(&loop_, address_);
@@ -355,7 +355,7 @@ TEST_F(HttpServerTest, AStreamedBodyIsSentInChunksAsItIsMade) {
   client.WaitFor("next");
 }
 
-TEST_F(HttpServerTest, AStreamThatFailsBreaksTheConnection) {
+TEST_F(HttpServerThreadsTest, AStreamThatFailsBreaksTheConnection) {
   base::CaptureLog log;
   Start();
   keep_ = true;
@@ -368,7 +368,7 @@ TEST_F(HttpServerTest, AStreamThatFailsBreaksTheConnection) {
   EXPECT_EQ(client.WaitForEnd().find("0\r\n\r\n"), std::string::npos);
 }
 
-TEST_F(HttpServerTest, HeadersOfTheHandlerCannotInjectOthers) {
+TEST_F(HttpServerThreadsTest, HeadersOfTheHandlerCannotInjectOthers) {
   Start();
   keep_ = true;
   RawClient client(&loop_, address_);
@@ -382,7 +382,7 @@ TEST_F(HttpServerTest, HeadersOfTheHandlerCannotInjectOthers) {
   EXPECT_NE(got.find("Content-Length: 0"), std::string::npos) << got;
 }
 
-TEST_F(HttpServerTest, StopLetsRunningAnswersFinishAndClosesIdleConnections) {
+TEST_F(HttpServerThreadsTest, StopLetsRunningAnswersFinishAndClosesIdleConnections) {
   Start();
   RawClient idle(&loop_, address_);
   idle.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -400,7 +400,7 @@ TEST_F(HttpServerTest, StopLetsRunningAnswersFinishAndClosesIdleConnections) {
   RunUntil(&loop_, [&] { return stopped; });
 }
 
-TEST_F(HttpServerTest, StopWaitsNoLongerThanItsGrace) {
+TEST_F(HttpServerThreadsTest, StopWaitsNoLongerThanItsGrace) {
   Start();
   keep_ = true;
   RawClient busy(&loop_, address_);
@@ -412,7 +412,7 @@ TEST_F(HttpServerTest, StopWaitsNoLongerThanItsGrace) {
   EXPECT_EQ(stats_.back(), "GET unknown 499");
 }
 
-TEST_F(HttpServerTest, TheServerMayDieWithRequestsInProgress) {
+TEST_F(HttpServerThreadsTest, TheServerMayDieWithRequestsInProgress) {
   Start();
   keep_ = true;
   RawClient busy(&loop_, address_);
@@ -423,7 +423,7 @@ TEST_F(HttpServerTest, TheServerMayDieWithRequestsInProgress) {
   busy.WaitForEnd();
 }
 
-TEST_F(HttpServerTest, AddressesThatCannotBeBoundSayWhy) {
+TEST_F(HttpServerThreadsTest, AddressesThatCannotBeBoundSayWhy) {
   Start();
   const std::pair<std::string, std::string> rows[] = {
       {address_, "address already in use"},
@@ -440,7 +440,7 @@ TEST_F(HttpServerTest, AddressesThatCannotBeBoundSayWhy) {
   }
 }
 
-TEST_F(HttpServerTest, AnEmptyHostMeansAllAddresses) {
+TEST_F(HttpServerThreadsTest, AnEmptyHostMeansAllAddresses) {
   Start();
   auto bound = server_->Listen(":0");
   ASSERT_TRUE(bound) << bound.error().message();
@@ -450,7 +450,7 @@ TEST_F(HttpServerTest, AnEmptyHostMeansAllAddresses) {
   client.WaitFor("GET /v4");
 }
 
-TEST_F(HttpServerTest, SpeaksTls) {
+TEST_F(HttpServerThreadsTest, SpeaksTls) {
   auto made = MakeSelfSignedCertificate({"localhost", "127.0.0.1"});
   ASSERT_TRUE(made) << made.error().message();
   HttpServerOptions options;
