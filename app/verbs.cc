@@ -1,5 +1,6 @@
 #include "app/verbs.h"
 
+#include "app/serve.h"
 #include "base/version.h"
 #include "tools/amtool.h"
 #include "tools/check_metrics.h"
@@ -11,6 +12,7 @@ namespace tocsin::app {
 namespace {
 
 constexpr VerbRow kVerbs[] = {
+    {"serve", "tocsin", Serve, "The service: scraping, storage, rules, Alertmanager, web pages, on one port."},
 
     {"check rules", "promtool", tools::CheckRules, "Check rule files."},
     {"check metrics", "promtool", tools::CheckMetrics, "Check the names of an exposition on standard input."},
