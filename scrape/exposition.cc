@@ -249,7 +249,26 @@ base::Status ExpositionParser::MetaName(std::string_view what, Entry* entry) {
   return {};
 }
 
+// Equal bytes have the same end, if what follows cannot go on: after a bare name a brace could.
+bool ExpositionParser::SkipExpected(Entry* entry) {
+  const std::string_view rest = body_.substr(at_);
+  if (expected_.empty() || !rest.starts_with(expected_)) return false;
+  size_t after = expected_.size();
+  if (after >= rest.size() || (rest[after] != ' ' && rest[after] != '\t')) return false;
+  if (expected_.back() != '}') {
+    while (after < rest.size() && (rest[after] == ' ' || rest[after] == '\t')) ++after;
+    if (after < rest.size() && rest[after] == '{') return false;
+  }
+  entry->series = rest.substr(0, expected_.size());
+  at_ += expected_.size();
+  return true;
+}
+
 base::Status ExpositionParser::SkipSeries(Entry* entry) {
+  entry->kind = EntryKind::kSeries;
+  entry->has_timestamp = false;
+  entry->has_exemplar = false;
+  if (SkipExpected(entry)) return {};
   const size_t begin = at_;
   while (!AtEnd() && IsMetricByte(body_[at_])) ++at_;
   size_t end = at_;
@@ -272,10 +291,7 @@ base::Status ExpositionParser::SkipSeries(Entry* entry) {
   } else if (end == begin) {
     return Fail("expected a valid start token");
   }
-  entry->kind = EntryKind::kSeries;
   entry->series = body_.substr(begin, end - begin);
-  entry->has_timestamp = false;
-  entry->has_exemplar = false;
   return {};
 }
 
@@ -447,6 +463,7 @@ base::Status ExpositionParser::OpenMetricsSeries(Entry* entry) {
 
 base::Status ExpositionParser::OpenMetricsExemplar(Entry* entry) {
   // The braces read as a series with a name of our own.
+  expected_ = {};
   const size_t begin = at_;
   Entry labels_text;
   RETURN_IF_ERROR(SkipSeries(&labels_text));

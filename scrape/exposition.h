@@ -25,24 +25,29 @@
 
 #include "base/result.h"
 #include "model/exemplar.h"
+#include "model/histogram.h"
 
 namespace tocsin::scrape {
 
 enum class ExpositionFormat { kText, kOpenMetrics };
 
-enum class EntryKind { kSeries, kType, kHelp, kUnit, kComment };
+enum class EntryKind { kSeries, kHistogram, kType, kHelp, kUnit, kComment };
 
 struct Entry {
   EntryKind kind = EntryKind::kComment;
   int line = 0;
 
-  // Of a series.
+  // Of a series or a native histogram.
   std::string_view series;  // name and labels as written: foo{a="b"}
   double value = 0;         // a NaN has the bits of model::NormalNan()
   bool has_timestamp = false;
   model::Timestamp t = 0;
   bool has_exemplar = false;
   model::Exemplar exemplar;
+
+  // Of a native histogram.
+  model::HistogramPtr histogram;
+  std::vector<model::Exemplar> exemplars;
 
   // Of a type, help or unit.
   std::string metric;  // the family's name, unescaped
@@ -52,15 +57,28 @@ struct Entry {
 
 using LabelPairs = std::vector<std::pair<std::string, std::string>>;
 
-class ExpositionParser {
+// Whatever gives entries one by one.
+class EntrySource {
+ public:
+  virtual ~EntrySource() = default;
+  // False at the end.  Fields that do not belong to the entry's kind keep old values; views live
+  // until the next call.
+  virtual base::Result<bool> Next(Entry* entry) = 0;
+  // A guess at the bytes of the next series, to save looking for their end.  It lives until the next
+  // call of Next().
+  virtual void Expect(std::string_view) {}
+};
+
+class ExpositionParser : public EntrySource {
  public:
   ExpositionParser(ExpositionFormat format, std::string_view body) : format_(format), body_(body) {}
 
-  // False at the end (for OpenMetrics: after "# EOF").  Fields that do not belong to the entry's kind
-  // keep old values.
-  base::Result<bool> Next(Entry* entry);
+  // False at the end (for OpenMetrics: after "# EOF").  Views are into the body.
+  base::Result<bool> Next(Entry* entry) override;
+  void Expect(std::string_view series) override { expected_ = series; }
 
  private:
+  bool SkipExpected(Entry* entry);
   base::Result<bool> NextText(Entry* entry);
   base::Result<bool> NextOpenMetrics(Entry* entry);
   base::Status TextSeries(Entry* entry);
@@ -82,6 +100,7 @@ class ExpositionParser {
 
   const ExpositionFormat format_;
   const std::string_view body_;
+  std::string_view expected_;
   size_t at_ = 0;
   size_t line_start_ = 0;
   int line_ = 0;

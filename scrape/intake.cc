@@ -1,0 +1,557 @@
+// A scrape in three steps:
+// 1. Parse: each line is found in the cache, or its labels are made.  Nothing is written, so that a
+//    body that is broken at its end leaves no trace.
+// 2. Append: new series are resolved, all samples appended as one batch, outcomes counted.
+// 3. Stale markers and the target's own series; one commit for all.
+// A scrape that fails in 1 or 2 counts as an empty one: everything it had before gets a marker.
+
+#include "scrape/intake.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+
+#include "base/compress.h"
+#include "base/log.h"
+#include "scrape/families.h"
+#include "scrape/series_labels.h"
+#include "scrape/sources.h"
+
+namespace tocsin::scrape {
+namespace {
+
+using storage::AppendOutcome;
+
+constexpr int64_t kMaxAheadMs = 10 * 60 * 1000;
+constexpr uint64_t kMaxBodyBytes = 512 << 20;  // where no limit is set
+// Metadata outlives its family by this many scrapes.
+constexpr uint32_t kKeepFamilyScrapes = 10;
+
+// Whether two configurations make the same series of the same lines.
+bool SameSeries(const ScrapeConfig& a, const ScrapeConfig& b) {
+  const auto same_rules = [](const model::RelabelRules& x, const model::RelabelRules& y) {
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                      [](const model::RelabelRule& r, const model::RelabelRule& s) {
+                        return r.action == s.action && r.source_labels == s.source_labels &&
+                               r.separator == s.separator && r.regex.pattern() == s.regex.pattern() &&
+                               r.modulus == s.modulus && r.target_label == s.target_label &&
+                               r.replacement == s.replacement;
+                      });
+  };
+  return a.honor_labels == b.honor_labels && a.label_limit == b.label_limit &&
+         a.label_name_length_limit == b.label_name_length_limit &&
+         a.label_value_length_limit == b.label_value_length_limit &&
+         a.name_validation == b.name_validation && a.honor_timestamps == b.honor_timestamps &&
+         a.track_timestamps_staleness == b.track_timestamps_staleness &&
+         a.extra_scrape_metrics == b.extra_scrape_metrics && same_rules(a.metric_relabel, b.metric_relabel);
+}
+
+}  // namespace
+
+struct Intake::NewSeries {
+  SeriesCache::Index series;
+  model::Labels labels;
+};
+
+struct Intake::PendingHistogram {
+  SeriesCache::Index series;
+  model::Timestamp t;
+  bool track;
+  model::HistogramPtr histogram;
+};
+
+struct Intake::PendingExemplars {
+  SeriesCache::Index series;
+  std::vector<model::Exemplar> exemplars;
+};
+
+struct Intake::Batch {
+  std::vector<storage::FloatSample> samples;
+  std::vector<SeriesCache::Index> series;  // of each sample
+  std::vector<uint8_t> track;              // of each sample: whether it counts for staleness
+  std::vector<storage::AppendOutcome> outcomes;
+  std::vector<PendingHistogram> histograms;
+  std::vector<PendingExemplars> exemplars;
+  std::vector<NewSeries> added;
+  std::vector<SeriesCache::Index> refused;  // a sample of theirs was not taken
+  std::vector<std::pair<SeriesCache::Index, model::Metadata>> metadata;
+
+  size_t scraped = 0;
+  size_t after_relabeling = 0;
+  size_t series_added = 0;
+  size_t accepted = 0;  // against sample_limit
+  bool over_sample_limit = false;
+  bool over_bucket_limit = false;
+  size_t duplicates = 0;
+  size_t out_of_order = 0;
+  size_t out_of_bounds = 0;
+  size_t exemplars_out_of_order = 0;
+};
+
+Intake::Intake(IntakeOptions options)
+    : options_(std::move(options)), cache_(std::make_unique<SeriesCache>()) {}
+Intake::~Intake() = default;
+
+ScrapeReport Intake::Run(Scraped scraped) {
+  ScrapeReport report;
+  ++number_;
+  std::unique_ptr<storage::Appender> app = options_.storage->NewAppender();
+  size_t bytes = 0;
+  report.status = Decode(&scraped);
+  if (report.status) bytes = scraped.body.size();
+  const bool empty = scraped.body.empty();
+  if (report.status && !empty) {
+    Batch batch;
+    report.status = Parse(scraped, &batch);
+    report.scraped = batch.scraped;
+    report.after_relabeling = batch.after_relabeling;
+    if (report.status) report.status = Append(app.get(), &batch);
+    report.series_added = batch.series_added;
+    WarnOfDrops(batch);
+    if (!report.status) {
+      std::vector<SeriesCache::Index> added;
+      for (const NewSeries& n : batch.added) added.push_back(n.series);
+      cache_->Remove(added);
+      app->Rollback();
+      app = options_.storage->NewAppender();
+    }
+  }
+  MarkStale(app.get(), scraped.t);
+  if (cache_->EndScrape(report.status && !empty)) options_.metrics->cache_flush_forced->Add();
+  report.duration = options_.executor->Monotonic() - scraped.begin;
+  AppendReport(app.get(), report, scraped, bytes);
+  if (const base::Status committed = app->Commit(); !committed) {
+    base::LogError("Scrape commit failed", {{"scrape_pool", options_.config->job_name},
+                                            {"target", options_.target->url},
+                                            {"err", committed.error()}});
+  }
+  if (families_changed_) {
+    auto metadata = std::make_shared<FamilyMetadata>();
+    for (const auto& [name, family] : families_) metadata->emplace(name, family.metadata);
+    report.metadata = std::move(metadata);
+    families_changed_ = false;
+  }
+  return report;
+}
+
+base::Status Intake::Decode(Scraped* scraped) {
+  if (!scraped->fetched) {
+    scraped->body.clear();
+    return scraped->fetched;
+  }
+  // A body of exactly the limit is over it.
+  const uint64_t limit = options_.config->body_size_limit;
+  const uint64_t most = limit > 0 ? limit - 1 : kMaxBodyBytes;
+  base::Status status;
+  if (scraped->gzipped && !scraped->body.empty()) {
+    auto plain = base::GunzipAll(scraped->body, most);
+    if (plain) {
+      scraped->body = std::move(*plain);
+    } else {
+      scraped->body_too_large = plain.error().code() == base::Code::kResourceExhausted;
+      status = std::unexpected(std::move(plain).error());
+    }
+  }
+  if (scraped->body.size() > most) scraped->body_too_large = true;
+  if (scraped->body_too_large) {
+    status = base::ResourceExhausted("body size limit exceeded (limit: " + std::to_string(most) + " bytes)");
+  }
+  if (!status) scraped->body.clear();
+  return status;
+}
+
+base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
+  const MediaType media = ReadMediaType(scraped.content_type, options_.config->fallback_scrape_protocol);
+  if (!media.format) return base::InvalidArgument(media.problem);
+  if (!media.problem.empty()) {
+    base::LogDebug("Invalid content type on scrape, using fallback setting.",
+                   {{"target", options_.target->url}, {"err", media.problem}});
+  }
+  format_ = *media.format == BodyFormat::kOpenMetrics ? ExpositionFormat::kOpenMetrics : ExpositionFormat::kText;
+  type_ = model::MetricType::kUnknown;
+  last_family_.clear();
+  const std::unique_ptr<EntrySource> source = MakeSource(
+      *media.format, scraped.body,
+      {.native_histograms = options_.target->native_histograms,
+       .always_classic = options_.target->always_classic_histograms,
+       .convert_to_nhcb = options_.target->convert_to_nhcb});
+  batch->samples.reserve(cache_->size());
+  batch->series.reserve(cache_->size());
+  batch->track.reserve(cache_->size());
+
+  Entry entry;
+  while (true) {
+    source->Expect(cache_->Expected());
+    ASSIGN_OR_RETURN(const bool more, source->Next(&entry));
+    if (!more) break;
+    switch (entry.kind) {
+      case EntryKind::kSeries:
+      case EntryKind::kHistogram: RETURN_IF_ERROR(TakeSeries(entry, scraped, batch)); break;
+      case EntryKind::kComment: break;
+      case EntryKind::kType: type_ = entry.type; [[fallthrough]];
+      case EntryKind::kHelp:
+      case EntryKind::kUnit: TakeMetadata(entry); break;
+    }
+  }
+  if (std::erase_if(families_, [&](const auto& f) { return number_ - f.second.seen > kKeepFamilyScrapes; }) > 0) {
+    families_changed_ = true;
+  }
+  if (batch->over_sample_limit) {
+    options_.metrics->exceeded_sample_limit->Add();
+    return base::ResourceExhausted("sample limit exceeded (limit: " +
+                                   std::to_string(options_.config->sample_limit) + ")");
+  }
+  if (batch->over_bucket_limit) {
+    options_.metrics->exceeded_bucket_limit->Add();
+    return base::ResourceExhausted("histogram bucket limit exceeded");
+  }
+  return {};
+}
+
+base::Result<SeriesCache::Index> Intake::Lookup(const Entry& entry, Batch* batch, bool* dropped,
+                                                bool* repeated) {
+  SeriesCache::Index i = cache_->Find(entry.series);
+  if (i != SeriesCache::kNone) {
+    *repeated = !cache_->Touch(i);
+    *dropped = (*cache_)[i].dropped;
+    return i;
+  }
+  LabelPairs pairs;
+  RETURN_IF_ERROR(ParseSeries(entry.series, format_, type_, &pairs));
+  auto labels = SeriesLabels(&pairs, options_.target->labels, *options_.config);
+  if (!labels) {
+    if (labels.error().code() == base::Code::kResourceExhausted) {
+      options_.metrics->exceeded_label_limits->Add();
+    }
+    return std::unexpected(std::move(labels).error());
+  }
+  i = cache_->Add(entry.series, type_);
+  if (i == SeriesCache::kNone) {
+    return base::ResourceExhausted("the target's series take more than 4 GiB of text");
+  }
+  cache_->Touch(i);
+  *dropped = (*cache_)[i].dropped = labels->empty();
+  if (!*dropped) batch->added.push_back({.series = i, .labels = std::move(*labels)});
+  return i;
+}
+
+base::Status Intake::TakeSeries(const Entry& entry, const Scraped& scraped, Batch* batch) {
+  ++batch->scraped;
+  bool dropped = false;
+  bool repeated = false;
+  const size_t added_before = batch->added.size();
+  ASSIGN_OR_RETURN(const SeriesCache::Index i, Lookup(entry, batch, &dropped, &repeated));
+  if (dropped) return {};
+  ++batch->after_relabeling;
+
+  const ScrapeConfig& config = *options_.config;
+  const bool has_timestamp = entry.has_timestamp && config.honor_timestamps;
+  const model::Timestamp t = has_timestamp ? entry.t : scraped.t;
+  const bool histogram = entry.kind == EntryKind::kHistogram;
+  if (repeated && !has_timestamp) {
+    ++batch->duplicates;
+    options_.metrics->duplicate_timestamp->Add();
+  } else if (config.sample_limit > 0 && ++batch->accepted > config.sample_limit) {
+    batch->over_sample_limit = true;  // parsing goes on, to count
+  } else if (!histogram && t > base::ToUnixMillis(scraped.now) + kMaxAheadMs) {
+    ++batch->out_of_bounds;
+    options_.metrics->out_of_bounds->Add();
+    batch->refused.push_back(i);
+  } else if (histogram) {
+    auto limited = LimitBuckets(entry.histogram, config.native_histogram_bucket_limit,
+                                config.native_histogram_min_bucket_factor);
+    if (limited == nullptr) {
+      batch->over_bucket_limit = true;
+    } else {
+      batch->histograms.push_back({.series = i,
+                                   .t = t,
+                                   .track = !has_timestamp || config.track_timestamps_staleness,
+                                   .histogram = std::move(limited)});
+    }
+  } else {
+    batch->samples.push_back({.ref = (*cache_)[i].ref, .t = t, .v = entry.value});
+    batch->series.push_back(i);
+    batch->track.push_back(!has_timestamp || config.track_timestamps_staleness);
+  }
+
+  PendingExemplars pending{.series = i, .exemplars = {}};
+  if (!histogram && entry.has_exemplar) {
+    pending.exemplars.push_back(entry.exemplar);
+    if (!entry.exemplar.has_timestamp) pending.exemplars[0].t = t;
+  } else if (histogram) {
+    // Without a time an exemplar of a native histogram cannot be told from its repetition.
+    std::copy_if(entry.exemplars.begin(), entry.exemplars.end(), std::back_inserter(pending.exemplars),
+                 [](const model::Exemplar& e) { return e.has_timestamp; });
+  }
+  if (!pending.exemplars.empty()) batch->exemplars.push_back(std::move(pending));
+
+  if (options_.append_metadata && !last_family_.empty() && batch->added.size() > added_before) {
+    const auto family = families_.find(last_family_);
+    if (family != families_.end() &&
+        IsPartOfFamily(batch->added.back().labels.MetricName(), last_family_, family->second.metadata.type)) {
+      batch->metadata.emplace_back(i, family->second.metadata);
+    }
+  }
+  return {};
+}
+
+void Intake::TakeMetadata(const Entry& entry) {
+  last_family_ = entry.metric;
+  const auto [at, added] = families_.try_emplace(entry.metric);
+  Family& family = at->second;
+  family.seen = number_;
+  const auto set = [&](auto* field, const auto& value) {
+    if (*field == value) return;
+    *field = value;
+    families_changed_ = true;
+  };
+  families_changed_ |= added;
+  if (entry.kind == EntryKind::kType) set(&family.metadata.type, entry.type);
+  if (entry.kind == EntryKind::kHelp) set(&family.metadata.help, entry.text);
+  if (entry.kind == EntryKind::kUnit) set(&family.metadata.unit, entry.text);
+}
+
+bool Intake::Count(AppendOutcome outcome, Batch* batch) {
+  switch (outcome) {
+    case AppendOutcome::kOk: return true;
+    case AppendOutcome::kOutOfOrder:
+    case AppendOutcome::kTooOld:
+      ++batch->out_of_order;
+      options_.metrics->out_of_order->Add();
+      return false;
+    case AppendOutcome::kDuplicateTimestamp:
+      ++batch->duplicates;
+      options_.metrics->duplicate_timestamp->Add();
+      return false;
+    case AppendOutcome::kOutOfBounds:
+    case AppendOutcome::kTooFarInFuture:
+      ++batch->out_of_bounds;
+      options_.metrics->out_of_bounds->Add();
+      return false;
+    case AppendOutcome::kUnknownSeries:
+    case AppendOutcome::kInvalidHistogram: return false;
+  }
+  return false;
+}
+
+base::Status Intake::Reresolve(storage::Appender* app, SeriesCache::Index i) {
+  LabelPairs pairs;
+  const std::string text(cache_->Text(i));
+  RETURN_IF_ERROR(ParseSeries(text, format_, (*cache_)[i].type, &pairs));
+  ASSIGN_OR_RETURN(const model::Labels labels,
+                   SeriesLabels(&pairs, options_.target->labels, *options_.config));
+  ASSIGN_OR_RETURN((*cache_)[i].ref, app->Resolve(labels));
+  return {};
+}
+
+// New series all of whose samples lie too far in the future are not made.
+void Intake::ForgetSeriesWithoutSamples(Batch* batch) {
+  if (batch->refused.empty()) return;
+  const absl::flat_hash_set<SeriesCache::Index> sampled(batch->series.begin(), batch->series.end());
+  const absl::flat_hash_set<SeriesCache::Index> refused(batch->refused.begin(), batch->refused.end());
+  std::vector<SeriesCache::Index> forget;
+  std::erase_if(batch->added, [&](const NewSeries& n) {
+    if (!refused.contains(n.series) || sampled.contains(n.series)) return false;
+    forget.push_back(n.series);
+    return true;
+  });
+  const absl::flat_hash_set<SeriesCache::Index> gone(forget.begin(), forget.end());
+  std::erase_if(batch->exemplars, [&](const PendingExemplars& e) { return gone.contains(e.series); });
+  std::erase_if(batch->metadata, [&](const auto& m) { return gone.contains(m.first); });
+  cache_->Remove(forget);
+}
+
+base::Status Intake::Append(storage::Appender* app, Batch* batch) {
+  ForgetSeriesWithoutSamples(batch);
+  for (const NewSeries& n : batch->added) {
+    ASSIGN_OR_RETURN((*cache_)[n.series].ref, app->Resolve(n.labels));
+  }
+  if (!batch->added.empty()) {
+    for (size_t k = 0; k < batch->samples.size(); ++k) {
+      batch->samples[k].ref = (*cache_)[batch->series[k]].ref;
+    }
+  }
+  batch->outcomes.resize(batch->samples.size());
+  app->Append(batch->samples, batch->outcomes);
+  std::vector<SeriesCache::Index> failed;
+  for (size_t k = 0; k < batch->samples.size(); ++k) {
+    const SeriesCache::Index i = batch->series[k];
+    if (batch->outcomes[k] == AppendOutcome::kUnknownSeries) {
+      // The storage has forgotten a series that had no samples for long.
+      RETURN_IF_ERROR(Reresolve(app, i));
+      batch->samples[k].ref = (*cache_)[i].ref;
+      app->Append(std::span(batch->samples).subspan(k, 1), std::span(batch->outcomes).subspan(k, 1));
+    }
+    if (!Count(batch->outcomes[k], batch)) {
+      failed.push_back(i);
+    } else if (batch->track[k] != 0) {
+      cache_->Track(i);
+    }
+  }
+  for (const PendingHistogram& h : batch->histograms) {
+    AppendOutcome outcome = app->AppendHistogram((*cache_)[h.series].ref, h.t, h.histogram);
+    if (outcome == AppendOutcome::kUnknownSeries) {
+      RETURN_IF_ERROR(Reresolve(app, h.series));
+      outcome = app->AppendHistogram((*cache_)[h.series].ref, h.t, h.histogram);
+    }
+    if (outcome == AppendOutcome::kInvalidHistogram) {
+      const base::Status valid = h.histogram->Validate();
+      return base::InvalidArgument("invalid histogram of " + std::string(cache_->Text(h.series)) + ": " +
+                                   (valid ? "not accepted by the storage" : valid.error().message()));
+    }
+    if (!Count(outcome, batch)) {
+      failed.push_back(h.series);
+    } else if (h.track) {
+      cache_->Track(h.series);
+    }
+  }
+  AppendExemplars(app, batch);
+  for (const auto& [i, metadata] : batch->metadata) app->UpdateMetadata((*cache_)[i].ref, metadata);
+
+  // A series whose first sample was refused is not remembered: it needs no stale marker.
+  std::sort(failed.begin(), failed.end());
+  std::vector<SeriesCache::Index> forget;
+  for (const NewSeries& n : batch->added) {
+    const bool refused = std::binary_search(failed.begin(), failed.end(), n.series) &&
+                         (*cache_)[n.series].tracked == 0;
+    if (refused) {
+      forget.push_back(n.series);
+    } else {
+      ++batch->series_added;
+    }
+  }
+  cache_->Remove(forget);
+  batch->added.clear();
+  return {};
+}
+
+void Intake::AppendExemplars(storage::Appender* app, Batch* batch) {
+  for (PendingExemplars& pending : batch->exemplars) {
+    std::stable_sort(pending.exemplars.begin(), pending.exemplars.end(),
+                     [](const model::Exemplar& a, const model::Exemplar& b) { return a.t < b.t; });
+    size_t refused = 0;
+    for (const model::Exemplar& exemplar : pending.exemplars) {
+      if (app->AppendExemplar((*cache_)[pending.series].ref, exemplar) == AppendOutcome::kOutOfOrder) ++refused;
+    }
+    // Some out of order among others is a set that was added to.
+    if (refused == pending.exemplars.size()) {
+      batch->exemplars_out_of_order += refused;
+      options_.metrics->exemplar_out_of_order->Add(static_cast<double>(refused));
+    }
+  }
+}
+
+void Intake::WarnOfDrops(const Batch& batch) {
+  const auto warn = [&](size_t count, std::string_view message) {
+    if (count == 0) return;
+    base::LogWarn(message, {{"scrape_pool", options_.config->job_name},
+                            {"target", options_.target->url},
+                            {"num_dropped", count}});
+  };
+  warn(batch.out_of_order, "Error on ingesting out-of-order samples");
+  warn(batch.duplicates, "Error on ingesting samples with different value but same timestamp");
+  warn(batch.out_of_bounds, "Error on ingesting samples that are too old or are too far into the future");
+  warn(batch.exemplars_out_of_order, "Error on ingesting out-of-order exemplars");
+}
+
+void Intake::MarkStale(storage::Appender* app, model::Timestamp t) {
+  std::vector<storage::FloatSample> markers;
+  for (const storage::SeriesRef ref : cache_->Stale(inherited_)) {
+    markers.push_back({.ref = ref, .t = t, .v = model::StaleMarker()});
+  }
+  inherited_.clear();
+  if (markers.empty()) return;
+  // Outcomes do not matter: a series that has a newer sample or is forgotten needs no marker.
+  std::vector<AppendOutcome> outcomes(markers.size());
+  app->SetInOrderOnly(true);
+  app->Append(markers, outcomes);
+  app->SetInOrderOnly(false);
+}
+
+std::vector<std::pair<std::string_view, double>> Intake::ReportValues(const ScrapeReport& report,
+                                                                      const Scraped& scraped,
+                                                                      size_t bytes) const {
+  std::vector<std::pair<std::string_view, double>> values = {
+      {"up", report.status ? 1 : 0},
+      {"scrape_duration_seconds", base::ToSeconds(report.duration)},
+      {"scrape_samples_scraped", static_cast<double>(report.scraped)},
+      {"scrape_samples_post_metric_relabeling", static_cast<double>(report.after_relabeling)},
+      {"scrape_series_added", static_cast<double>(report.series_added)},
+  };
+  if (options_.config->extra_scrape_metrics) {
+    values.emplace_back("scrape_timeout_seconds", base::ToSeconds(options_.target->timeout));
+    values.emplace_back("scrape_sample_limit", static_cast<double>(options_.config->sample_limit));
+    values.emplace_back("scrape_body_size_bytes",
+                        scraped.body_too_large ? -1 : static_cast<double>(bytes));
+  }
+  return values;
+}
+
+void Intake::AppendReport(storage::Appender* app, const ScrapeReport& report, const Scraped& scraped,
+                          size_t bytes) {
+  const auto values = ReportValues(report, scraped, bytes);
+  report_refs_.resize(values.size());
+  for (size_t k = 0; k < values.size(); ++k) {
+    storage::FloatSample sample{.ref = report_refs_[k], .t = scraped.t, .v = values[k].second};
+    AppendOutcome outcome = AppendOutcome::kUnknownSeries;
+    if (sample.ref != 0) app->Append({&sample, 1}, {&outcome, 1});
+    if (outcome == AppendOutcome::kUnknownSeries) {
+      model::LabelsBuilder labels(options_.target->labels);
+      labels.Set(model::kMetricName, values[k].first);
+      const auto ref = app->Resolve(labels.Build());
+      if (!ref) {
+        base::LogWarn("Appending scrape report failed", {{"target", options_.target->url}, {"err", ref.error()}});
+        return;
+      }
+      sample.ref = report_refs_[k] = *ref;
+      // Out of order is expected where a target went away and came back with a new loop.
+      app->Append({&sample, 1}, {&outcome, 1});
+    }
+  }
+}
+
+void Intake::MarkAllStale(model::Timestamp t) {
+  std::unique_ptr<storage::Appender> app = options_.storage->NewAppender();
+  inherited_.insert(inherited_.end(), report_refs_.begin(), report_refs_.end());
+  std::erase(inherited_, 0);
+  MarkStale(app.get(), t);
+  if (const base::Status committed = app->Commit(); !committed) {
+    base::LogWarn("Stale commit failed", {{"target", options_.target->url}, {"err", committed.error()}});
+  }
+}
+
+void Intake::Inherit(Intake* before) {
+  inherited_ = before->cache_->Tracked();
+  inherited_.insert(inherited_.end(), before->inherited_.begin(), before->inherited_.end());
+}
+
+void Intake::TakeOver(Intake* before) {
+  cache_ = std::move(before->cache_);
+  before->cache_ = std::make_unique<SeriesCache>();
+  format_ = before->format_;
+  inherited_ = std::move(before->inherited_);
+  report_refs_ = std::move(before->report_refs_);
+  families_ = std::move(before->families_);
+  families_changed_ = true;
+  number_ = before->number_;
+}
+
+bool Intake::empty() const {
+  return inherited_.empty() && report_refs_.empty() && cache_->size() == 0;
+}
+
+void Intake::Continue(Intake* before) {
+  const Target& a = *options_.target;
+  const Target& b = *before->options_.target;
+  const bool same = a.labels == b.labels && a.native_histograms == b.native_histograms &&
+                    a.always_classic_histograms == b.always_classic_histograms &&
+                    a.convert_to_nhcb == b.convert_to_nhcb &&
+                    SameSeries(*options_.config, *before->options_.config);
+  if (same) {
+    TakeOver(before);
+  } else {
+    Inherit(before);
+  }
+}
+
+}  // namespace tocsin::scrape

@@ -1,0 +1,411 @@
+#include "scrape/intake.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "base/compress.h"
+#include "base/file_system.h"
+#include "base/log.h"
+#include "base/simulated_executor.h"
+#include "scrape/series_labels.h"
+#include "scrape/test_storage.h"
+
+namespace tocsin::scrape {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class IntakeTest : public testing::Test {
+ protected:
+  IntakeTest() {
+    config_.job_name = "j";
+    labels_ = model::Labels::FromPairs({{"instance", "i"}, {"job", "j"}});
+  }
+
+  std::unique_ptr<Intake> Make() {
+    auto target = std::make_shared<Target>();
+    target->labels = labels_;
+    target->url = "http://i/metrics";
+    target->timeout = std::chrono::seconds(10);
+    target->native_histograms = config_.scrape_native_histograms;
+    target->convert_to_nhcb = config_.convert_classic_histograms_to_nhcb;
+    return std::make_unique<Intake>(IntakeOptions{.config = std::make_shared<ScrapeConfig>(config_),
+                                                  .target = std::move(target),
+                                                  .executor = &sim_,
+                                                  .storage = &storage_,
+                                                  .metrics = &metrics_,
+                                                  .append_metadata = true});
+  }
+
+  ScrapeReport Scrape(std::string body, std::string type = "text/plain") {
+    if (intake_ == nullptr) intake_ = Make();
+    t_ += 1000;
+    return intake_->Run({.t = t_, .now = base::FromUnixMillis(t_), .body = std::move(body),
+                         .content_type = std::move(type)});
+  }
+  std::string Samples(const std::string& name, const std::string& labels = "") {
+    return storage_.Samples(name + "{" + labels + (labels.empty() ? "" : ", ") + "instance=\"i\", job=\"j\"}");
+  }
+
+  ScrapeConfig config_;
+  model::Labels labels_;
+  base::SimulatedExecutor sim_{base::FromUnixMillis(0)};
+  base::Registry registry_;
+  Metrics metrics_{&registry_};
+  TestStorage storage_;
+  std::unique_ptr<Intake> intake_;
+  int64_t t_ = 0;
+};
+
+TEST_F(IntakeTest, SamplesAndTheTargetsOwnSeriesAreStored) {
+  const ScrapeReport report = Scrape("a 1\nb{x=\"y\"} 2\n");
+  EXPECT_TRUE(report.status);
+  EXPECT_EQ(report.scraped, 2u);
+  EXPECT_EQ(report.series_added, 2u);
+  Scrape("a 3\nb{x=\"y\"} 4\nc 5\n");
+  EXPECT_EQ(Samples("a"), "1@1000 3@2000");
+  EXPECT_EQ(storage_.Samples(R"(b{instance="i", job="j", x="y"})"), "2@1000 4@2000");
+  EXPECT_EQ(Samples("up"), "1@1000 1@2000");
+  EXPECT_EQ(Samples("scrape_samples_scraped"), "2@1000 3@2000");
+  EXPECT_EQ(Samples("scrape_samples_post_metric_relabeling"), "2@1000 3@2000");
+  EXPECT_EQ(Samples("scrape_series_added"), "2@1000 1@2000");
+  EXPECT_EQ(Samples("scrape_duration_seconds"), "0@1000 0@2000");
+  EXPECT_EQ(storage_.commits, 2);
+}
+
+TEST_F(IntakeTest, ExtraSeriesAreReportedOnDemand) {
+  config_.extra_scrape_metrics = true;
+  config_.sample_limit = 7;
+  config_.body_size_limit = 100;
+  Scrape("a 1\n");
+  EXPECT_EQ(Samples("scrape_timeout_seconds"), "10@1000");
+  EXPECT_EQ(Samples("scrape_sample_limit"), "7@1000");
+  EXPECT_EQ(Samples("scrape_body_size_bytes"), "4@1000");
+  const ScrapeReport report = Scrape(std::string(100, '\n'));
+  EXPECT_THAT(report.status.error().message(), HasSubstr("body size limit exceeded"));
+  EXPECT_EQ(Samples("scrape_body_size_bytes"), "4@1000 -1@2000");
+}
+
+TEST_F(IntakeTest, SeriesThatAreGoneGetOneStaleMarker) {
+  Scrape("a 1\nb 1\n");
+  Scrape("b 2\n");
+  Scrape("b 3\n");
+  EXPECT_EQ(Samples("a"), "1@1000 stale@2000");
+  EXPECT_EQ(Samples("b"), "1@1000 2@2000 3@3000");
+  Scrape("a 4\nb 4\n");
+  EXPECT_EQ(Samples("a"), "1@1000 stale@2000 4@4000");
+}
+
+TEST_F(IntakeTest, AFailedScrapeMarksEverythingStaleAndTheNextGoesOn) {
+  Scrape("a 1\nb 1\n");
+  intake_->Run({.t = t_ += 1000, .fetched = base::Unavailable("refused")});
+  intake_->Run({.t = t_ += 1000, .fetched = base::Unavailable("refused")});
+  EXPECT_EQ(Samples("a"), "1@1000 stale@2000");
+  EXPECT_EQ(Samples("up"), "1@1000 0@2000 0@3000");
+  const ScrapeReport report = Scrape("a 2\nb 2\n");
+  EXPECT_EQ(report.series_added, 0u);  // remembered through the failure
+  EXPECT_EQ(Samples("a"), "1@1000 stale@2000 2@4000");
+}
+
+TEST_F(IntakeTest, ABodyBrokenAtItsEndLeavesNothingButMarkers) {
+  Scrape("a 1\n");
+  const ScrapeReport report = Scrape("a 2\nnew 1\nbroken{ 3\n");
+  EXPECT_FALSE(report.status);
+  EXPECT_EQ(Samples("a"), "1@1000 stale@2000");
+  EXPECT_THAT(storage_.Names(), SizeIs(1));
+  EXPECT_EQ(Samples("up"), "1@1000 0@2000");
+  EXPECT_EQ(Samples("scrape_samples_scraped"), "1@1000 2@2000");
+  EXPECT_EQ(Scrape("a 3\nnew 1\n").series_added, 1u);
+}
+
+TEST_F(IntakeTest, AnEmptyBodyIsASuccessWithoutSeries) {
+  Scrape("a 1\n");
+  EXPECT_TRUE(Scrape("", "").status);
+  EXPECT_EQ(Samples("a"), "1@1000 stale@2000");
+  EXPECT_EQ(Samples("up"), "1@1000 1@2000");
+}
+
+TEST_F(IntakeTest, ReorderedAndRewrittenLinesAreTheSameSeries) {
+  Scrape("a{x=\"1\",y=\"2\"} 1\nb 1\nc 1\n");
+  Scrape("c 2\na{y=\"2\",x=\"1\"} 2\nb 2\n");
+  Scrape("b 3\n\nc 3\na{x=\"1\",y=\"2\"} 3\n");
+  EXPECT_THAT(storage_.Names(), SizeIs(3));
+  EXPECT_EQ(storage_.Samples(R"(a{instance="i", job="j", x="1", y="2"})"), "1@1000 2@2000 3@3000");
+  EXPECT_EQ(Samples("b"), "1@1000 2@2000 3@3000");
+}
+
+TEST_F(IntakeTest, ABareNameIsNotTakenForTheNameBeforeABrace) {
+  Scrape("a 1\n");
+  Scrape("a {x=\"1\"} 2\n");
+  EXPECT_EQ(Samples("a"), "1@1000 stale@2000");
+  EXPECT_EQ(storage_.Samples(R"(a{instance="i", job="j", x="1"})"), "2@2000");
+}
+
+TEST_F(IntakeTest, ExplicitTimestampsAreHonouredAndExemptFromStaleness) {
+  Scrape("a 1 500\n");
+  Scrape("b 1\n");
+  EXPECT_EQ(Samples("a"), "1@500");
+  config_.track_timestamps_staleness = true;
+  intake_ = nullptr;
+  Scrape("c 1 2500\n");
+  Scrape("b 2\n");
+  EXPECT_EQ(Samples("c"), "1@2500 stale@4000");
+  config_.honor_timestamps = false;
+  intake_ = nullptr;
+  Scrape("d 1 17\n");
+  EXPECT_EQ(Samples("d"), "1@5000");
+}
+
+TEST_F(IntakeTest, SamplesThatDoNotFitAreDroppedAndCounted) {
+  const base::CaptureLog log;
+  Scrape("a 1 5000\n");
+  const ScrapeReport report = Scrape("a 2 4000\na 3 5000\nfar 1 9000000\nb 1\nb 2\nb 3\n");
+  EXPECT_TRUE(report.status);
+  EXPECT_EQ(report.after_relabeling, 6u);
+  EXPECT_EQ(report.series_added, 1u);
+  EXPECT_EQ(Samples("a"), "1@5000");
+  EXPECT_EQ(Samples("b"), "1@2000");
+  EXPECT_EQ(storage_.Find("far{instance=\"i\", job=\"j\"}"), nullptr);
+  EXPECT_EQ(metrics_.out_of_order->value(), 1);
+  EXPECT_EQ(metrics_.duplicate_timestamp->value(), 3);
+  EXPECT_EQ(metrics_.out_of_bounds->value(), 1);
+  EXPECT_THAT(log.lines(), SizeIs(3));
+}
+
+TEST_F(IntakeTest, ASeriesWhoseFirstSampleWasRefusedIsNotMarkedStale) {
+  const base::CaptureLog log;
+  Scrape("a 1 5000\n");
+  intake_ = nullptr;
+  EXPECT_EQ(Scrape("a 1\n").series_added, 0u);
+  Scrape("b 1\n");
+  EXPECT_EQ(Samples("a"), "1@5000");
+}
+
+TEST_F(IntakeTest, TooManySamplesFailTheScrape) {
+  config_.sample_limit = 2;
+  Scrape("a 1\nb 1\n");
+  const ScrapeReport report = Scrape("a 1\nb 1\nc 1\nd 1\n");
+  EXPECT_THAT(report.status.error().message(), HasSubstr("sample limit exceeded"));
+  EXPECT_EQ(report.scraped, 4u);
+  EXPECT_EQ(report.after_relabeling, 4u);
+  EXPECT_EQ(Samples("a"), "1@1000 stale@2000");
+  EXPECT_EQ(metrics_.exceeded_sample_limit->value(), 1);
+  EXPECT_THAT(storage_.Names(), SizeIs(2));
+}
+
+TEST_F(IntakeTest, LabelLimitsFailTheScrapeWithThePrometheusWords) {
+  struct Row {
+    uint64_t ScrapeConfig::*limit;
+    uint64_t value;
+    const char* error;
+  };
+  const Row rows[] = {
+      {&ScrapeConfig::label_limit, 3,
+       "label_limit exceeded (metric: metric, number of labels: 4, limit: 3)"},
+      {&ScrapeConfig::label_name_length_limit, 8,
+       "label_name_length_limit exceeded (metric: metric, label name: long_name, length: 9, limit: 8)"},
+      {&ScrapeConfig::label_value_length_limit, 6,
+       "label_value_length_limit exceeded (metric: metric, label name: long_name, value: \"a value\", length: "
+       "7, limit: 6)"},
+  };
+  for (const Row& row : rows) {
+    config_ = {};
+    config_.*row.limit = row.value;
+    intake_ = nullptr;
+    const ScrapeReport report = Scrape("metric{long_name=\"a value\"} 1\n");
+    ASSERT_FALSE(report.status);
+    // __name__ has 8 bytes and comes first; instance has 8 as well.
+    EXPECT_EQ(report.status.error().message(), row.error);
+  }
+  EXPECT_EQ(metrics_.exceeded_label_limits->value(), 3);
+}
+
+TEST_F(IntakeTest, SeriesThatCannotBeStoredFailTheScrape) {
+  model::RelabelRule drop_name;
+  drop_name.action = model::RelabelAction::kLabelDrop;
+  drop_name.regex = *base::Regex::Anchored("__name__");
+  config_.metric_relabel = {drop_name};
+  EXPECT_THAT(Scrape("a 1\n").status.error().message(), HasSubstr("missing metric name"));
+  config_ = {};
+  intake_ = nullptr;
+  EXPECT_THAT(Scrape("a{x=\"1\",x=\"2\"} 1\n").status.error().message(), HasSubstr("\"x\" is not unique"));
+  config_.name_validation = model::NameScheme::kLegacy;
+  intake_ = nullptr;
+  EXPECT_THAT(Scrape("{\"a.b\"} 1\n").status.error().message(), HasSubstr("invalid metric name"));
+  intake_ = nullptr;
+  storage_.resolve_status = base::ResourceExhausted("too many series");
+  EXPECT_THAT(Scrape("z 1\n").status.error().message(), HasSubstr("too many series"));
+}
+
+TEST_F(IntakeTest, DroppedSeriesAreScrapedButNotStored) {
+  model::RelabelRule drop;
+  drop.action = model::RelabelAction::kDrop;
+  drop.source_labels = {"__name__"};
+  drop.regex = *base::Regex::Anchored("b.*");
+  config_.metric_relabel = {drop};
+  for (int i = 0; i < 2; ++i) {
+    const ScrapeReport report = Scrape("a 1\nb1 1\nb2 1\n");
+    EXPECT_EQ(report.scraped, 3u);
+    EXPECT_EQ(report.after_relabeling, 1u);
+  }
+  EXPECT_THAT(storage_.Names(), SizeIs(1));
+}
+
+TEST_F(IntakeTest, AForgottenSeriesIsMadeAgain) {
+  Scrape("a{x=\"1\"} 1\nb 1\n");
+  storage_.Forget(R"(a{instance="i", job="j", x="1"})");
+  storage_.Forget(R"(up{instance="i", job="j"})");
+  EXPECT_TRUE(Scrape("a{x=\"1\"} 2\nb 2\n").status);
+  EXPECT_EQ(storage_.Samples(R"(a{instance="i", job="j", x="1"})"), "1@1000 2@2000");
+  EXPECT_EQ(Samples("up"), "1@1000 1@2000");
+}
+
+TEST_F(IntakeTest, CompressedBodiesAndUnknownTypesAreHandled) {
+  intake_ = Make();
+  EXPECT_TRUE(intake_->Run({.t = 1, .body = base::Gzip("a 1\n"), .content_type = "text/plain", .gzipped = true}).status);
+  EXPECT_EQ(Samples("a"), "1@1");
+  EXPECT_FALSE(intake_->Run({.t = 2, .body = "no gzip", .content_type = "text/plain", .gzipped = true}).status);
+  EXPECT_THAT(Scrape("a 1\n", "").status.error().message(), HasSubstr("blank Content-Type"));
+  config_.fallback_scrape_protocol = Protocol::kPrometheusText0_0_4;
+  intake_ = nullptr;
+  EXPECT_TRUE(Scrape("a 1\n", "").status);
+  config_.body_size_limit = 50;
+  intake_ = Make();
+  const auto bomb =
+      intake_->Run({.t = 9000, .body = base::Gzip(std::string(5000, '\n')), .content_type = "text/plain", .gzipped = true});
+  EXPECT_THAT(bomb.status.error().message(), HasSubstr("body size limit exceeded"));
+}
+
+TEST_F(IntakeTest, MetadataIsToldWhenItChangesAndKeptForAWhile) {
+  const ScrapeReport first = Scrape("# HELP a Help.\n# TYPE a counter\na 1\n");
+  ASSERT_NE(first.metadata, nullptr);
+  EXPECT_EQ(first.metadata->at("a"), (model::Metadata{model::MetricType::kCounter, "Help.", ""}));
+  ASSERT_NE(storage_.Find(R"(a{instance="i", job="j"})"), nullptr);
+  EXPECT_THAT(storage_.Find(R"(a{instance="i", job="j"})")->metadata, SizeIs(1));
+  EXPECT_EQ(Scrape("# HELP a Help.\n# TYPE a counter\na 1\n").metadata, nullptr);
+  EXPECT_EQ(Scrape("# HELP a New.\na 1\n").metadata->at("a").help, "New.");
+  std::shared_ptr<const FamilyMetadata> last;
+  for (int i = 0; i < 12; ++i) {
+    if (auto report = Scrape("b 1\n"); report.metadata) last = report.metadata;
+  }
+  ASSERT_NE(last, nullptr);
+  EXPECT_THAT(*last, IsEmpty());
+}
+
+TEST_F(IntakeTest, ExemplarsGetTheTimeOfTheirSample) {
+  Scrape("# TYPE a counter\na_total 5 # {id=\"x\"} 1\nb_total 6 # {id=\"y\"} 2 0.5\n# EOF\n",
+         "application/openmetrics-text");
+  const auto* a = storage_.Find(R"(a_total{instance="i", job="j"})");
+  ASSERT_THAT(a->exemplars, SizeIs(1));
+  EXPECT_EQ(a->exemplars[0].t, 1000);
+  EXPECT_EQ(storage_.Find(R"(b_total{instance="i", job="j"})")->exemplars[0].t, 500);
+  const base::CaptureLog log;
+  Scrape("b_total 6 # {id=\"y\"} 2 0.5\n# EOF\n", "application/openmetrics-text");
+  EXPECT_EQ(metrics_.exemplar_out_of_order->value(), 1);
+}
+
+TEST_F(IntakeTest, ATargetThatIsGoneIsMarkedStaleWithItsReport) {
+  Scrape("a 1\n");
+  intake_->MarkAllStale(7000);
+  EXPECT_EQ(Samples("a"), "1@1000 stale@7000");
+  EXPECT_EQ(Samples("up"), "1@1000 stale@7000");
+}
+
+TEST_F(IntakeTest, OtherSettingsGoOnWithTheSeriesOfBefore) {
+  Scrape("a 1\nb 1\n");
+  auto before = std::move(intake_);
+  intake_ = Make();
+  intake_->Continue(before.get());
+  EXPECT_EQ(Scrape("a 2\nb 2\n").series_added, 0u);
+
+  before = std::move(intake_);
+  model::RelabelRule drop;
+  drop.action = model::RelabelAction::kDrop;
+  drop.source_labels = {"__name__"};
+  drop.regex = *base::Regex::Anchored("b");
+  config_.metric_relabel = {drop};
+  intake_ = Make();
+  intake_->Continue(before.get());
+  EXPECT_FALSE(intake_->empty());
+  Scrape("a 3\nb 3\n");
+  EXPECT_EQ(Samples("a"), "1@1000 2@2000 3@3000");
+  EXPECT_EQ(Samples("b"), "1@1000 2@2000 stale@3000");
+}
+
+TEST_F(IntakeTest, FailingScrapesWithEverNewSeriesDoNotGrowTheCache) {
+  for (int i = 0; i < 20; ++i) {
+    std::string body;
+    for (int k = 0; k < 500; ++k) body += "m" + std::to_string(i * 500 + k) + " 1\n";
+    EXPECT_FALSE(Scrape(body + "broken{\n").status);
+  }
+  EXPECT_THAT(storage_.Names(), IsEmpty());
+  EXPECT_TRUE(Scrape("a 1\n").status);
+}
+
+TEST_F(IntakeTest, ACommitThatFailsIsLogged) {
+  const base::CaptureLog log;
+  storage_.commit_status = base::ResourceExhausted("disk full");
+  Scrape("a 1\n");
+  ASSERT_THAT(log.lines(), SizeIs(1));
+  EXPECT_THAT(log.lines()[0], HasSubstr("disk full"));
+}
+
+TEST_F(IntakeTest, ClassicHistogramsBecomeNativeOnDemand) {
+  config_.convert_classic_histograms_to_nhcb = true;
+  EXPECT_TRUE(Scrape("# TYPE h histogram\nh_bucket{le=\"1\",p=\"q\"} 2\nh_bucket{le=\"+Inf\",p=\"q\"} 5\n"
+                     "h_count{p=\"q\"} 5\nh_sum{p=\"q\"} 9\nother 1\n").status);
+  const auto* h = storage_.Find(R"(h{instance="i", job="j", p="q"})");
+  ASSERT_NE(h, nullptr);
+  ASSERT_THAT(h->histograms, SizeIs(1));
+  EXPECT_THAT(h->histograms[0].second->positive_buckets, ElementsAre(2, 3));
+  EXPECT_THAT(h->histograms[0].second->custom_values, ElementsAre(1));
+  EXPECT_EQ(h->histograms[0].second->sum, 9);
+  EXPECT_THAT(storage_.Names(), SizeIs(2));
+}
+
+TEST(SeriesLabelsTest, ABadCaseOfEachRuleIsTold) {
+  ScrapeConfig config;
+  LabelPairs pairs = {{"__name__", "a"}, {"x", ""}};
+  const auto target = model::Labels::FromPairs({{"x", "t"}});
+  EXPECT_EQ(SeriesLabels(&pairs, target, config)->ToString(), R"({__name__="a", x="t"})");
+  config.honor_labels = true;
+  EXPECT_EQ(SeriesLabels(&pairs, target, config)->ToString(), R"({__name__="a"})");
+}
+
+TEST(SeriesLabelsConformanceTest, LabelsAreThoseOfPrometheus) {
+  const char* shared = std::getenv("TOCSIN_SHARED");
+  const auto text = base::RealFileSystem()->ReadFile(base::JoinPath(
+      shared != nullptr ? shared : "../shared", "conformance/exposition/scrape_cases.json"));
+  if (!text) GTEST_SKIP() << "no shared test data";
+  const json cases = json::parse(*text);
+  for (const char* table : {"honor_labels", "conflicting_labels"}) {
+    for (const json& row : cases[table]) {
+      ScrapeConfig config;
+      config.honor_labels = row.value("honor_labels", false);
+      const auto labels = [](const json& object) {
+        LabelPairs pairs;
+        for (const auto& [name, value] : object.items()) pairs.emplace_back(name, value.get<std::string>());
+        return model::Labels::FromPairs(pairs);
+      };
+      const std::string body = row["text"].get<std::string>() + "\n";
+      ExpositionParser parser(ExpositionFormat::kText, body);
+      Entry entry;
+      ASSERT_TRUE(parser.Next(&entry)) << row["name"];
+      LabelPairs pairs;
+      ASSERT_TRUE(ParseSeries(entry.series, ExpositionFormat::kText, {}, &pairs));
+      const auto result = SeriesLabels(&pairs, labels(row["target_labels"]), config);
+      ASSERT_TRUE(result) << row["name"] << ": " << result.error().message();
+      EXPECT_EQ(result->ToString(), labels(row["labels"]).ToString()) << row["name"];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tocsin::scrape
