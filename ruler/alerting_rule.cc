@@ -52,7 +52,9 @@ ActiveAlert AlertingRule::Expand(const promql::VectorSample& sample,
       sample.labels, context.external_labels, context.external_url, sample.v, sample.h);
   auto expand = [&](const std::string& text) {
     if (!templates::HasActions(text)) return text;
-    auto result = templates::ExpandRuleTemplate("__alert_" + spec_.alert, text, data, templates_context);
+    auto result = templates::ExpandRuleTemplate("__alert_" + spec_.alert,
+                                                std::string(templates::RuleTemplateDefinitions()) + text, data,
+                                                templates_context);
     if (result) return std::move(*result);
     base::LogWarn("Expanding alert template failed", {{"alert", spec_.alert}, {"err", result.error()}});
     return "<error expanding template: " + result.error().message() + ">";

@@ -268,7 +268,6 @@ Result<Flow> Run::WalkIfOrWith(const Value& dot, const BranchNode& node) {
 Result<Flow> Run::WalkRange(const Value& dot, const BranchNode& node) {
   const size_t outer_mark = vars_.size();
   ASSIGN_OR_RETURN(const Value over, EvalPipeline(dot, node.pipe.get()));
-  At(node);
   const size_t mark = vars_.size();
   const auto& declared = node.pipe->declared;
   bool ran = false;
@@ -301,7 +300,6 @@ Result<Flow> Run::WalkRange(const Value& dot, const BranchNode& node) {
     return *flow != Flow::kBreak;
   };
 
-  At(*node.pipe);
   switch (over.kind()) {
     case Kind::kList:
       for (size_t i = 0; i < over.as_list().size(); ++i) {
@@ -339,7 +337,6 @@ Result<Flow> Run::WalkTemplate(const Value& dot, const TemplateNode& node) {
   At(node);
   const HtmlTemplate* html = html_ == nullptr ? nullptr : html_->CallOf(node);
   const Tree* tree = html == nullptr ? nullptr : html->tree;
-  if (html == nullptr) html = html_;
   if (tree == nullptr) {
     const auto it = program_.trees->find(node.name);
     if (it == program_.trees->end()) return Fail("template " + base::Quote(node.name) + " not defined");

@@ -21,7 +21,7 @@ namespace {
 // Widths and precisions beyond it are refused, as in Go.
 constexpr int kMaxNumber = 1'000'000;
 // One call stops here: a format may repeat wide verbs without end.
-constexpr size_t kMaxFormatted = 32 << 20;
+constexpr size_t kMaxFormatted = 8 << 20;
 // Values nest at most so deep; deeper ones print as "...".
 constexpr int kMaxDepth = 100;
 
@@ -605,7 +605,7 @@ std::string Sprint(std::span<const Value> args) {
     if (!is_string && !previous_string) p.out += ' ';
     p.PrintArg(v, 'v');
     previous_string = is_string;
-    if (p.out.size() > kMaxFormatted) break;
+    if (p.out.size() > kMaxFormatted) return std::move(p.out) + "%!(TOOLONG)";
   }
   return std::move(p.out);
 }

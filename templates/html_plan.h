@@ -11,12 +11,11 @@
 
 #include "base/result.h"
 #include "templates/ast.h"
+#include "templates/html_escapers.h"
 #include "templates/parser.h"
 #include "templates/value.h"
 
 namespace tocsin::templates {
-
-enum class Escaper : uint8_t { kHtml };
 
 // One template in one context.
 struct HtmlTemplate {

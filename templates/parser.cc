@@ -224,7 +224,7 @@ Status Parser::ParseJump(NodeKind kind, size_t pos, NodeList* list) {
 
 Status Parser::ParseControl(NodeKind kind, NodeList* list) {
   const size_t vars = vars_.size();
-  auto branch = std::make_unique<BranchNode>(kind, Peek().pos);
+  auto branch = std::make_unique<BranchNode>(kind, PeekNonSpace().pos);
   const std::string context(branch->Keyword());
   ASSIGN_OR_RETURN(branch->pipe, ParsePipeline(context, TokenKind::kRightDelim));
   if (kind == NodeKind::kRange) ++range_depth_;

@@ -121,7 +121,7 @@ TEST(TemplateTest, HostileTemplatesEndWithAnError) {
       "{{ $l := list 1 }}{{ range 100 }}{{ $l = list $l $l }}{{ end }}{{ $l }}",
   };
   for (const char* text : rows) {
-    const auto out = NewSet().ExecuteText(text, MakeNotificationValue(Sample()));
+    const auto out = NewSet().ExecuteText(text, MakeNotificationValue(Sample()), {.limits = {.max_steps = 100'000}});
     ASSERT_FALSE(out) << text;
     EXPECT_EQ(out.error().code(), base::Code::kResourceExhausted) << text << ": " << out.error().message();
   }
@@ -155,6 +155,51 @@ TEST(TemplateTest, DefaultTemplatesRenderTheDocumentedTexts) {
   ASSERT_TRUE(html) << html.error().message();
   EXPECT_NE(html->find("summary = &lt;b&gt; &amp; co"), std::string::npos) << *html;
   EXPECT_NE(html->find("<a href=\"http://p/graph\""), std::string::npos) << *html;
+}
+
+TEST(TemplateTest, HtmlActionsAreEscapedForWhereTheyStand) {
+  const Row rows[] = {
+      {"<p>{{ \"<b>\" }}</p>", "<p>&lt;b&gt;</p>"},
+      {"<a href=\"{{ \"javascript:x()\" }}\">", "<a href=\"#ZgotmplZ\">"},
+      {"<a href=\"/q?a={{ \"b c&d\" }}\">", "<a href=\"/q?a=b%20c%26d\">"},
+      {"<p title={{ \"a b\" }}>", "<p title=a&#32;b>"},
+      {"<script>f({{ \"</script>\" }}, {{ 3 }})</script>", "<script>f(\"\\u003c/script\\u003e\",  3 )</script>"},
+      {"<script>var s = '{{ \"it's\" }}'; // {{ 1 }}\n</script>", "<script>var s = 'it\\u0027s'; \n</script>"},
+      {"<p style=\"color: {{ \"red; x: expression(1)\" }}\">", "<p style=\"color: ZgotmplZ\">"},
+      {"<style>a { background: url({{ \"http://x/(y)\" }}) }</style>", "<style>a { background: url(http://x/%28y%29) }</style>"},
+      {"<img srcset=\"{{ \"a.png 2x, javascript:b\" }}\">", "<img srcset=\"a.png 2x,#ZgotmplZ\">"},
+      {"<!-- {{ 1 }} -->{{ safeHtml \"<i>\" }}", "<i>"},
+      {"{{ define \"u\" }}{{ . }}{{ end }}<a href=\"{{ template \"u\" \"javascript:1\" }}\">{{ template \"u\" \"<\" }}</a>",
+       "<a href=\"#ZgotmplZ\">&lt;</a>"},
+      {"<ul>{{ range list 1 2 }}<li>{{ . }}</li>{{ if eq . 1 }}{{ continue }}{{ end }}x{{ end }}</ul>",
+       "<ul><li>1</li><li>2</li>x</ul>"},
+      {"{{ define \"r\" }}{{ if . }}<b>{{ template \"r\" (slice . 1) }}</b>{{ end }}{{ end }}{{ template \"r\" \"ab\" }}",
+       "<b><b></b></b>"},
+      {"<a href='{{ if 1 }}x{{ else }}'{{ end }}>", "!}"},
+      {"<p title=\"{{ 1 }}", "!ends in a non-text context: {stateAttr delimDoubleQuote urlPartNone jsCtxRegexp attrNone elementNone <nil>}"},
+  };
+  for (const Row& row : rows) {
+    const auto out = NewSet().ExecuteText(row.text, {}, {.mode = Mode::kHtml});
+    if (row.output[0] == '!') {
+      ASSERT_FALSE(out) << row.text << " gave " << *out;
+      EXPECT_TRUE(out.error().message().ends_with(row.output + 1)) << row.text << ": " << out.error().message();
+    } else {
+      ASSERT_TRUE(out) << row.text << ": " << out.error().message();
+      EXPECT_EQ(*out, row.output) << row.text;
+    }
+  }
+}
+
+TEST(TemplateTest, EveryPrefixOfAPageIsPlannedOrRefused) {
+  const std::string page =
+      "<!DOCTYPE html><p class=x title='{{ . }}' onclick=\"f({{ . }})\">a < b<br/><!-- c --><style>a{b:url(\"{{ . }}\")}/*x*/"
+      "</style><script type=\"text/javascript\">var a = /[/]{{ . }}/g; `${ {{ . }} }`; a++ / 2</script><textarea>{{ . }}</textarea>";
+  for (size_t n = 0; n <= page.size(); ++n) {
+    base::Ignore(NewSet().ExecuteText(page.substr(0, n), Value::String("x"), {.mode = Mode::kHtml}));
+    std::string flipped = page;
+    if (n < page.size()) flipped[n] = static_cast<char>(flipped[n] ^ 0x1b);
+    base::Ignore(NewSet().ExecuteText(flipped, Value::String("x"), {.mode = Mode::kHtml}));
+  }
 }
 
 TEST(TemplateTest, UsersDefinitionsReplaceDefaults) {
