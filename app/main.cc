@@ -15,6 +15,14 @@ namespace {
 using tocsin::tools::ToolIo;
 using Args = std::vector<std::string>;
 
+// promtool and amtool take flags before the verb too: --enable-feature=X check rules FILE.
+Args LeadingFlagsLast(Args words) {
+  size_t n = 0;
+  while (n < words.size() && words[n].starts_with("--") && words[n].find('=') != std::string::npos) ++n;
+  std::rotate(words.begin(), words.begin() + static_cast<long>(n), words.end());
+  return words;
+}
+
 // "check rules" before "check": the longest name that the words begin with counts.
 int RunVerb(const Args& words, const ToolIo& io, std::string_view group) {
   const tocsin::app::VerbRow* best = nullptr;
@@ -51,7 +59,7 @@ int RunVerb(const Args& words, const ToolIo& io, std::string_view group) {
 
 int main(int argc, char** argv) {
   const ToolIo io = tocsin::tools::ProcessIo();
-  Args words(argv + 1, argv + argc);
+  Args words = LeadingFlagsLast(Args(argv + 1, argv + argc));
   std::string_view name = argv[0];
   name = name.substr(name.rfind('/') + 1);
 

@@ -6,6 +6,7 @@
 #include "tools/check_metrics.h"
 #include "tools/check_rules.h"
 #include "tools/query.h"
+#include "tools/template_render.h"
 #include "tools/test_rules.h"
 
 namespace tocsin::app {
@@ -26,6 +27,7 @@ constexpr VerbRow kVerbs[] = {
     {"silence", "amtool", tools::SilenceVerb, "Show, add, change and end silences."},
     {"check-config", "amtool", tools::CheckConfigVerb, "Check an alertmanager.yml and its templates."},
     {"config", "amtool", tools::AmtoolConfigVerb, "Show a server's configuration; show and test routes."},
+    {"template render", "amtool", tools::TemplateRender, "Render a template text with notification data."},
     {"cluster", "amtool", tools::ClusterVerb, "Show the peers of an Alertmanager."},
 };
 
