@@ -242,7 +242,8 @@ struct DodInt {
   }
 };
 
-int64_t AsInteger(double v) { return static_cast<int64_t>(static_cast<uint64_t>(std::max(v, 0.0))); }
+// Counts are doubles in memory; what is no count (negative, NaN, beyond 2^63) is kept in range.
+int64_t AsInteger(double v) { return !(v > 0) ? 0 : v >= 0x1p63 ? INT64_MAX : static_cast<int64_t>(v); }
 
 // Absolute counts as the deltas between neighbours.
 std::vector<int64_t> Deltas(const std::vector<double>& counts) {
