@@ -1,0 +1,317 @@
+#include "tsdb/wal/checkpoint.h"
+
+#include <algorithm>
+#include <charconv>
+#include <climits>
+
+#include <fmt/format.h>
+
+#include "tsdb/wal/record.h"
+
+namespace tocsin::tsdb::wal {
+namespace {
+
+constexpr std::string_view kPrefix = "checkpoint.";
+// A record of a checkpoint gathers what is kept of many records up to about this size.
+constexpr size_t kRecordTarget = 1 << 20;
+constexpr size_t kSegmentBytes = 128 << 20;
+
+// Writes records one after another into numbered segments of a folder.
+class Output {
+ public:
+  Output(base::FileSystem* fs, std::string folder, Compression compression)
+      : fs_(fs), folder_(std::move(folder)), compression_(compression) {}
+
+  base::Status Add(std::string record) {
+    const PackedRecord packed = Pack(std::move(record), compression_);
+    if (file_ == nullptr || offset_ + FramedBytes(packed.bytes.size()) > kSegmentBytes) {
+      RETURN_IF_ERROR(Finish());
+      ASSIGN_OR_RETURN(file_, fs_->Open(SegmentPath(folder_, next_++), base::FileSystem::Mode::kTruncate));
+      offset_ = 0;
+    }
+    buffer_.clear();
+    Frame(packed, &offset_, &buffer_);
+    return file_->Append(buffer_);
+  }
+  // Syncs what is open.
+  base::Status Finish() {
+    if (file_ == nullptr) return {};
+    RETURN_IF_ERROR(file_->Sync());
+    RETURN_IF_ERROR(file_->Close());
+    file_ = nullptr;
+    return {};
+  }
+  // A checkpoint has a segment even when nothing is kept.
+  base::Status EnsureSegment() {
+    if (next_ > 0) return {};
+    ASSIGN_OR_RETURN(file_, fs_->Open(SegmentPath(folder_, next_++), base::FileSystem::Mode::kTruncate));
+    offset_ = 0;
+    return {};
+  }
+
+ private:
+  base::FileSystem* fs_;
+  std::string folder_;
+  Compression compression_;
+  std::unique_ptr<base::File> file_;
+  uint64_t offset_ = 0;
+  int next_ = 0;
+  std::string buffer_;
+};
+
+// Keeps of each record what is still needed and writes it on, small records gathered.
+class Filter {
+ public:
+  Filter(Output* out, model::Timestamp mint, const std::function<bool(storage::SeriesRef)>& keep)
+      : out_(out), mint_(mint), keep_(keep) {}
+
+  base::Status Add(std::string_view record) {
+    switch (TypeOf(record)) {
+      case RecordType::kSeries: return AddSeries(record);
+      case RecordType::kSamples:
+      case RecordType::kSamplesV2: return AddSamples(record);
+      case RecordType::kTombstones: return AddTombstones(record);
+      case RecordType::kExemplars: return AddExemplars(record);
+      case RecordType::kMetadata: return AddMetadata(record);
+      case RecordType::kHistograms:
+      case RecordType::kFloatHistograms:
+      case RecordType::kCustomHistograms:
+      case RecordType::kCustomFloatHistograms:
+      case RecordType::kHistogramsV2:
+      case RecordType::kFloatHistogramsV2: return AddHistograms(record);
+      case RecordType::kMmapMarkers:
+      case RecordType::kMinValidTime:
+      case RecordType::kUnknown: break;
+    }
+    return {};  // of no use to a later reader
+  }
+
+  // Series go first, so that every record finds its series before it.
+  base::Status Flush() {
+    RETURN_IF_ERROR(FlushSeries());
+    if (!samples_.empty()) {
+      std::string record;
+      EncodeSamples(samples_, &record);
+      samples_.clear();
+      RETURN_IF_ERROR(out_->Add(std::move(record)));
+    }
+    return {};
+  }
+  const CheckpointStats& stats() const { return stats_; }
+
+ private:
+  base::Status FlushSeries() {
+    if (series_.empty()) return {};
+    return out_->Add(std::exchange(series_, std::string()));
+  }
+
+  base::Status AddSeries(std::string_view record) {
+    DecodedSeries decoded;
+    base::Ignore(DecodeSeries(record, &decoded));  // what was read counts
+    for (size_t i = 0; i < decoded.refs.size(); ++i) {
+      if (!keep_(decoded.refs[i])) {
+        ++stats_.dropped_series;
+        continue;
+      }
+      ++stats_.series;
+      EncodeSeries(decoded.refs[i], decoded.labels(i), &series_);
+    }
+    return series_.size() >= kRecordTarget ? FlushSeries() : base::Status();
+  }
+
+  base::Status AddSamples(std::string_view record) {
+    std::vector<storage::FloatSample> decoded;
+    base::Ignore(DecodeSamples(record, &decoded));
+    for (const storage::FloatSample& s : decoded) {
+      if (s.t < mint_ || !keep_(s.ref)) {
+        ++stats_.dropped_samples;
+        continue;
+      }
+      ++stats_.samples;
+      samples_.push_back(s);
+    }
+    return samples_.size() >= kRecordTarget / 16 ? Flush() : base::Status();
+  }
+
+  base::Status AddTombstones(std::string_view record) {
+    std::vector<Tombstone> decoded, kept;
+    base::Ignore(DecodeTombstones(record, &decoded));
+    for (const Tombstone& t : decoded) {
+      if (t.maxt >= mint_ && keep_(t.ref)) kept.push_back(t);
+    }
+    stats_.tombstones += kept.size();
+    stats_.dropped_tombstones += decoded.size() - kept.size();
+    if (kept.empty()) return {};
+    RETURN_IF_ERROR(Flush());
+    std::string out;
+    EncodeTombstones(kept, &out);
+    return out_->Add(std::move(out));
+  }
+
+  base::Status AddExemplars(std::string_view record) {
+    std::vector<ExemplarEntry> decoded, kept;
+    base::Ignore(DecodeExemplars(record, &decoded));
+    for (ExemplarEntry& e : decoded) {
+      if (e.exemplar.t >= mint_ && keep_(e.ref)) kept.push_back(std::move(e));
+    }
+    stats_.exemplars += kept.size();
+    stats_.dropped_exemplars += decoded.size() - kept.size();
+    if (kept.empty()) return {};
+    RETURN_IF_ERROR(FlushSeries());
+    std::string out;
+    EncodeExemplars(kept, &out);
+    return out_->Add(std::move(out));
+  }
+
+  base::Status AddMetadata(std::string_view record) {
+    std::vector<MetadataEntry> decoded, kept;
+    base::Ignore(DecodeMetadata(record, &decoded));
+    for (MetadataEntry& m : decoded) {
+      if (keep_(m.ref)) kept.push_back(std::move(m));
+    }
+    if (kept.empty()) return {};
+    RETURN_IF_ERROR(FlushSeries());
+    std::string out;
+    EncodeMetadata(kept, &out);
+    return out_->Add(std::move(out));
+  }
+
+  base::Status AddHistograms(std::string_view record) {
+    std::vector<HistogramEntry> decoded, kept;
+    base::Ignore(DecodeHistograms(record, &decoded));
+    for (HistogramEntry& h : decoded) {
+      if (h.t >= mint_ && keep_(h.ref)) kept.push_back(std::move(h));
+    }
+    stats_.samples += kept.size();
+    stats_.dropped_samples += decoded.size() - kept.size();
+    if (kept.empty()) return {};
+    RETURN_IF_ERROR(Flush());  // a series may have floats before its histograms
+    // Records of newer versions may mix kinds that older types keep apart.
+    for (size_t begin = 0; begin < kept.size();) {
+      size_t end = begin + 1;
+      while (end < kept.size() && RecordTypeOf(*kept[end].histogram) == RecordTypeOf(*kept[begin].histogram)) ++end;
+      std::string out;
+      EncodeHistograms(std::span(kept).subspan(begin, end - begin), &out);
+      RETURN_IF_ERROR(out_->Add(std::move(out)));
+      begin = end;
+    }
+    return {};
+  }
+
+  Output* out_;
+  const model::Timestamp mint_;
+  const std::function<bool(storage::SeriesRef)>& keep_;
+  std::string series_;
+  std::vector<storage::FloatSample> samples_;
+  CheckpointStats stats_;
+};
+
+base::Status FilterFolder(base::FileSystem* fs, const std::string& folder, int first, int last, Filter* filter) {
+  ASSIGN_OR_RETURN(const std::vector<int> segments, ListSegments(fs, folder));
+  for (int index : segments) {
+    if (index < first || index > last) continue;
+    ASSIGN_OR_RETURN(const std::unique_ptr<base::MappedFile> file, fs->Map(SegmentPath(folder, index)));
+    SegmentReader reader(file->data());
+    std::string_view record;
+    while (reader.Next(&record)) RETURN_IF_ERROR(filter->Add(record));
+  }
+  return {};
+}
+
+}  // namespace
+
+base::Result<std::optional<CheckpointRef>> LastCheckpoint(base::FileSystem* fs, const std::string& folder) {
+  auto files = fs->List(folder);
+  if (!files) {
+    if (files.error().code() == base::Code::kNotFound) return std::nullopt;
+    return std::unexpected(files.error());
+  }
+  std::optional<CheckpointRef> last;
+  for (const base::FileInfo& f : *files) {
+    if (!f.is_folder || !f.name.starts_with(kPrefix)) continue;
+    int index = 0;
+    const char* begin = f.name.data() + kPrefix.size();
+    const char* end = f.name.data() + f.name.size();
+    const auto [p, error] = std::from_chars(begin, end, index);
+    if (error != std::errc() || p != end) continue;
+    if (!last || index > last->index) last = CheckpointRef{base::JoinPath(folder, f.name), index};
+  }
+  return last;
+}
+
+base::Result<CheckpointStats> WriteCheckpoint(base::FileSystem* fs, const std::string& folder, int last,
+                                              model::Timestamp mint,
+                                              const std::function<bool(storage::SeriesRef)>& keep,
+                                              Compression compression) {
+  ASSIGN_OR_RETURN(const std::optional<CheckpointRef> before, LastCheckpoint(fs, folder));
+  const std::string path = base::JoinPath(folder, fmt::format("{}{:08}", kPrefix, last));
+  const std::string temporary = path + ".tmp";
+  RETURN_IF_ERROR(fs->RemoveAll(temporary));
+  RETURN_IF_ERROR(fs->CreateFolders(temporary));
+  Output out(fs, temporary, compression);
+  Filter filter(&out, mint, keep);
+  if (before) RETURN_IF_ERROR(FilterFolder(fs, before->path, 0, INT_MAX, &filter));
+  RETURN_IF_ERROR(FilterFolder(fs, folder, before ? before->index + 1 : 0, last, &filter));
+  RETURN_IF_ERROR(filter.Flush());
+  RETURN_IF_ERROR(out.EnsureSegment());
+  RETURN_IF_ERROR(out.Finish());
+  RETURN_IF_ERROR(fs->SyncFolder(temporary));
+  RETURN_IF_ERROR(fs->Rename(temporary, path));
+  RETURN_IF_ERROR(fs->SyncFolder(folder));
+  return filter.stats();
+}
+
+base::Status RemoveCheckpoints(base::FileSystem* fs, const std::string& folder, int index) {
+  ASSIGN_OR_RETURN(const std::vector<base::FileInfo> files, fs->List(folder));
+  for (const base::FileInfo& f : files) {
+    if (!f.is_folder || !f.name.starts_with(kPrefix)) continue;
+    int found = 0;
+    const char* end = f.name.data() + f.name.size();
+    const auto [p, error] = std::from_chars(f.name.data() + kPrefix.size(), end, found);
+    if (error != std::errc()) continue;
+    if (found < index || std::string_view(p, static_cast<size_t>(end - p)) == ".tmp") {
+      RETURN_IF_ERROR(fs->RemoveAll(base::JoinPath(folder, f.name)));
+    }
+  }
+  return {};
+}
+
+base::Result<std::vector<Repair>> RepairSegments(base::FileSystem* fs, const std::string& folder,
+                                                 const std::string& damaged) {
+  std::vector<Repair> repairs;
+  ASSIGN_OR_RETURN(const std::vector<int> segments, ListSegments(fs, folder));
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const std::string path = SegmentPath(folder, segments[i]);
+    ASSIGN_OR_RETURN(std::unique_ptr<base::MappedFile> file, fs->Map(path));
+    SegmentReader reader(file->data());
+    std::string_view record;
+    while (reader.Next(&record)) {
+    }
+    if (reader.damage().empty()) continue;
+    Repair repair{path, "", reader.damage()};
+    if (reader.torn() && reader.damage().size() == 1 && i + 1 == segments.size()) {
+      const uint64_t end = reader.good_end();
+      file.reset();
+      ASSIGN_OR_RETURN(const std::unique_ptr<base::File> out, fs->Open(path, base::FileSystem::Mode::kReadWrite));
+      RETURN_IF_ERROR(out->Truncate(end));
+      RETURN_IF_ERROR(out->Sync());
+    } else {
+      RETURN_IF_ERROR(fs->CreateFolders(damaged));
+      repair.kept_in = base::JoinPath(damaged, base::NameOf(path));
+      for (int n = 1; fs->Stat(repair.kept_in); ++n) {
+        repair.kept_in = base::JoinPath(damaged, fmt::format("{}.{}", base::NameOf(path), n));
+      }
+      RETURN_IF_ERROR(fs->WriteFileAtomically(repair.kept_in, file->data()));
+      std::string good;
+      uint64_t offset = 0;
+      SegmentReader again(file->data());
+      while (again.Next(&record)) Frame(Pack(std::string(record), Compression::kSnappy), &offset, &good);
+      file.reset();
+      RETURN_IF_ERROR(fs->WriteFileAtomically(path, good));
+    }
+    repairs.push_back(std::move(repair));
+  }
+  return repairs;
+}
+
+}  // namespace tocsin::tsdb::wal

@@ -1,0 +1,60 @@
+#pragma once
+
+// Checkpoints: folders `checkpoint.<8 digits>` in the log's folder that stand for the segments up to
+// their number, holding only what is still needed.  And the repair of a damaged log before it is read.
+//
+// Threads: blocking; the caller keeps others from truncating the same folder.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/result.h"
+#include "model/sample.h"
+#include "storage/appender.h"
+#include "tsdb/wal/segment.h"
+
+namespace tocsin::tsdb::wal {
+
+struct CheckpointRef {
+  std::string path;
+  int index = -1;  // of the last segment it stands for
+};
+
+// The newest checkpoint, if any.  Leftovers `*.tmp` are ignored.
+base::Result<std::optional<CheckpointRef>> LastCheckpoint(base::FileSystem* fs, const std::string& folder);
+
+struct CheckpointStats {
+  uint64_t series = 0, dropped_series = 0;
+  uint64_t samples = 0, dropped_samples = 0;
+  uint64_t tombstones = 0, dropped_tombstones = 0;
+  uint64_t exemplars = 0, dropped_exemplars = 0;
+};
+
+// Writes the checkpoint of the last checkpoint and segments up to `last`, keeping records of series for
+// which `keep` says so and samples at or after `mint`, syncs it and puts it in place.  Records that
+// cannot be read are left out; repair them before.
+base::Result<CheckpointStats> WriteCheckpoint(base::FileSystem* fs, const std::string& folder, int last,
+                                              model::Timestamp mint,
+                                              const std::function<bool(storage::SeriesRef)>& keep,
+                                              Compression compression);
+
+// Removes checkpoints before `index`.
+base::Status RemoveCheckpoints(base::FileSystem* fs, const std::string& folder, int index);
+
+// What RepairSegments found.
+struct Repair {
+  std::string segment;   // path
+  std::string kept_in;   // path of the damaged original; empty for a torn end, which is cut
+  std::vector<Damage> damage;
+};
+
+// Makes every segment of `folder` readable from end to end.  The torn end of the last segment is cut.
+// A segment damaged elsewhere is kept in `damaged`, and what can be read of it written in its
+// place (never refuses: a segment that cannot be read at all becomes empty).
+base::Result<std::vector<Repair>> RepairSegments(base::FileSystem* fs, const std::string& folder,
+                                                 const std::string& damaged);
+
+}  // namespace tocsin::tsdb::wal
