@@ -276,42 +276,37 @@ base::Status RemoveCheckpoints(base::FileSystem* fs, const std::string& folder, 
   return {};
 }
 
-base::Result<std::vector<Repair>> RepairSegments(base::FileSystem* fs, const std::string& folder,
-                                                 const std::string& damaged) {
-  std::vector<Repair> repairs;
-  ASSIGN_OR_RETURN(const std::vector<int> segments, ListSegments(fs, folder));
-  for (size_t i = 0; i < segments.size(); ++i) {
-    const std::string path = SegmentPath(folder, segments[i]);
-    ASSIGN_OR_RETURN(std::unique_ptr<base::MappedFile> file, fs->Map(path));
-    SegmentReader reader(file->data());
-    std::string_view record;
-    while (reader.Next(&record)) {
-    }
-    if (reader.damage().empty()) continue;
-    Repair repair{path, "", reader.damage()};
-    if (reader.torn() && reader.damage().size() == 1 && i + 1 == segments.size()) {
-      const uint64_t end = reader.good_end();
-      file.reset();
-      ASSIGN_OR_RETURN(const std::unique_ptr<base::File> out, fs->Open(path, base::FileSystem::Mode::kReadWrite));
-      RETURN_IF_ERROR(out->Truncate(end));
-      RETURN_IF_ERROR(out->Sync());
-    } else {
-      RETURN_IF_ERROR(fs->CreateFolders(damaged));
-      repair.kept_in = base::JoinPath(damaged, base::NameOf(path));
-      for (int n = 1; fs->Stat(repair.kept_in); ++n) {
-        repair.kept_in = base::JoinPath(damaged, fmt::format("{}.{}", base::NameOf(path), n));
-      }
-      RETURN_IF_ERROR(fs->WriteFileAtomically(repair.kept_in, file->data()));
-      std::string good;
-      uint64_t offset = 0;
-      SegmentReader again(file->data());
-      while (again.Next(&record)) Frame(Pack(std::string(record), Compression::kSnappy), &offset, &good);
-      file.reset();
-      RETURN_IF_ERROR(fs->WriteFileAtomically(path, good));
-    }
-    repairs.push_back(std::move(repair));
+base::Result<Repair> RepairSegment(base::FileSystem* fs, const std::string& path, const std::string& damaged,
+                                   bool last) {
+  Repair repair;
+  ASSIGN_OR_RETURN(std::unique_ptr<base::MappedFile> file, fs->Map(path));
+  SegmentReader reader(file->data());
+  std::string_view record;
+  while (reader.Next(&record)) {
   }
-  return repairs;
+  repair.damage = reader.damage();
+  if (repair.damage.empty()) return repair;
+  if (last && reader.torn() && repair.damage.size() == 1) {
+    const uint64_t end = reader.good_end();
+    file.reset();
+    ASSIGN_OR_RETURN(const std::unique_ptr<base::File> out, fs->Open(path, base::FileSystem::Mode::kReadWrite));
+    RETURN_IF_ERROR(out->Truncate(end));
+    RETURN_IF_ERROR(out->Sync());
+    return repair;
+  }
+  RETURN_IF_ERROR(fs->CreateFolders(damaged));
+  repair.kept_in = base::JoinPath(damaged, base::NameOf(path));
+  for (int n = 1; fs->Stat(repair.kept_in); ++n) {
+    repair.kept_in = base::JoinPath(damaged, fmt::format("{}.{}", base::NameOf(path), n));
+  }
+  RETURN_IF_ERROR(fs->WriteFileAtomically(repair.kept_in, file->data()));
+  std::string good;
+  uint64_t offset = 0;
+  SegmentReader again(file->data());
+  while (again.Next(&record)) Frame(Pack(std::string(record), Compression::kSnappy), &offset, &good);
+  file.reset();
+  RETURN_IF_ERROR(fs->WriteFileAtomically(path, good));
+  return repair;
 }
 
 }  // namespace tocsin::tsdb::wal

@@ -44,17 +44,15 @@ base::Result<CheckpointStats> WriteCheckpoint(base::FileSystem* fs, const std::s
 // Removes checkpoints before `index`.
 base::Status RemoveCheckpoints(base::FileSystem* fs, const std::string& folder, int index);
 
-// What RepairSegments found.
+// What RepairSegment found and did.
 struct Repair {
-  std::string segment;   // path
   std::string kept_in;   // path of the damaged original; empty for a torn end, which is cut
   std::vector<Damage> damage;
 };
 
-// Makes every segment of `folder` readable from end to end.  The torn end of the last segment is cut.
-// A segment damaged elsewhere is kept in `damaged`, and what can be read of it written in its
-// place (never refuses: a segment that cannot be read at all becomes empty).
-base::Result<std::vector<Repair>> RepairSegments(base::FileSystem* fs, const std::string& folder,
-                                                 const std::string& damaged);
+// Makes a segment readable from end to end.  The torn end of a `last` segment is cut.  A segment
+// damaged elsewhere is kept in the folder `damaged`, and what can be read of it written in its place.
+base::Result<Repair> RepairSegment(base::FileSystem* fs, const std::string& path, const std::string& damaged,
+                                   bool last);
 
 }  // namespace tocsin::tsdb::wal

@@ -1,0 +1,238 @@
+#include "tsdb/db.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "storage/merge.h"
+#include "tsdb/db_impl.h"
+
+namespace tocsin::tsdb {
+namespace {
+
+constexpr base::Duration kMaintenanceInterval = std::chrono::minutes(1);
+
+int64_t Millis(base::Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
+
+wal::Compression CompressionOf(WalCompression c) {
+  switch (c) {
+    case WalCompression::kSnappy: return wal::Compression::kSnappy;
+    case WalCompression::kZstd: return wal::Compression::kZstd;
+    case WalCompression::kNone: break;
+  }
+  return wal::Compression::kNone;
+}
+
+}  // namespace
+
+Db::Impl::Impl(DbOptions o)
+    : options(std::move(o)),
+      own_registry(options.registry == nullptr ? std::make_unique<base::Registry>() : nullptr),
+      metrics(options.registry == nullptr ? own_registry.get() : options.registry),
+      retention_ms(Millis(options.retention_time)),
+      retention_bytes(options.retention_bytes) {
+  HeadOptions h;
+  h.fs = options.fs;
+  h.folder = options.path;
+  h.wal = options.wal;
+  h.compression = CompressionOf(options.wal_compression);
+  h.sync = options.wal_sync == WalSync::kBatch;
+  h.segment_bytes = options.wal_segment_bytes;
+  h.chunk_range_ms = Millis(options.min_block_duration);
+  h.out_of_order_ms = Millis(options.out_of_order_window);
+  h.max_exemplars = options.max_exemplars;
+  h.metrics = &metrics;
+  h.progress = options.replay_progress.get();
+  if (options.executor != nullptr) {
+    h.monotonic = [executor = options.executor] { return executor->Monotonic(); };
+  }
+  head = std::make_unique<Head>(std::move(h));
+  AddGauges();
+}
+
+// Gauges that are read when somebody asks.
+void Db::Impl::AddGauges() {
+  if (options.registry == nullptr) return;  // nobody can ask
+  base::Registry* r = options.registry;
+  Head* h = head.get();
+  const auto millis = [](model::Timestamp t, bool empty) { return empty ? 0.0 : static_cast<double>(t); };
+  r->AddGaugeCallback("prometheus_tsdb_head_series", "Total number of series in the head block.",
+                      [h] { return static_cast<double>(h->series()); });
+  r->AddGaugeCallback("prometheus_tsdb_head_stale_series", "Total number of stale series in the head block.",
+                      [h] { return static_cast<double>(h->stale_series()); });
+  r->AddGaugeCallback("prometheus_tsdb_head_chunks", "Total number of chunks in the head block.",
+                      [h] { return static_cast<double>(h->chunks()); });
+  r->AddGaugeCallback("prometheus_tsdb_head_min_time", "Minimum time bound of the head block.",
+                      [h, millis] { return millis(h->min_time(), h->min_time() > h->max_time()); });
+  r->AddGaugeCallback("prometheus_tsdb_head_max_time", "Maximum timestamp of the head block.",
+                      [h, millis] { return millis(h->max_time(), h->min_time() > h->max_time()); });
+  r->AddGaugeCallback("prometheus_tsdb_head_min_time_seconds", "Minimum time bound of the head block.",
+                      [h, millis] { return millis(h->min_time() / 1000, h->min_time() > h->max_time()); });
+  r->AddGaugeCallback("prometheus_tsdb_head_max_time_seconds", "Maximum timestamp of the head block.",
+                      [h, millis] { return millis(h->max_time() / 1000, h->min_time() > h->max_time()); });
+  r->AddGaugeCallback("prometheus_tsdb_head_active_appenders", "Number of currently active appender transactions",
+                      [h] { return static_cast<double>(h->open_appenders()); });
+  r->AddGaugeCallback("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks",
+                      [h] { return static_cast<double>(h->symbol_bytes()); });
+  r->AddGaugeCallback("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.",
+                      [h] { return static_cast<double>(h->LogBytes()); });
+  r->AddGaugeCallback("prometheus_tsdb_exemplar_exemplars_in_storage", "Number of exemplars currently in circular storage.",
+                      [h] { return static_cast<double>(h->exemplars()->size()); });
+  r->AddGaugeCallback("prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+                      "Number of series with exemplars currently in circular storage.",
+                      [h] { return static_cast<double>(h->exemplars()->series()); });
+  r->AddGaugeCallback("prometheus_tsdb_exemplar_max_exemplars",
+                      "Total number of exemplars the exemplar storage can store, resizeable.",
+                      [h] { return static_cast<double>(h->exemplars()->capacity()); });
+  r->AddGaugeCallback("prometheus_tsdb_lowest_timestamp", "Lowest timestamp value stored in the database.",
+                      [this] { return static_cast<double>(MinTime().value_or(0)); });
+  r->AddGaugeCallback("prometheus_tsdb_lowest_timestamp_seconds", "Lowest timestamp value stored in the database.",
+                      [this] { return static_cast<double>(MinTime().value_or(0) / 1000); });
+}
+
+base::Result<std::unique_ptr<Db>> Db::Open(DbOptions options) {
+  auto impl = std::make_unique<Impl>(std::move(options));
+  RETURN_IF_ERROR(impl->Open());
+  Impl* raw = impl.get();
+  std::unique_ptr<Db> db(new Db(std::move(impl)));
+  if (raw->options.executor != nullptr) {
+    // Open() may run on a worker; timers are the loop's.
+    raw->options.executor->Post([raw, state = raw->loop] {
+      if (!state->stopped) raw->ScheduleMaintenance();
+    });
+  }
+  return db;
+}
+
+base::Status Db::Impl::Open() {
+  base::FileSystem* fs = options.fs;
+  RETURN_IF_ERROR(fs->CreateFolders(options.path));
+  if (options.lock_file) {
+    auto held = fs->Lock(base::JoinPath(options.path, "lock"));
+    if (!held) return std::unexpected(held.error().Within("another process uses the database; stop it or give another folder"));
+    lock = std::move(*held);
+    metrics.clean_start->Set(1);
+  } else {
+    metrics.clean_start->Set(-1);
+  }
+  metrics.retention_limit_bytes->Set(static_cast<double>(retention_bytes));
+  metrics.retention_limit_seconds->Set(static_cast<double>(retention_ms) / 1000);
+  return head->Replay(model::kMinTimestamp);
+}
+
+void Db::Impl::ScheduleMaintenance() {
+  loop->timer = options.executor->After(kMaintenanceInterval, [this] {
+    loop->busy = true;
+    options.executor->Offload(
+        base::Lane::kBackground,
+        [this] {
+          if (base::Status s = Compact(); !s) base::LogError("compaction failed", {{"error", s.error()}});
+        },
+        [this, state = loop] {
+          state->busy = false;
+          if (state->stopped) {
+            Close(std::move(state->when_idle));
+          } else {
+            ScheduleMaintenance();
+          }
+        });
+  });
+}
+
+// Closes the log on a worker, then tells.
+void Db::Impl::Close(base::Task done) {
+  options.executor->Offload(base::Lane::kBackground, [this] { CloseNow(); }, std::move(done));
+}
+
+void Db::Impl::CloseNow() {
+  if (std::exchange(closed, true)) return;
+  if (base::Status s = head->Close(); !s) {
+    base::LogError("write-ahead log: closing failed, what was written last may be lost", {{"error", s.error()}});
+  }
+  lock = nullptr;
+}
+
+std::optional<model::Timestamp> Db::Impl::MinTime() const {
+  if (head->min_time() > head->max_time()) return std::nullopt;
+  return head->min_time();
+}
+
+base::Status Db::Impl::Compact() {
+  base::MutexLock once(&compact_mu);
+  const int64_t retention = retention_ms.load();
+  if (retention > 0 && head->max_time() > head->min_time()) {
+    const int64_t range = head->chunk_range_ms();
+    const model::Timestamp bound = (head->max_time() - retention) / range * range;
+    if (head->min_time() + range < bound) return head->Truncate(bound);
+  }
+  return {};
+}
+
+Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Db::~Db() {
+  impl_->loop->stopped = true;
+  impl_->CloseNow();
+}
+
+std::unique_ptr<storage::Appender> Db::NewAppender() { return impl_->head->NewAppender(); }
+
+std::unique_ptr<storage::Querier> Db::NewQuerier(storage::Window window) { return impl_->head->NewQuerier(window); }
+
+base::Result<std::vector<storage::ExemplarSeries>> Db::SelectExemplars(storage::Window window,
+                                                                       std::span<const model::Matchers> any_of) {
+  return impl_->head->exemplars()->Select(window, any_of);
+}
+
+uint64_t Db::Generation() const { return impl_->head->Generation(); }
+std::optional<storage::SeriesChanges> Db::ChangesSince(uint64_t generation) const {
+  return impl_->head->ChangesSince(generation);
+}
+std::optional<model::Labels> Db::LabelsOf(storage::SeriesRef ref) const { return impl_->head->LabelsOf(ref); }
+HeadStats Db::Stats(size_t top) const { return impl_->head->Stats(top); }
+std::vector<BlockInfo> Db::Blocks() const { return {}; }
+std::optional<model::Timestamp> Db::MinTime() const { return impl_->MinTime(); }
+std::optional<model::Timestamp> Db::MaxTime() const {
+  if (impl_->head->min_time() > impl_->head->max_time()) return std::nullopt;
+  return impl_->head->max_time();
+}
+
+base::Status Db::DeleteSeries(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of) {
+  return impl_->head->Delete(mint, maxt, any_of);
+}
+base::Status Db::CleanTombstones() { return {}; }
+base::Result<std::string> Db::Snapshot(SnapshotHead) {
+  return base::Unimplemented("snapshot: this version cannot write blocks yet");
+}
+base::Status Db::Compact() { return impl_->Compact(); }
+
+void Db::SetOutOfOrderWindow(base::Duration window) { impl_->head->SetOutOfOrderWindow(Millis(window)); }
+void Db::SetMaxExemplars(size_t count) { impl_->head->exemplars()->Resize(count); }
+void Db::SetRetention(base::Duration time, uint64_t bytes) {
+  impl_->retention_ms = Millis(time);
+  impl_->retention_bytes = bytes;
+  impl_->metrics.retention_limit_bytes->Set(static_cast<double>(bytes));
+  impl_->metrics.retention_limit_seconds->Set(static_cast<double>(Millis(time)) / 1000);
+}
+
+void Db::Stop(base::Task done) {
+  if (impl_->options.executor == nullptr) {
+    impl_->CloseNow();
+    done();
+    return;
+  }
+  TOCSIN_DCHECK(impl_->options.executor->OnThread()) << "Stop() is for the loop";
+  Impl::LoopState& loop = *impl_->loop;
+  loop.stopped = true;
+  loop.timer.Cancel();
+  if (loop.busy) {
+    loop.when_idle = std::move(done);
+  } else {
+    impl_->Close(std::move(done));
+  }
+}
+
+}  // namespace tocsin::tsdb

@@ -1,0 +1,450 @@
+#include "tsdb/head.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "tsdb/wal/checkpoint.h"
+
+namespace tocsin::tsdb {
+namespace {
+
+// Changes kept for standing queries.  A consumer that fell behind further resolves again, which costs
+// about what reading this many changes does.
+constexpr size_t kMaxChanges = 1 << 18;
+// References noted as used on disk at a time, so that none is used again after a restart even if the
+// log no longer names it.
+constexpr storage::SeriesRef kRefReserve = 1 << 16;
+// Series removed before others may use the index lock.
+constexpr size_t kRemoveSlice = 256;
+// After so many removals freed memory is given back to the system.
+constexpr size_t kTrimAfter = 10000;
+
+}  // namespace
+
+Head::Head(HeadOptions options)
+    : options_(std::move(options)),
+      policy_{.chunk_range_ms = options_.chunk_range_ms},
+      metrics_(options_.metrics),
+      by_labels_(0, TableHash{}, TableEqual{this}),
+      out_of_order_ms_(options_.out_of_order_ms) {
+  exemplars_.Resize(options_.max_exemplars);
+}
+
+Head::~Head() = default;
+
+// ---- Labels ----
+
+const SeriesLabels* Head::LabelsOfSlot(Slot slot) const {
+  return table_.PageOf(slot)->data->labels[SeriesTable::At(slot)];
+}
+
+bool Head::SameLabels(Slot slot, model::LabelsView labels) const {
+  const SeriesLabels* own = LabelsOfSlot(slot);
+  uint32_t i = 0;
+  for (const auto& [name, value] : labels) {
+    if (i == own->count || symbols_.Text(own->pairs[i].name) != name || symbols_.Text(own->pairs[i].value) != value) {
+      return false;
+    }
+    ++i;
+  }
+  return i == own->count;
+}
+
+void Head::EncodeLabels(const SeriesLabels& labels, std::string* out) const {
+  for (const index::SymbolPair& p : labels.span()) {
+    model::AppendEncodedLabel(symbols_.Text(p.name), symbols_.Text(p.value), out);
+  }
+}
+
+std::strong_ordering Head::CompareLabels(const SeriesLabels& a, const SeriesLabels& b) const {
+  const uint32_t n = std::min(a.count, b.count);
+  for (uint32_t i = 0; i < n; ++i) {
+    // One text has one number: equal numbers need no look at the text.
+    if (a.pairs[i].name != b.pairs[i].name) return symbols_.Text(a.pairs[i].name) <=> symbols_.Text(b.pairs[i].name);
+    if (a.pairs[i].value != b.pairs[i].value) return symbols_.Text(a.pairs[i].value) <=> symbols_.Text(b.pairs[i].value);
+  }
+  return a.count <=> b.count;
+}
+
+std::optional<model::Labels> Head::LabelsOf(storage::SeriesRef ref) const {
+  base::ReaderLock lock(&index_mu_);
+  const Slot slot = refs_.Find(ref);
+  if (slot == RefTable::kNone) return std::nullopt;
+  std::string text;
+  EncodeLabels(*LabelsOfSlot(slot), &text);
+  return model::Labels::FromEncoded(text);
+}
+
+size_t Head::symbol_bytes() const {
+  base::ReaderLock lock(&index_mu_);
+  return symbols_.text_bytes();
+}
+
+// ---- Series come and go ----
+
+std::optional<Slot> Head::FindSeries(const Probe& probe) const {
+  const auto it = by_labels_.find(probe);
+  if (it == by_labels_.end()) return std::nullopt;
+  return it->slot;
+}
+
+base::Status Head::ReserveRefs(storage::SeriesRef upto) {
+  if (upto < reserved_refs_) return {};
+  if (upto + kRefReserve >= RefTable::kMaxRef) {
+    return base::ResourceExhausted(fmt::format("series reference {}: no number below {} is left", upto, RefTable::kMaxRef));
+  }
+  if (options_.wal) {
+    RETURN_IF_ERROR(options_.fs->WriteFileAtomically(base::JoinPath(options_.folder, kRefsFile),
+                                                     fmt::format("{}\n", upto + kRefReserve)));
+  }
+  reserved_refs_ = upto + kRefReserve;
+  return {};
+}
+
+Slot Head::CreateSeries(storage::SeriesRef ref, const Probe& probe, bool logged) {
+  const auto n = static_cast<uint32_t>(probe.labels.size());
+  auto* labels = static_cast<SeriesLabels*>(std::malloc(sizeof(SeriesLabels) + n * sizeof(index::SymbolPair)));
+  TOCSIN_CHECK(labels != nullptr) << n << " labels";
+  labels->count = n;
+  labels->hash = probe.tag;
+  uint32_t i = 0;
+  for (const auto& [name, value] : probe.labels) labels->pairs[i++] = {symbols_.Intern(name), symbols_.Intern(value)};
+  const Slot slot = table_.Allocate(ref, labels);
+  if (!logged) {
+    PageHandle* page = table_.PageOf(slot);
+    base::MutexLock lock(&page->mu);
+    page->data->flags[SeriesTable::At(slot)] |= SeriesPage::kUnlogged;
+  }
+  by_labels_.insert(TableKey{probe.tag, slot});
+  refs_.Set(ref, slot);
+  postings_.Add(slot, labels->span());
+  NoteChange(ref, true);
+  series_count_.fetch_add(1, std::memory_order_relaxed);
+  metrics_->series_created->Add();
+  return slot;
+}
+
+void Head::NoteChange(storage::SeriesRef ref, bool created) {
+  changes_.push_back({ref, created});
+  if (changes_.size() > kMaxChanges) {
+    changes_.pop_front();
+    ++first_change_;
+  }
+}
+
+// Takes a series without samples out of everything; the slot is freed when its readers are gone.
+// False: it has samples again, or an open batch has some for it.
+bool Head::RemoveSeries(Slot slot) {
+  const SeriesLabels* labels = LabelsOfSlot(slot);
+  storage::SeriesRef ref;
+  {
+    PageHandle* handle = table_.PageOf(slot);
+    base::MutexLock lock(&handle->mu);
+    SeriesPage* page = handle->data.get();
+    const uint32_t at = SeriesTable::At(slot);
+    ref = page->ref[at];
+    if (ref == 0 || page->pending[at] > 0 || MinTimeOf(*page, at) != model::kMaxTimestamp) return false;
+    page->ref[at] = 0;  // an appender that found the slot before finds no series in it
+    if (page->has(at, SeriesPage::kStaleLast)) stale_.fetch_sub(1, std::memory_order_relaxed);
+    if (!page->has(at, SeriesPage::kUnlogged) && log_ != nullptr) removed_[ref] = log_->segment();
+  }
+  by_labels_.erase(TableKey{labels->hash, slot});
+  postings_.Remove(slot, labels->span());
+  limbo_.push_back({isolation_.Stamp(), slot, refs_.Clear(ref)});
+  NoteChange(ref, false);
+  series_count_.fetch_sub(1, std::memory_order_relaxed);
+  metrics_->series_removed->Add();
+  base::MutexLock lock(&metadata_mu_);
+  metadata_.erase(ref);
+  return true;
+}
+
+void Head::SweepLimbo() {
+  while (!limbo_.empty() && isolation_.AllGoneSince(limbo_.front().stamp)) {
+    const Slot slot = limbo_.front().slot;
+    if (slot != kNoSlot) {
+      for (const index::SymbolPair& p : LabelsOfSlot(slot)->span()) {
+        symbols_.Release(p.name);
+        symbols_.Release(p.value);
+      }
+      table_.Free(slot);
+    }
+    limbo_.pop_front();
+  }
+}
+
+void Head::NoteTimes(model::Timestamp mint, model::Timestamp maxt) {
+  for (auto now = min_time_.load(std::memory_order_relaxed); mint < now;) {
+    if (min_time_.compare_exchange_weak(now, mint, std::memory_order_relaxed)) break;
+  }
+  for (auto now = max_time_.load(std::memory_order_relaxed); maxt > now;) {
+    if (max_time_.compare_exchange_weak(now, maxt, std::memory_order_relaxed)) break;
+  }
+}
+
+// ---- Change stream ----
+
+uint64_t Head::Generation() const {
+  base::ReaderLock lock(&index_mu_);
+  return first_change_ + changes_.size();
+}
+
+std::optional<storage::SeriesChanges> Head::ChangesSince(uint64_t generation) const {
+  base::ReaderLock lock(&index_mu_);
+  const uint64_t now = first_change_ + changes_.size();
+  if (generation < first_change_ || generation > now) return std::nullopt;
+  storage::SeriesChanges out;
+  out.generation = now;
+  std::string text;
+  for (size_t i = generation - first_change_; i < changes_.size(); ++i) {
+    const Change& c = changes_[i];
+    if (!c.created) {
+      out.deleted.push_back(c.ref);
+      continue;
+    }
+    const Slot slot = refs_.Find(c.ref);
+    if (slot == RefTable::kNone) continue;  // gone again: its deletion follows
+    text.clear();
+    EncodeLabels(*LabelsOfSlot(slot), &text);
+    out.created.push_back({c.ref, model::Labels::FromEncoded(text)});
+  }
+  return out;
+}
+
+// ---- Truncation ----
+
+// Drops chunks before `mint` and series that have nothing left.  Returns the number of series removed.
+size_t Head::CollectGarbage(model::Timestamp mint) {
+  size_t removed = 0, chunks = 0;
+  std::vector<Slot> empty;
+  const uint32_t end = table_.slots_end();
+  model::Timestamp oldest = model::kMaxTimestamp;
+  for (Slot first = 0; first < end; first += SeriesPage::kSlots) {
+    PageHandle* handle = table_.PageOf(first);
+    {
+      base::MutexLock lock(&handle->mu);
+      SeriesPage* page = handle->data.get();
+      if (page == nullptr) continue;
+      for (uint32_t at = 0; at < SeriesPage::kSlots; ++at) {
+        if (page->ref[at] == 0) continue;
+        const size_t dropped = DropChunksBefore(page, at, mint);
+        chunks += dropped;
+        if (dropped > 0) ++page->edits[at];
+        late_samples_.fetch_sub(tsdb::DropOutOfOrder(page, at, mint), std::memory_order_relaxed);
+        const model::Timestamp first_t = MinTimeOf(*page, at);
+        oldest = std::min(oldest, first_t);
+        if (first_t == model::kMaxTimestamp && page->pending[at] == 0) empty.push_back(first + at);
+      }
+    }
+    if (empty.size() < kRemoveSlice && first + SeriesPage::kSlots < end) continue;
+    base::WriterLock index(&index_mu_);
+    for (const Slot slot : empty) {
+      removed += RemoveSeries(slot);
+    }
+    empty.clear();
+    SweepLimbo();
+  }
+  {
+    base::WriterLock index(&index_mu_);
+    SweepLimbo();
+  }
+  chunk_count_.fetch_sub(chunks, std::memory_order_relaxed);
+  metrics_->chunks_removed->Add(static_cast<double>(chunks));
+  // Nothing before `mint` is taken any more (min_valid_), so this bound cannot be undercut meanwhile.
+  min_time_.store(std::max(min_time(), std::min(oldest, mint)), std::memory_order_relaxed);
+  if (removed > kTrimAfter || chunks > kTrimAfter * 10) malloc_trim(0);
+  return removed;
+}
+
+base::Status Head::Truncate(model::Timestamp mint) {
+  base::MutexLock once(&truncate_mu_);
+  metrics_->head_truncations->Add();
+  for (auto now = min_valid_.load(std::memory_order_relaxed); mint > now;) {
+    if (min_valid_.compare_exchange_weak(now, mint, std::memory_order_relaxed)) break;
+  }
+  const base::Duration begin = options_.monotonic ? options_.monotonic() : base::Duration(0);
+  const size_t removed = CollectGarbage(mint);
+  if (options_.monotonic) metrics_->head_gc_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
+  base::LogDebug("head truncated", {{"mint", mint}, {"series_removed", removed}});
+  base::Status status = TruncateLog(mint);
+  if (!status) metrics_->head_truncations_failed->Add();
+  return status;
+}
+
+// Checkpoints the older two thirds of the segments and removes them.
+base::Status Head::TruncateLog(model::Timestamp mint) {
+  if (log_ == nullptr) return {};
+  const std::string folder = base::JoinPath(options_.folder, "wal");
+  const base::Duration begin = options_.monotonic ? options_.monotonic() : base::Duration(0);
+  metrics_->wal_truncations->Add();
+  ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(options_.fs, folder));
+  if (segments.empty()) return {};
+  const int first = segments.front();
+  RETURN_IF_ERROR(log_->Cut());
+  const int before_current = segments.back();  // full now, or left as it is when it was empty
+  const int last = first + (before_current - first) * 2 / 3;
+  if (last <= first) return {};
+  metrics_->checkpoint_creations->Add();
+  base::Result<wal::CheckpointStats> stats = wal::CheckpointStats();
+  {
+    // A writer id keeps the leaves of the reference table while they are looked at.
+    const uint64_t id = isolation_.EnterWriter();
+    absl::flat_hash_map<storage::SeriesRef, int> removed;
+    {
+      base::ReaderLock lock(&index_mu_);
+      removed = removed_;
+    }
+    stats = wal::WriteCheckpoint(options_.fs, folder, last, mint,
+                                 [&](storage::SeriesRef ref) {
+                                   if (refs_.Find(ref) != RefTable::kNone) return true;
+                                   const auto it = removed.find(ref);
+                                   return it != removed.end() && it->second > last;
+                                 },
+                                 options_.compression);
+    isolation_.Leave(id);
+  }
+  if (!stats) {
+    metrics_->checkpoint_creations_failed->Add();
+    metrics_->wal_truncations_failed->Add();
+    return std::unexpected(stats.error().Within("write-ahead log: checkpoint"));
+  }
+  RETURN_IF_ERROR(log_->Truncate(last + 1));
+  {
+    base::WriterLock lock(&index_mu_);
+    absl::erase_if(removed_, [last](const auto& entry) { return entry.second <= last; });
+  }
+  metrics_->checkpoint_deletions->Add();
+  if (base::Status s = wal::RemoveCheckpoints(options_.fs, folder, last); !s) {
+    // Wasted space, nothing worse: the newest checkpoint is the one that is read.
+    metrics_->checkpoint_deletions_failed->Add();
+    base::LogWarn("old checkpoints could not be removed", {{"error", s.error()}});
+  }
+  if (options_.monotonic) metrics_->wal_truncate_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
+  base::LogInfo("write-ahead log checkpointed", {{"first", first}, {"last", last}, {"series", stats->series},
+                                                 {"samples", stats->samples}, {"dropped_samples", stats->dropped_samples}});
+  return {};
+}
+
+// ---- Deletion ----
+
+base::Status Head::DeleteIn(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, bool* changed) {
+  *changed = false;
+  storage::SampleColumns all;
+  RETURN_IF_ERROR(ReadSlot(*page, at, storage::Window{}, 0, &all));
+  storage::SampleColumns kept;
+  size_t h = 0;
+  for (size_t i = 0; i < all.times.size(); ++i) {
+    const bool histogram = h < all.histogram_at.size() && all.histogram_at[h] == i;
+    const bool gone = all.times[i] >= mint && all.times[i] <= maxt;
+    if (!gone) {
+      if (histogram) {
+        kept.histogram_at.push_back(static_cast<uint32_t>(kept.times.size()));
+        kept.histograms.push_back(all.histograms[h]);
+      }
+      kept.times.push_back(all.times[i]);
+      kept.values.push_back(all.values[i]);
+    }
+    h += histogram;
+  }
+  if (kept.times.size() == all.times.size()) return {};
+  *changed = true;
+  const size_t chunks_before = ChunkCount(*page, at);
+  const bool stale_before = page->has(at, SeriesPage::kStaleLast);
+  if (page->has(at, SeriesPage::kOutOfOrder)) {
+    late_samples_.fetch_sub(page->out_of_order->find(at)->second.size(), std::memory_order_relaxed);
+  }
+  Rebuild(page, at, kept, policy_);
+  chunk_count_.fetch_add(ChunkCount(*page, at) - chunks_before, std::memory_order_relaxed);
+  stale_.fetch_add(static_cast<int>(page->has(at, SeriesPage::kStaleLast)) - static_cast<int>(stale_before),
+                   std::memory_order_relaxed);
+  edits_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of) {
+  base::MutexLock once(&truncate_mu_);
+  const uint64_t id = isolation_.EnterWriter();  // keeps the slots
+  std::vector<Slot> slots;
+  {
+    base::ReaderLock lock(&index_mu_);
+    for (const model::Matchers& m : any_of) {
+      const std::vector<Slot> some = postings_.Select(m);
+      slots.insert(slots.end(), some.begin(), some.end());
+    }
+  }
+  std::sort(slots.begin(), slots.end());
+  slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+
+  base::Status status;
+  base::MutexLock commit(&commit_mu_);
+  // Logged first: a deletion that was answered does not come back.
+  std::vector<wal::Tombstone> stones;
+  for (const Slot slot : slots) {
+    PageHandle* page = table_.PageOf(slot);
+    base::MutexLock lock(&page->mu);
+    const uint32_t at = SeriesTable::At(slot);
+    const model::Timestamp first = MinTimeOf(*page->data, at);
+    if (first == model::kMaxTimestamp || first > maxt || page->data->last_t[at] < mint) continue;
+    stones.push_back({page->data->ref[at], std::max(mint, first), std::min(maxt, page->data->last_t[at])});
+  }
+  if (!stones.empty() && log_ != nullptr) {
+    std::string record;
+    wal::EncodeTombstones(stones, &record);
+    const wal::PackedRecord packed = wal::Pack(std::move(record), options_.compression);
+    auto number = log_->Append({&packed, 1});
+    if (!number) {
+      status = std::unexpected(number.error());
+    } else if (options_.sync) {
+      status = log_->WaitSynced(*number);
+    }
+  }
+  for (size_t i = 0; status && i < stones.size(); ++i) {
+    const Slot slot = refs_.Find(stones[i].ref);
+    PageHandle* page = table_.PageOf(slot);
+    base::MutexLock lock(&page->mu);
+    bool changed;
+    status = DeleteIn(page->data.get(), SeriesTable::At(slot), stones[i].mint, stones[i].maxt, &changed);
+  }
+  isolation_.Leave(id);
+  return status;
+}
+
+base::Status Head::DropOutOfOrder(model::Timestamp mint) {
+  base::MutexLock commit(&commit_mu_);
+  const uint32_t end = table_.slots_end();
+  for (Slot first = 0; first < end; first += SeriesPage::kSlots) {
+    PageHandle* handle = table_.PageOf(first);
+    base::MutexLock lock(&handle->mu);
+    SeriesPage* page = handle->data.get();
+    if (page == nullptr || page->out_of_order == nullptr) continue;
+    for (uint32_t at = 0; at < SeriesPage::kSlots; ++at) {
+      const size_t n = tsdb::DropOutOfOrder(page, at, mint);
+      if (n > 0) ++page->edits[at];
+      late_samples_.fetch_sub(n, std::memory_order_relaxed);
+    }
+  }
+  if (late_log_ != nullptr && late_samples_.load(std::memory_order_relaxed) == 0) {
+    ASSIGN_OR_RETURN(const int current, late_log_->Cut());
+    RETURN_IF_ERROR(late_log_->Truncate(current));
+  }
+  return {};
+}
+
+base::Status Head::Close() {
+  base::MutexLock commit(&commit_mu_);
+  base::Status status;
+  if (log_ != nullptr) status = log_->Close();
+  if (late_log_ != nullptr) {
+    if (base::Status s = late_log_->Close(); !s && status) status = std::move(s);
+  }
+  return status;
+}
+
+}  // namespace tocsin::tsdb

@@ -1,0 +1,225 @@
+#pragma once
+
+// The head: the series that are written now, in memory, and the log that brings them back.
+//
+// The way of a batch: Append() checks each sample against its series' last one, under the page's lock;
+// Commit() encodes the records without a lock, then holds commit_mu_ for one write() of the records,
+// the append to chunks and the publication of the batch's number.  So the log's order is the
+// order in memory, batches are published in order, and kill -9 loses nothing visible.
+//
+// Threads: every method from any thread but Replay().
+// Lock order: commit_mu_, index_mu_, a page's mutex, then leaves (Isolation, Exemplars, metadata_mu_).
+//
+// Between appender and garbage collection: a sample in an open batch pins its slot (`pending`).
+// Between reader and garbage collection: a removed slot is freed when every reader and writer that was
+// open is gone (Isolation's stamps).
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "base/file_system.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "model/labels.h"
+#include "model/matcher.h"
+#include "storage/appender.h"
+#include "storage/change_stream.h"
+#include "storage/queryable.h"
+#include "tsdb/db.h"
+#include "tsdb/exemplars.h"
+#include "tsdb/index/postings.h"
+#include "tsdb/index/symbols.h"
+#include "tsdb/isolation.h"
+#include "tsdb/metrics.h"
+#include "tsdb/ref_table.h"
+#include "tsdb/series_table.h"
+#include "tsdb/wal/log.h"
+#include "tsdb/wal/record.h"
+
+namespace tocsin::tsdb {
+
+struct HeadOptions {
+  base::FileSystem* fs = nullptr;
+  std::string folder;  // of the database
+  bool wal = true;
+  wal::Compression compression = wal::Compression::kSnappy;
+  bool sync = true;  // whether kSynced waits
+  size_t segment_bytes = 128 << 20;
+  int64_t chunk_range_ms = 2 * 3600 * 1000;
+  int64_t out_of_order_ms = 0;
+  size_t max_exemplars = 0;
+  Metrics* metrics = nullptr;
+  std::function<base::Duration()> monotonic;  // may be empty
+  WalReplayProgress* progress = nullptr;      // may be null
+};
+
+// The number from which new references may be used, in the database's folder.
+inline constexpr std::string_view kRefsFile = "series_refs";
+
+class Head {
+ public:
+  explicit Head(HeadOptions options);
+  ~Head();
+  Head(const Head&) = delete;
+  Head& operator=(const Head&) = delete;
+
+  // Reads the log (repairing it), then opens it for writing.  Samples before `min_valid` are in blocks
+  // and left out.  Once, before anything else.
+  base::Status Replay(model::Timestamp min_valid);
+
+  std::unique_ptr<storage::Appender> NewAppender();
+  std::unique_ptr<storage::Querier> NewQuerier(storage::Window window);
+  Exemplars* exemplars() { return &exemplars_; }
+
+  uint64_t Generation() const;
+  std::optional<storage::SeriesChanges> ChangesSince(uint64_t generation) const;
+  std::optional<model::Labels> LabelsOf(storage::SeriesRef ref) const;
+  HeadStats Stats(size_t top) const;
+
+  // kMaxTimestamp and kMinTimestamp when there are no samples.
+  model::Timestamp min_time() const { return min_time_.load(std::memory_order_relaxed); }
+  model::Timestamp max_time() const { return max_time_.load(std::memory_order_relaxed); }
+  model::Timestamp min_valid_time() const { return min_valid_.load(std::memory_order_relaxed); }
+  int64_t chunk_range_ms() const { return options_.chunk_range_ms; }
+
+  // Drops samples before `mint` and series without any; what is older is out of bounds from now on.
+  // Then shortens the log behind a checkpoint.
+  base::Status Truncate(model::Timestamp mint);
+
+  // Removes samples of matching series in [mint, maxt], and logs it.
+  base::Status Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of);
+
+  void SetOutOfOrderWindow(int64_t ms) { out_of_order_ms_.store(ms, std::memory_order_relaxed); }
+  int64_t out_of_order_ms() const { return out_of_order_ms_.load(std::memory_order_relaxed); }
+  // Whether there are samples that came out of order, and what they span.
+  bool has_out_of_order() const { return late_samples_.load(std::memory_order_relaxed) > 0; }
+  // Forgets late samples before `mint`: they are in blocks.  Then empties their log.
+  base::Status DropOutOfOrder(model::Timestamp mint);
+
+  wal::Log* log() { return log_.get(); }
+  uint64_t LogBytes() const { return log_ ? log_->SizeBytes() : 0; }
+  size_t open_appenders() const { return isolation_.writers(); }
+  uint64_t series() const { return series_count_.load(std::memory_order_relaxed); }
+  uint64_t chunks() const { return chunk_count_.load(std::memory_order_relaxed); }
+  uint64_t stale_series() const { return static_cast<uint64_t>(std::max<int64_t>(0, stale_.load(std::memory_order_relaxed))); }
+  size_t symbol_bytes() const;
+  uint64_t edits() const { return edits_.load(std::memory_order_relaxed); }
+
+  base::Status Close();
+
+ private:
+  friend class HeadAppender;
+  friend class HeadQuerier;
+  friend class HeadView;
+  friend class HeadSeriesSet;
+  friend class HeadReplay;
+
+  struct TableKey {
+    uint32_t tag;
+    Slot slot;
+  };
+  struct Probe {
+    uint32_t tag;
+    model::LabelsView labels;
+  };
+  static Probe ProbeOf(model::LabelsView labels) {
+    const uint64_t hash = labels.Hash();
+    return {static_cast<uint32_t>(hash >> 32 ^ hash), labels};
+  }
+  struct TableHash {
+    using is_transparent = void;
+    size_t operator()(const TableKey& k) const { return k.tag * 0x9e3779b97f4a7c15ULL; }
+    size_t operator()(const Probe& p) const { return p.tag * 0x9e3779b97f4a7c15ULL; }
+  };
+  struct TableEqual {
+    using is_transparent = void;
+    const Head* head;
+    bool operator()(const TableKey& a, const TableKey& b) const { return a.slot == b.slot; }
+    bool operator()(const TableKey& a, const Probe& b) const { return a.tag == b.tag && head->SameLabels(a.slot, b.labels); }
+    bool operator()(const Probe& a, const TableKey& b) const { return (*this)(b, a); }
+  };
+  struct Change {
+    storage::SeriesRef ref;
+    bool created;
+  };
+  // Taken out of the index, not free yet.
+  struct Limbo {
+    uint64_t stamp;
+    Slot slot;                              // kNoSlot: only the leaf
+    std::unique_ptr<RefTable::Leaf> leaf;   // may be null
+  };
+
+  // REQUIRES: index_mu_ is held, or the slot cannot go.
+  const SeriesLabels* LabelsOfSlot(Slot slot) const TOCSIN_NO_THREAD_SAFETY_ANALYSIS;
+  bool SameLabels(Slot slot, model::LabelsView labels) const;
+  void EncodeLabels(const SeriesLabels& labels, std::string* out) const;
+  std::strong_ordering CompareLabels(const SeriesLabels& a, const SeriesLabels& b) const;
+
+  std::optional<Slot> FindSeries(const Probe& probe) const TOCSIN_REQUIRES_SHARED(index_mu_);
+  // `ref` 0: the next one.
+  Slot CreateSeries(storage::SeriesRef ref, const Probe& probe, bool logged) TOCSIN_REQUIRES(index_mu_);
+  base::Status ReserveRefs(storage::SeriesRef upto) TOCSIN_REQUIRES(index_mu_);
+  bool RemoveSeries(Slot slot) TOCSIN_REQUIRES(index_mu_);
+  void SweepLimbo() TOCSIN_REQUIRES(index_mu_);
+  void NoteChange(storage::SeriesRef ref, bool created) TOCSIN_REQUIRES(index_mu_);
+
+  void NoteTimes(model::Timestamp mint, model::Timestamp maxt);
+  void CountEffect(const AppendEffect& e) {
+    if (e.chunk_created) chunk_count_.fetch_add(1, std::memory_order_relaxed);
+    if (e.stale_change != 0) stale_.fetch_add(e.stale_change, std::memory_order_relaxed);
+  }
+  base::Status LogLate(std::span<const storage::FloatSample> samples, std::span<const wal::HistogramEntry> histograms)
+      TOCSIN_REQUIRES(commit_mu_);
+  size_t CollectGarbage(model::Timestamp mint);
+  base::Status TruncateLog(model::Timestamp mint);
+  // Applies a deletion to one slot; the page's lock is held.
+  base::Status DeleteIn(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, bool* changed);
+
+  const HeadOptions options_;
+  const CutPolicy policy_;
+  Metrics* const metrics_;
+  std::unique_ptr<wal::Log> log_;
+  std::unique_ptr<wal::Log> late_log_ TOCSIN_GUARDED_BY(commit_mu_);  // wbl/, begun by the first late sample
+
+  base::Mutex commit_mu_;
+  uint64_t next_batch_ TOCSIN_GUARDED_BY(commit_mu_) = 1;
+
+  mutable base::SharedMutex index_mu_;
+  index::Symbols symbols_;
+  index::Postings postings_{&symbols_};
+  absl::flat_hash_set<TableKey, TableHash, TableEqual> by_labels_ TOCSIN_GUARDED_BY(index_mu_);
+  SeriesTable table_;
+  RefTable refs_;
+  storage::SeriesRef next_ref_ TOCSIN_GUARDED_BY(index_mu_) = 1;
+  storage::SeriesRef reserved_refs_ TOCSIN_GUARDED_BY(index_mu_) = 0;  // noted on disk
+  std::deque<Limbo> limbo_ TOCSIN_GUARDED_BY(index_mu_);
+  std::deque<Change> changes_ TOCSIN_GUARDED_BY(index_mu_);
+  uint64_t first_change_ TOCSIN_GUARDED_BY(index_mu_) = 0;  // generation of changes_[0]
+  // Removed series and the segment that was written then: their records stay in checkpoints until every
+  // sample of theirs is behind one.
+  absl::flat_hash_map<storage::SeriesRef, int> removed_ TOCSIN_GUARDED_BY(index_mu_);
+
+  Isolation isolation_;
+  Exemplars exemplars_;
+  mutable base::Mutex metadata_mu_;
+  absl::flat_hash_map<storage::SeriesRef, model::Metadata> metadata_ TOCSIN_GUARDED_BY(metadata_mu_);
+  base::Mutex truncate_mu_;  // one truncation or deletion at a time; before commit_mu_
+
+  std::atomic<model::Timestamp> min_time_{model::kMaxTimestamp};
+  std::atomic<model::Timestamp> max_time_{model::kMinTimestamp};
+  std::atomic<model::Timestamp> min_valid_{model::kMinTimestamp};
+  std::atomic<int64_t> out_of_order_ms_;
+  std::atomic<uint64_t> series_count_{0};
+  std::atomic<uint64_t> chunk_count_{0};
+  std::atomic<uint64_t> late_samples_{0};
+  std::atomic<int64_t> stale_{0};
+  std::atomic<uint64_t> edits_{0};
+};
+
+}  // namespace tocsin::tsdb

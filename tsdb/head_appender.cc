@@ -1,0 +1,431 @@
+// A batch on its way into the head: see head.h.
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "tsdb/head.h"
+#include "tsdb/page_cursor.h"
+
+namespace tocsin::tsdb {
+
+using storage::AppendOutcome;
+using storage::FloatSample;
+
+class HeadAppender : public storage::Appender {
+ public:
+  explicit HeadAppender(Head* head) : head_(head), id_(head->isolation_.EnterWriter()) {
+    const model::Timestamp max = head_->max_time();
+    min_valid_ = head_->min_valid_time();
+    // Half a range behind the newest sample: what is older may be in a block that is being cut.
+    if (max != model::kMinTimestamp) min_valid_ = std::max(min_valid_, max - head_->options_.chunk_range_ms / 2);
+    window_ = head_->out_of_order_ms();
+    late_after_ = max == model::kMinTimestamp ? model::kMinTimestamp : max - window_;
+  }
+  ~HeadAppender() override {
+    Finish();
+    head_->isolation_.Leave(id_);
+  }
+
+  base::Result<storage::SeriesRef> Resolve(model::LabelsView labels) override;
+  void Append(std::span<const FloatSample> samples, std::span<AppendOutcome> outcomes) override;
+  AppendOutcome AppendHistogram(storage::SeriesRef ref, model::Timestamp t, model::HistogramPtr h) override;
+  AppendOutcome AppendExemplar(storage::SeriesRef ref, const model::Exemplar& exemplar) override;
+  void UpdateMetadata(storage::SeriesRef ref, const model::Metadata& metadata) override;
+  base::Status Commit(storage::Durability durability) override;
+  void Rollback() override { Finish(); }
+
+ private:
+  enum class Place { kInOrder, kRepeat, kLate };
+  struct Verdict {
+    AppendOutcome outcome;
+    Place place;
+  };
+  // Where a sample at `t` goes; `same` says whether it equals the last one.
+  template <class Same>
+  Verdict Judge(const SeriesPage& page, uint32_t at, model::Timestamp t, Same same) const;
+  void Count(AppendOutcome outcome, bool histogram);
+  void Pin(SeriesPage* page, uint32_t at, Slot slot) {
+    ++page->pending[at];
+    if (page->has(at, SeriesPage::kUnlogged)) [[unlikely]] unlogged_.push_back(slot);
+  }
+  // Unpins everything and empties the batch.
+  void Finish();
+  std::vector<wal::PackedRecord> PackRecords() const;
+  wal::PackedRecord PackSeries();
+  void Apply(uint64_t batch);
+
+  Head* const head_;
+  const uint64_t id_;
+  model::Timestamp min_valid_;
+  int64_t window_;
+  model::Timestamp late_after_;
+
+  // The batch.  Slots beside samples; each entry pins its slot once.
+  std::vector<FloatSample> samples_;
+  std::vector<Slot> slots_;
+  std::vector<wal::HistogramEntry> histograms_;
+  std::vector<Slot> histogram_slots_;
+  std::vector<FloatSample> late_;
+  std::vector<Slot> late_slots_;
+  std::vector<wal::HistogramEntry> late_histograms_;
+  std::vector<Slot> late_histogram_slots_;
+  std::vector<wal::ExemplarEntry> exemplars_;
+  std::vector<Slot> exemplar_slots_;
+  std::vector<wal::MetadataEntry> metadata_;
+  std::vector<Slot> created_;    // by this appender: pinned until it ends
+  std::vector<Slot> unlogged_;   // whose series record is to be written, perhaps by us
+};
+
+std::unique_ptr<storage::Appender> Head::NewAppender() { return std::make_unique<HeadAppender>(this); }
+
+base::Result<storage::SeriesRef> HeadAppender::Resolve(model::LabelsView labels) {
+  if (labels.empty()) return base::InvalidArgument("a series without labels; give it at least a metric name");
+  const Head::Probe probe = Head::ProbeOf(labels);
+  const auto ref_of = [&](Slot slot) {
+    PageHandle* page = head_->table_.PageOf(slot);
+    base::MutexLock lock(&page->mu);
+    return page->data->ref[SeriesTable::At(slot)];
+  };
+  {
+    base::ReaderLock lock(&head_->index_mu_);
+    if (const std::optional<Slot> slot = head_->FindSeries(probe)) return ref_of(*slot);
+  }
+  base::WriterLock lock(&head_->index_mu_);
+  if (const std::optional<Slot> slot = head_->FindSeries(probe)) return ref_of(*slot);
+  RETURN_IF_ERROR(head_->ReserveRefs(head_->next_ref_));
+  const storage::SeriesRef ref = head_->next_ref_++;
+  const Slot slot = head_->CreateSeries(ref, probe, false);
+  PageHandle* page = head_->table_.PageOf(slot);
+  base::MutexLock page_lock(&page->mu);
+  Pin(page->data.get(), SeriesTable::At(slot), slot);
+  created_.push_back(slot);
+  return ref;
+}
+
+template <class Same>
+HeadAppender::Verdict HeadAppender::Judge(const SeriesPage& page, uint32_t at, model::Timestamp t, Same same) const {
+  if (t >= min_valid_) [[likely]] {
+    if (t > page.last_t[at] || !page.has(at, SeriesPage::kHasSamples)) [[likely]] return {AppendOutcome::kOk, Place::kInOrder};
+    if (t == page.last_t[at]) {
+      return same() ? Verdict{AppendOutcome::kOk, Place::kRepeat}
+                    : Verdict{AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
+    }
+  }
+  if (window_ > 0) {
+    return t >= late_after_ ? Verdict{AppendOutcome::kOk, Place::kLate} : Verdict{AppendOutcome::kTooOld, Place::kLate};
+  }
+  return {t < min_valid_ ? AppendOutcome::kOutOfBounds : AppendOutcome::kOutOfOrder, Place::kLate};
+}
+
+void HeadAppender::Count(AppendOutcome outcome, bool histogram) {
+  Metrics& m = *head_->metrics_;
+  switch (outcome) {
+    case AppendOutcome::kOutOfOrder: (histogram ? m.out_of_order_histogram : m.out_of_order_float)->Add(); break;
+    case AppendOutcome::kOutOfBounds: (histogram ? m.out_of_bound_histogram : m.out_of_bound_float)->Add(); break;
+    case AppendOutcome::kTooOld: (histogram ? m.too_old_histogram : m.too_old_float)->Add(); break;
+    case AppendOutcome::kUnknownSeries: m.series_not_found->Add(); break;
+    default: break;
+  }
+}
+
+void HeadAppender::Append(std::span<const FloatSample> samples, std::span<AppendOutcome> outcomes) {
+  TOCSIN_CHECK(samples.size() == outcomes.size()) << samples.size() << " samples, " << outcomes.size() << " outcomes";
+  samples_.reserve(samples_.size() + samples.size());
+  slots_.reserve(slots_.size() + samples.size());
+  PageCursor cursor(head_->table_);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const FloatSample& s = samples[i];
+    const Slot slot = head_->refs_.Find(s.ref);
+    SeriesPage* page = slot == RefTable::kNone ? nullptr : cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    if (page == nullptr || page->ref[at] != s.ref) [[unlikely]] {
+      outcomes[i] = AppendOutcome::kUnknownSeries;
+      Count(outcomes[i], false);
+      continue;
+    }
+    const Verdict v = Judge(*page, at, s.t, [&] {
+      return model::SameBits(page->last_v[at], s.v) && !page->has(at, SeriesPage::kHistogramRun);
+    });
+    outcomes[i] = v.outcome;
+    if (v.outcome == AppendOutcome::kOk && v.place == Place::kInOrder) [[likely]] {
+      samples_.push_back(s);
+      slots_.push_back(slot);
+      Pin(page, at, slot);
+    } else if (v.outcome == AppendOutcome::kOk && v.place == Place::kLate) {
+      late_.push_back(s);
+      late_slots_.push_back(slot);
+      Pin(page, at, slot);
+    } else if (v.outcome != AppendOutcome::kOk) {
+      Count(v.outcome, false);
+    }
+  }
+}
+
+AppendOutcome HeadAppender::AppendHistogram(storage::SeriesRef ref, model::Timestamp t, model::HistogramPtr h) {
+  if (!h->IsStale() && !h->Validate()) return AppendOutcome::kInvalidHistogram;
+  PageCursor cursor(head_->table_);
+  const Slot slot = head_->refs_.Find(ref);
+  SeriesPage* page = slot == RefTable::kNone ? nullptr : cursor.MoveTo(slot);
+  const uint32_t at = SeriesTable::At(slot);
+  if (page == nullptr || page->ref[at] != ref) {
+    Count(AppendOutcome::kUnknownSeries, true);
+    return AppendOutcome::kUnknownSeries;
+  }
+  const Verdict v = Judge(*page, at, t, [&] {
+    if (!page->has(at, SeriesPage::kHistogramRun)) return false;
+    // What is stored has the hint its readers see; the rest must be equal.
+    model::Histogram last = *page->run(at)->histograms.back();
+    last.counter_reset = h->counter_reset;
+    return last == *h;
+  });
+  if (v.outcome != AppendOutcome::kOk) {
+    Count(v.outcome, true);
+    return v.outcome;
+  }
+  if (v.place == Place::kRepeat) return v.outcome;
+  Pin(page, at, slot);
+  const bool late = v.place == Place::kLate;
+  (late ? late_histograms_ : histograms_).push_back({ref, t, std::move(h)});
+  (late ? late_histogram_slots_ : histogram_slots_).push_back(slot);
+  return v.outcome;
+}
+
+AppendOutcome HeadAppender::AppendExemplar(storage::SeriesRef ref, const model::Exemplar& exemplar) {
+  if (!head_->exemplars_.enabled()) return AppendOutcome::kOk;
+  PageCursor cursor(head_->table_);
+  const Slot slot = head_->refs_.Find(ref);
+  SeriesPage* page = slot == RefTable::kNone ? nullptr : cursor.MoveTo(slot);
+  const uint32_t at = SeriesTable::At(slot);
+  if (page == nullptr || page->ref[at] != ref) return AppendOutcome::kUnknownSeries;
+  const AppendOutcome outcome = head_->exemplars_.Check(ref, exemplar);
+  if (outcome == AppendOutcome::kDuplicateTimestamp) return AppendOutcome::kOk;
+  if (outcome != AppendOutcome::kOk) {
+    head_->metrics_->exemplars_out_of_order->Add();
+    return outcome;
+  }
+  Pin(page, at, slot);
+  exemplars_.push_back({ref, exemplar});
+  exemplar_slots_.push_back(slot);
+  return outcome;
+}
+
+void HeadAppender::UpdateMetadata(storage::SeriesRef ref, const model::Metadata& metadata) {
+  if (head_->refs_.Find(ref) == RefTable::kNone) return;
+  base::MutexLock lock(&head_->metadata_mu_);
+  const auto it = head_->metadata_.find(ref);
+  if (it != head_->metadata_.end() && it->second == metadata) return;
+  metadata_.push_back({ref, metadata});
+}
+
+void HeadAppender::Finish() {
+  PageCursor cursor(head_->table_);
+  for (const std::vector<Slot>* slots : {&slots_, &histogram_slots_, &late_slots_, &late_histogram_slots_,
+                                         &exemplar_slots_, &created_}) {
+    for (const Slot slot : *slots) --cursor.MoveTo(slot)->pending[SeriesTable::At(slot)];
+  }
+  cursor.Release();
+  samples_.clear(), slots_.clear();
+  histograms_.clear(), histogram_slots_.clear();
+  late_.clear(), late_slots_.clear();
+  late_histograms_.clear(), late_histogram_slots_.clear();
+  exemplars_.clear(), exemplar_slots_.clear();
+  metadata_.clear(), created_.clear(), unlogged_.clear();
+}
+
+// The records of the batch but for the series', in the order they are replayed.
+std::vector<wal::PackedRecord> HeadAppender::PackRecords() const {
+  std::vector<wal::PackedRecord> records;
+  std::string record;
+  const auto put = [&] {
+    if (!record.empty()) records.push_back(wal::Pack(std::exchange(record, {}), head_->options_.compression));
+  };
+  if (!metadata_.empty()) wal::EncodeMetadata(metadata_, &record);
+  put();
+  wal::EncodeSamples(samples_, &record);
+  put();
+  for (const auto* list : {&histograms_, &late_histograms_}) {
+    for (const wal::RecordType type : {wal::RecordType::kHistograms, wal::RecordType::kFloatHistograms,
+                                       wal::RecordType::kCustomHistograms, wal::RecordType::kCustomFloatHistograms}) {
+      std::vector<wal::HistogramEntry> some;
+      for (const wal::HistogramEntry& h : *list) {
+        if (wal::RecordTypeOf(*h.histogram) == type) some.push_back(h);
+      }
+      wal::EncodeHistograms(some, &record);
+      put();
+    }
+  }
+  wal::EncodeSamples(late_, &record);  // replayed from wbl/; here so that remote write sees them
+  put();
+  wal::EncodeExemplars(exemplars_, &record);
+  put();
+  return records;
+}
+
+// Series that nobody has logged yet.  Under commit_mu_, so that none is logged twice.
+wal::PackedRecord HeadAppender::PackSeries() {
+  std::string record, labels;
+  PageCursor cursor(head_->table_);
+  std::sort(unlogged_.begin(), unlogged_.end());
+  unlogged_.erase(std::unique(unlogged_.begin(), unlogged_.end()), unlogged_.end());
+  std::erase_if(unlogged_, [&](Slot slot) { return !cursor.MoveTo(slot)->has(SeriesTable::At(slot), SeriesPage::kUnlogged); });
+  for (const Slot slot : unlogged_) {
+    const SeriesPage* page = cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    labels.clear();
+    head_->EncodeLabels(*page->labels[at], &labels);
+    wal::EncodeSeries(page->ref[at], model::LabelsView(labels), &record);
+  }
+  return wal::Pack(std::move(record), head_->options_.compression);
+}
+
+base::Status HeadAppender::Commit(storage::Durability durability) {
+  if (samples_.empty() && histograms_.empty() && late_.empty() && late_histograms_.empty() && exemplars_.empty() &&
+      metadata_.empty() && unlogged_.empty()) {
+    Finish();
+    return {};
+  }
+  const bool logs = head_->log_ != nullptr;
+  std::vector<wal::PackedRecord> records;
+  if (logs) records = PackRecords();
+  uint64_t number = 0;
+  {
+    base::MutexLock commit(&head_->commit_mu_);
+    if (logs) {
+      if (!unlogged_.empty()) {
+        wal::PackedRecord series = PackSeries();
+        if (!series.bytes.empty()) records.insert(records.begin(), std::move(series));
+      }
+      if (!records.empty()) {
+        const base::Result<uint64_t> written = head_->log_->Append(records);
+        if (!written) {
+          Finish();
+          return std::unexpected(written.error().Within("write-ahead log"));
+        }
+        number = *written;
+      }
+    }
+    if (!late_.empty() || !late_histograms_.empty()) {
+      if (base::Status late = head_->LogLate(late_, late_histograms_); !late) {
+        Finish();
+        return std::unexpected(late.error().Within("out-of-order log"));
+      }
+    }
+    {
+      PageCursor cursor(head_->table_);
+      for (const Slot slot : unlogged_) {
+        cursor.MoveTo(slot)->flags[SeriesTable::At(slot)] &= static_cast<uint8_t>(~SeriesPage::kUnlogged);
+      }
+    }
+    const uint64_t batch = head_->next_batch_++;
+    Apply(batch);
+    head_->isolation_.Publish(batch);
+  }
+  Finish();
+  if (durability == storage::Durability::kSynced && logs && head_->options_.sync && number > 0) {
+    return head_->log_->WaitSynced(number);
+  }
+  return {};
+}
+
+// Puts the batch into the chunks.  Its samples stay hidden until the batch is published.
+void HeadAppender::Apply(uint64_t batch) {
+  const uint64_t oldest = head_->isolation_.OldestVisible();
+  const model::Timestamp bound = head_->min_valid_time();  // may have risen since Append()
+  model::Timestamp mint = model::kMaxTimestamp, maxt = model::kMinTimestamp;
+  size_t floats = 0, histograms = 0, late = 0, out_of_order = 0, chunks = 0;
+  PageCursor cursor(head_->table_);
+  for (size_t i = 0; i < samples_.size(); ++i) {
+    const FloatSample& s = samples_[i];
+    SeriesPage* page = cursor.MoveTo(slots_[i]);
+    const uint32_t at = SeriesTable::At(slots_[i]);
+    if (s.t < bound) [[unlikely]] continue;
+    const AppendEffect effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
+    if (!effect.appended) [[unlikely]] {
+      // Another batch was first, or the batch has a time twice.
+      out_of_order += s.t < page->last_t[at];
+      continue;
+    }
+    NoteBatch(page, at, batch, 1, oldest);
+    chunks += effect.chunk_created;
+    if (effect.stale_change != 0) [[unlikely]] head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
+    ++floats;
+    mint = std::min(mint, s.t);
+    maxt = std::max(maxt, s.t);
+  }
+  for (size_t i = 0; i < histograms_.size(); ++i) {
+    const wal::HistogramEntry& h = histograms_[i];
+    SeriesPage* page = cursor.MoveTo(histogram_slots_[i]);
+    const uint32_t at = SeriesTable::At(histogram_slots_[i]);
+    if (h.t < bound) continue;
+    const AppendEffect effect = tsdb::AppendHistogram(page, at, h.t, h.histogram, head_->policy_);
+    if (!effect.appended) continue;
+    NoteBatch(page, at, batch, 1, oldest);
+    chunks += effect.chunk_created;
+    if (effect.stale_change != 0) head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
+    ++histograms;
+    mint = std::min(mint, h.t);
+    maxt = std::max(maxt, h.t);
+  }
+  const auto put_late = [&](Slot slot, const LateSample& sample) {
+    SeriesPage* page = cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    // Meanwhile it may have become in order (its series was emptied): then it is no late sample.
+    if (!InsertOutOfOrder(page, at, sample)) return;
+    ++late;
+    mint = std::min(mint, sample.t);
+    maxt = std::max(maxt, sample.t);
+  };
+  for (size_t i = 0; i < late_.size(); ++i) put_late(late_slots_[i], {late_[i].t, late_[i].v, nullptr});
+  for (size_t i = 0; i < late_histograms_.size(); ++i) {
+    const wal::HistogramEntry& h = late_histograms_[i];
+    put_late(late_histogram_slots_[i], {h.t, h.histogram->sum, h.histogram});
+  }
+  std::string labels;
+  for (size_t i = 0; i < exemplars_.size(); ++i) {
+    const SeriesPage* page = cursor.MoveTo(exemplar_slots_[i]);
+    labels.clear();
+    head_->EncodeLabels(*page->labels[SeriesTable::At(exemplar_slots_[i])], &labels);
+    if (head_->exemplars_.Add(exemplars_[i].ref, model::LabelsView(labels), exemplars_[i].exemplar) == AppendOutcome::kOk) {
+      head_->metrics_->exemplars_appended->Add();
+    }
+  }
+  cursor.Release();
+  if (!metadata_.empty()) {
+    base::MutexLock lock(&head_->metadata_mu_);
+    for (wal::MetadataEntry& m : metadata_) head_->metadata_[m.ref] = std::move(m.metadata);
+  }
+  if (mint <= maxt) head_->NoteTimes(mint, maxt);
+  head_->chunk_count_.fetch_add(chunks, std::memory_order_relaxed);
+  head_->late_samples_.fetch_add(late, std::memory_order_relaxed);
+  Metrics& m = *head_->metrics_;
+  if (floats > 0) m.float_samples->Add(static_cast<double>(floats));
+  if (histograms > 0) m.histogram_samples->Add(static_cast<double>(histograms));
+  if (late > 0) m.out_of_order_appended->Add(static_cast<double>(late));
+  if (out_of_order > 0) m.out_of_order_float->Add(static_cast<double>(out_of_order));
+  if (chunks > 0) m.chunks_created->Add(static_cast<double>(chunks));
+}
+
+base::Status Head::LogLate(std::span<const FloatSample> samples, std::span<const wal::HistogramEntry> histograms) {
+  if (log_ == nullptr) return {};
+  if (late_log_ == nullptr) {
+    ASSIGN_OR_RETURN(late_log_, wal::Log::Open({.fs = options_.fs,
+                                                .folder = base::JoinPath(options_.folder, "wbl"),
+                                                .segment_bytes = options_.segment_bytes,
+                                                .monotonic = {},
+                                                .metrics = {}}));
+  }
+  std::vector<wal::PackedRecord> records;
+  std::string record;
+  wal::EncodeSamples(samples, &record);
+  if (!record.empty()) records.push_back(wal::Pack(std::exchange(record, {}), options_.compression));
+  for (const wal::HistogramEntry& h : histograms) {
+    wal::EncodeHistograms({&h, 1}, &record);
+    records.push_back(wal::Pack(std::exchange(record, {}), options_.compression));
+  }
+  ASSIGN_OR_RETURN(const uint64_t number, late_log_->Append(records));
+  // Late samples are rare; they are synced at once rather than waited for in two logs.
+  if (options_.sync) return late_log_->WaitSynced(number);
+  return {};
+}
+
+}  // namespace tocsin::tsdb

@@ -1,0 +1,238 @@
+#include "tsdb/head_querier.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <set>
+
+#include "absl/container/flat_hash_set.h"
+#include "tsdb/page_cursor.h"
+
+namespace tocsin::tsdb {
+namespace {
+
+constexpr size_t kLabelBlockBytes = 64 << 10;
+// Series read under one hold of a page's lock, so that a writer of the page does not wait for a whole
+// query.
+constexpr size_t kReadRun = 32;
+
+storage::Window Narrow(storage::Window a, storage::Window b) {
+  return {std::max(a.after, b.after), std::min(a.upto, b.upto)};
+}
+
+}  // namespace
+
+const char* HeadView::Keep(const SeriesLabels& labels) {
+  thread_local std::string text;
+  text.clear();
+  head_->EncodeLabels(labels, &text);
+  const size_t need = 4 + text.size();
+  char* place;
+  {
+    base::MutexLock lock(&mu_);
+    if (size_ - used_ < need) {
+      size_ = std::max(kLabelBlockBytes, need);
+      blocks_.push_back(std::make_unique_for_overwrite<char[]>(size_));
+      used_ = 0;
+    }
+    place = blocks_.back().get() + used_;
+    used_ += (need + 3) / 4 * 4;
+    used_ = std::min(used_, size_);
+  }
+  const auto n = static_cast<uint32_t>(text.size());
+  std::memcpy(place, &n, 4);
+  std::memcpy(place + 4, text.data(), n);
+  return place;
+}
+
+class HeadSeriesSet : public storage::SeriesSet {
+ public:
+  struct Item {
+    Slot slot;
+    const SeriesLabels* labels;
+  };
+  HeadSeriesSet(std::shared_ptr<HeadView> view, storage::Window window, std::vector<Item> items, bool in_slot_order)
+      : view_(std::move(view)), window_(window), items_(std::move(items)), kept_(new std::atomic<const char*>[items_.size()]()) {
+    if (in_slot_order) return;
+    by_slot_.resize(items_.size());
+    std::iota(by_slot_.begin(), by_slot_.end(), 0);
+    std::sort(by_slot_.begin(), by_slot_.end(), [this](uint32_t a, uint32_t b) { return items_[a].slot < items_[b].slot; });
+  }
+
+  size_t size() const override { return items_.size(); }
+
+  model::LabelsView labels(size_t i) const override {
+    const char* kept = kept_[i].load(std::memory_order_acquire);
+    if (kept == nullptr) {
+      // Two threads may both encode them; either copy will do.
+      kept = view_->Keep(*items_[i].labels);
+      kept_[i].store(kept, std::memory_order_release);
+    }
+    return HeadView::ViewOf(kept);
+  }
+
+  base::Status Read(size_t first, size_t count, storage::Window window, storage::SampleColumns* out) const override {
+    out->Clear();
+    out->offsets.reserve(count + 1);
+    out->offsets.push_back(0);
+    window = Narrow(window, window_);
+    PageCursor cursor(view_->head()->table_);
+    for (size_t i = 0; i < count; ++i) {
+      if (i % kReadRun == 0) cursor.Release();
+      const Slot slot = items_[first + i].slot;
+      const SeriesPage* page = cursor.MoveTo(slot);
+      const uint32_t at = SeriesTable::At(slot);
+      if (page->last_t[at] > window.after || page->has(at, SeriesPage::kOutOfOrder)) {
+        RETURN_IF_ERROR(ReadSlot(*page, at, window, HiddenSamples(*page, at, view_->visible()), out));
+      }
+      out->offsets.push_back(static_cast<uint32_t>(out->times.size()));
+    }
+    return {};
+  }
+
+  base::Status ReadLast(size_t first, size_t count, storage::Window window, storage::LastColumns* out) const override {
+    out->times.assign(count, model::kMinTimestamp);
+    out->values.assign(count, 0);
+    out->histograms.clear();
+    window = Narrow(window, window_);
+    storage::SampleColumns scratch;
+    PageCursor cursor(view_->head()->table_);
+    size_t done = 0;
+    const auto one = [&](size_t item, size_t place) -> base::Status {
+      if (++done % (kReadRun * 8) == 0) cursor.Release();
+      const Slot slot = items_[item].slot;
+      const SeriesPage* page = cursor.MoveTo(slot);
+      const uint32_t at = SeriesTable::At(slot);
+      const model::Timestamp t = page->last_t[at];
+      if (t <= window.after && !page->has(at, SeriesPage::kOutOfOrder)) return {};
+      if (t > window.after && t <= window.upto && page->batch[at] <= view_->visible() &&
+          page->has(at, SeriesPage::kHasSamples)) [[likely]] {
+        out->times[place] = t;
+        std::memcpy(&out->values[place], &page->last_v[at], sizeof(double));
+        if (page->has(at, SeriesPage::kHistogramRun)) [[unlikely]] {
+          if (out->histograms.empty()) out->histograms.resize(count);
+          out->histograms[place] = page->run(at)->histograms.back();
+        }
+        return {};
+      }
+      // The newest sample is later than asked for, or not visible yet.
+      scratch.Clear();
+      RETURN_IF_ERROR(ReadSlot(*page, at, window, HiddenSamples(*page, at, view_->visible()), &scratch));
+      if (scratch.times.empty()) return {};
+      out->times[place] = scratch.times.back();
+      std::memcpy(&out->values[place], &scratch.values.back(), sizeof(double));
+      if (!scratch.histogram_at.empty() && scratch.histogram_at.back() + 1 == scratch.times.size()) {
+        if (out->histograms.empty()) out->histograms.resize(count);
+        out->histograms[place] = scratch.histograms.back();
+      }
+      return {};
+    };
+    if (by_slot_.empty() || count < items_.size() / 4) {
+      for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));
+    } else {
+      // In the order of the columns, wherever the results belong.
+      for (const uint32_t i : by_slot_) {
+        if (i >= first && i < first + count) RETURN_IF_ERROR(one(i, i - first));
+      }
+    }
+    return {};
+  }
+
+ private:
+  const std::shared_ptr<HeadView> view_;
+  const storage::Window window_;
+  const std::vector<Item> items_;
+  const std::unique_ptr<std::atomic<const char*>[]> kept_;  // labels encoded when first asked for
+  std::vector<uint32_t> by_slot_;  // items in order of slots; empty when they are
+};
+
+bool HeadQuerier::Overlaps(storage::Window window) const {
+  return view_->head()->max_time() > window.after && view_->head()->min_time() <= window.upto;
+}
+
+base::Result<std::unique_ptr<storage::SeriesSet>> HeadQuerier::Select(const storage::SelectHints& hints,
+                                                                      std::span<const model::Matcher> matchers) {
+  Head* head = view_->head();
+  const storage::Window window = Narrow(hints.window, window_);
+  std::vector<HeadSeriesSet::Item> items;
+  if (window.after < window.upto && Overlaps(window)) {
+    std::vector<Slot> slots;
+    {
+      base::ReaderLock lock(&head->index_mu_);
+      slots = head->postings_.Select(matchers);
+    }
+    items.reserve(slots.size());
+    storage::SampleColumns scratch;
+    PageCursor cursor(head->table_);
+    for (const Slot slot : slots) {
+      const SeriesPage* page = cursor.MoveTo(slot);
+      const uint32_t at = SeriesTable::At(slot);
+      const model::Timestamp last = page->last_t[at];
+      if (last <= window.after && !page->has(at, SeriesPage::kOutOfOrder)) continue;
+      if ((last > window.upto || last <= window.after) && MinTimeOf(*page, at) > window.upto) continue;
+      if (!page->has(at, SeriesPage::kHasSamples)) continue;
+      if (page->batch[at] > view_->visible()) {
+        // Begun while a batch comes in: whether anything of it is visible takes a look.
+        scratch.Clear();
+        RETURN_IF_ERROR(ReadSlot(*page, at, storage::Window{}, HiddenSamples(*page, at, view_->visible()), &scratch));
+        if (scratch.times.empty()) continue;
+      }
+      items.push_back({slot, page->labels[at]});
+    }
+  }
+  if (hints.sorted) {
+    std::sort(items.begin(), items.end(), [head](const auto& a, const auto& b) {
+      return head->CompareLabels(*a.labels, *b.labels) < 0;
+    });
+  }
+  if (hints.limit > 0 && items.size() > hints.limit) items.resize(hints.limit);
+  return std::make_unique<HeadSeriesSet>(view_, window, std::move(items), !hints.sorted);
+}
+
+base::Result<std::vector<std::string>> HeadQuerier::LabelNames(const storage::LabelQuery& query,
+                                                               std::span<const model::Matcher> matchers) {
+  Head* head = view_->head();
+  std::vector<std::string> out;
+  if (!Overlaps(Narrow(query.window, window_))) return out;
+  base::ReaderLock lock(&head->index_mu_);
+  if (matchers.empty()) {
+    for (const std::string_view name : head->postings_.Names()) out.emplace_back(name);
+  } else {
+    absl::flat_hash_set<index::Symbol> names;
+    for (const Slot slot : head->postings_.Select(matchers)) {
+      for (const index::SymbolPair& p : head->LabelsOfSlot(slot)->span()) names.insert(p.name);
+    }
+    for (const index::Symbol s : names) out.emplace_back(head->symbols_.Text(s));
+  }
+  std::sort(out.begin(), out.end());
+  if (query.limit > 0 && out.size() > query.limit) out.resize(query.limit);
+  return out;
+}
+
+base::Result<std::vector<std::string>> HeadQuerier::LabelValues(std::string_view name, const storage::LabelQuery& query,
+                                                                std::span<const model::Matcher> matchers) {
+  Head* head = view_->head();
+  std::vector<std::string> out;
+  if (!Overlaps(Narrow(query.window, window_))) return out;
+  base::ReaderLock lock(&head->index_mu_);
+  if (matchers.empty()) {
+    for (const std::string_view value : head->postings_.ValuesOf(name)) out.emplace_back(value);
+  } else if (const std::optional<index::Symbol> symbol = head->symbols_.Find(name)) {
+    absl::flat_hash_set<index::Symbol> values;
+    for (const Slot slot : head->postings_.Select(matchers)) {
+      for (const index::SymbolPair& p : head->LabelsOfSlot(slot)->span()) {
+        if (p.name == *symbol) values.insert(p.value);
+      }
+    }
+    for (const index::Symbol s : values) out.emplace_back(head->symbols_.Text(s));
+  }
+  std::sort(out.begin(), out.end());
+  if (query.limit > 0 && out.size() > query.limit) out.resize(query.limit);
+  return out;
+}
+
+std::unique_ptr<storage::Querier> Head::NewQuerier(storage::Window window) {
+  return std::make_unique<HeadQuerier>(this, window);
+}
+
+}  // namespace tocsin::tsdb

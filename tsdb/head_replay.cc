@@ -1,0 +1,317 @@
+// Bringing the head back from its log: the checkpoint, the segments behind it, then the late samples.
+// One thread reads; damage is repaired segment by segment as it is met.
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "tsdb/head.h"
+#include "tsdb/page_cursor.h"
+#include "tsdb/wal/checkpoint.h"
+
+namespace tocsin::tsdb {
+
+namespace {
+
+// References named in the log line about samples without a series.
+constexpr size_t kMaxNamedRefs = 10;
+
+}  // namespace
+
+class HeadReplay {
+ public:
+  HeadReplay(Head* head, model::Timestamp min_valid) : head_(head), min_valid_(min_valid) {}
+
+  base::Status Folder(const std::string& folder, int after, bool may_be_torn, bool late);
+  void Report() const;
+  model::Timestamp mint() const { return mint_; }
+  model::Timestamp maxt() const { return maxt_; }
+
+ private:
+  base::Status Segment(const std::string& path, bool last, bool late);
+  void Record(std::string_view record, bool late);
+  void Series();
+  void Samples(bool late);
+  void Histograms(bool late);
+  void Tombstones();
+  void Exemplars();
+  void Metadata();
+  // The slot of a reference as the log names it; kNoSlot is noted as lost.
+  Slot Find(storage::SeriesRef ref) {
+    const Slot slot = head_->refs_.Find(ref);
+    if (slot != RefTable::kNone) [[likely]] return slot;
+    if (!others_.empty()) {
+      if (const auto it = others_.find(ref); it != others_.end()) return it->second;
+    }
+    ++unknown_samples_;
+    if (unknown_.size() < 100000) unknown_.insert(ref);
+    return kNoSlot;
+  }
+  void Late(SeriesPage* page, uint32_t at, LateSample sample) {
+    const bool repeat = page->has(at, SeriesPage::kHasSamples) && sample.t == page->last_t[at];
+    if (!repeat && InsertOutOfOrder(page, at, sample)) head_->late_samples_.fetch_add(1, std::memory_order_relaxed);
+  }
+  void Note(model::Timestamp t) {
+    mint_ = std::min(mint_, t);
+    maxt_ = std::max(maxt_, t);
+  }
+
+  Head* const head_;
+  const model::Timestamp min_valid_;
+  absl::flat_hash_map<storage::SeriesRef, Slot> others_;  // a second number for a series that has one
+  absl::flat_hash_set<storage::SeriesRef> unknown_;
+  uint64_t unknown_samples_ = 0, samples_ = 0, records_ = 0, bad_records_ = 0;
+  model::Timestamp mint_ = model::kMaxTimestamp, maxt_ = model::kMinTimestamp;
+
+  wal::DecodedSeries series_;
+  std::vector<storage::FloatSample> floats_;
+  std::vector<wal::HistogramEntry> histograms_;
+  std::vector<wal::Tombstone> tombstones_;
+  std::vector<wal::ExemplarEntry> exemplars_;
+  std::vector<wal::MetadataEntry> metadata_;
+};
+
+base::Status HeadReplay::Segment(const std::string& path, bool last, bool late) {
+  base::FileSystem* fs = head_->options_.fs;
+  ASSIGN_OR_RETURN(std::unique_ptr<base::MappedFile> file, fs->Map(path));
+  wal::SegmentReader reader(file->data());
+  std::string_view record;
+  while (reader.Next(&record)) Record(record, late);
+  if (reader.damage().empty()) return {};
+  file.reset();
+  const std::string damaged = base::JoinPath(base::FolderOf(path), "damaged");
+  ASSIGN_OR_RETURN(const wal::Repair repair, wal::RepairSegment(fs, path, damaged, last));
+  for (const wal::Damage& d : repair.damage) {
+    base::LogWarn(repair.kept_in.empty() ? "write-ahead log: torn end cut off" : "write-ahead log: damaged, read on behind it",
+                  {{"segment", path}, {"offset", d.offset}, {"resumed_at", d.resumed_at}, {"what", d.what},
+                   {"copy", repair.kept_in}});
+  }
+  // A write that was cut short is no corruption: every crash leaves one.
+  if (!repair.kept_in.empty()) head_->metrics_->wal_corruptions->Add();
+  return {};
+}
+
+base::Status HeadReplay::Folder(const std::string& folder, int after, bool may_be_torn, bool late) {
+  base::FileSystem* fs = head_->options_.fs;
+  ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(fs, folder));
+  WalReplayProgress* progress = head_->options_.progress;
+  if (progress != nullptr && !late && !segments.empty()) {
+    progress->min = std::max(segments.front(), after + 1);
+    progress->max = segments.back();
+  }
+  for (const int index : segments) {
+    if (index <= after) continue;
+    if (progress != nullptr && !late) progress->current = index;
+    RETURN_IF_ERROR(Segment(wal::SegmentPath(folder, index), may_be_torn && index == segments.back(), late));
+  }
+  return {};
+}
+
+void HeadReplay::Record(std::string_view record, bool late) {
+  using wal::RecordType;
+  ++records_;
+  base::Status status;
+  switch (wal::TypeOf(record)) {
+    case RecordType::kSeries:
+      series_.Clear();
+      status = wal::DecodeSeries(record, &series_);
+      Series();
+      break;
+    case RecordType::kSamples:
+    case RecordType::kSamplesV2:
+      floats_.clear();
+      status = wal::DecodeSamples(record, &floats_);
+      Samples(late);
+      break;
+    case RecordType::kHistograms:
+    case RecordType::kFloatHistograms:
+    case RecordType::kCustomHistograms:
+    case RecordType::kCustomFloatHistograms:
+    case RecordType::kHistogramsV2:
+    case RecordType::kFloatHistogramsV2:
+      histograms_.clear();
+      status = wal::DecodeHistograms(record, &histograms_);
+      Histograms(late);
+      break;
+    case RecordType::kTombstones:
+      tombstones_.clear();
+      status = wal::DecodeTombstones(record, &tombstones_);
+      Tombstones();
+      break;
+    case RecordType::kExemplars:
+      exemplars_.clear();
+      status = wal::DecodeExemplars(record, &exemplars_);
+      Exemplars();
+      break;
+    case RecordType::kMetadata:
+      metadata_.clear();
+      status = wal::DecodeMetadata(record, &metadata_);
+      Metadata();
+      break;
+    case RecordType::kMmapMarkers:   // the samples themselves are in the log
+    case RecordType::kMinValidTime:
+    case RecordType::kUnknown: break;  // of a newer version
+  }
+  if (!status) {
+    ++bad_records_;
+    base::LogWarn("write-ahead log: a record ends too early", {{"error", status.error()}});
+  }
+}
+
+void HeadReplay::Series() {
+  for (size_t i = 0; i < series_.refs.size(); ++i) {
+    const storage::SeriesRef ref = series_.refs[i];
+    const model::LabelsView labels = series_.labels(i);
+    if (ref == 0 || ref >= RefTable::kMaxRef || labels.empty()) {
+      ++bad_records_;
+      continue;
+    }
+    base::WriterLock lock(&head_->index_mu_);
+    head_->next_ref_ = std::max(head_->next_ref_, ref + 1);
+    const Head::Probe probe = Head::ProbeOf(labels);
+    if (const std::optional<Slot> slot = head_->FindSeries(probe)) {
+      if (head_->refs_.Find(ref) != *slot) others_[ref] = *slot;
+      continue;
+    }
+    if (head_->refs_.Find(ref) != RefTable::kNone) {
+      ++bad_records_;  // one number for two series: the first keeps it
+      continue;
+    }
+    head_->CreateSeries(ref, probe, true);
+  }
+}
+
+void HeadReplay::Samples(bool late) {
+  PageCursor cursor(head_->table_);
+  size_t chunks = 0;
+  for (const storage::FloatSample& s : floats_) {
+    if (s.t < min_valid_ && !late) continue;
+    const Slot slot = Find(s.ref);
+    if (slot == kNoSlot) continue;
+    SeriesPage* page = cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    if (late) {
+      Late(page, at, {s.t, s.v, nullptr});
+      Note(s.t);
+      continue;
+    }
+    const AppendEffect effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
+    if (!effect.appended) continue;
+    ++samples_;
+    chunks += effect.chunk_created;
+    if (effect.stale_change != 0) head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
+    Note(s.t);
+  }
+  head_->chunk_count_.fetch_add(chunks, std::memory_order_relaxed);
+}
+
+void HeadReplay::Histograms(bool late) {
+  PageCursor cursor(head_->table_);
+  for (const wal::HistogramEntry& h : histograms_) {
+    if (h.t < min_valid_ && !late) continue;
+    const Slot slot = Find(h.ref);
+    if (slot == kNoSlot) continue;
+    SeriesPage* page = cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    if (late) {
+      Late(page, at, {h.t, h.histogram->sum, h.histogram});
+      Note(h.t);
+      continue;
+    }
+    const AppendEffect effect = AppendHistogram(page, at, h.t, h.histogram, head_->policy_);
+    if (!effect.appended) continue;
+    ++samples_;
+    head_->CountEffect(effect);
+    Note(h.t);
+  }
+}
+
+void HeadReplay::Tombstones() {
+  PageCursor cursor(head_->table_);
+  for (const wal::Tombstone& t : tombstones_) {
+    const Slot slot = Find(t.ref);
+    if (slot == kNoSlot) continue;
+    SeriesPage* page = cursor.MoveTo(slot);
+    bool changed;
+    // The chunks were made just now from the log: they decode.
+    base::Ignore(head_->DeleteIn(page, SeriesTable::At(slot), t.mint, t.maxt, &changed));
+  }
+}
+
+void HeadReplay::Exemplars() {
+  std::string labels;
+  for (const wal::ExemplarEntry& e : exemplars_) {
+    if (e.exemplar.t < min_valid_) continue;
+    const Slot slot = head_->refs_.Find(e.ref);
+    if (slot == RefTable::kNone) continue;
+    labels.clear();
+    head_->EncodeLabels(*head_->LabelsOfSlot(slot), &labels);
+    head_->exemplars_.Add(e.ref, model::LabelsView(labels), e.exemplar);
+  }
+}
+
+void HeadReplay::Metadata() {
+  for (wal::MetadataEntry& m : metadata_) {
+    if (head_->refs_.Find(m.ref) == RefTable::kNone) continue;
+    base::MutexLock lock(&head_->metadata_mu_);
+    head_->metadata_[m.ref] = std::move(m.metadata);
+  }
+}
+
+void HeadReplay::Report() const {
+  if (unknown_samples_ > 0) {
+    std::vector<storage::SeriesRef> refs(unknown_.begin(), unknown_.end());
+    std::sort(refs.begin(), refs.end());
+    std::string named;
+    for (size_t i = 0; i < std::min(refs.size(), kMaxNamedRefs); ++i) named += fmt::format("{}{}", i == 0 ? "" : " ", refs[i]);
+    if (refs.size() > kMaxNamedRefs) named += " ...";
+    base::LogWarn("write-ahead log: samples of series whose record is lost were left out",
+                  {{"samples", unknown_samples_}, {"series", refs.size()}, {"references", named}});
+  }
+  if (bad_records_ > 0) base::LogWarn("write-ahead log: entries left out", {{"entries", bad_records_}});
+  base::LogInfo("write-ahead log replayed", {{"records", records_}, {"samples", samples_}, {"series", head_->series()}});
+}
+
+base::Status Head::Replay(model::Timestamp min_valid) {
+  const base::Duration begin = options_.monotonic ? options_.monotonic() : base::Duration(0);
+  min_valid_.store(min_valid, std::memory_order_relaxed);
+  if (options_.wal) {
+    base::FileSystem* fs = options_.fs;
+    const std::string folder = base::JoinPath(options_.folder, "wal");
+    if (const auto text = fs->ReadFile(base::JoinPath(options_.folder, kRefsFile))) {
+      storage::SeriesRef reserved = 0;
+      std::from_chars(text->data(), text->data() + text->size(), reserved);
+      base::WriterLock lock(&index_mu_);
+      if (reserved < RefTable::kMaxRef) next_ref_ = std::max(next_ref_, reserved);
+    }
+    HeadReplay replay(this, min_valid);
+    ASSIGN_OR_RETURN(const auto checkpoint, wal::LastCheckpoint(fs, folder));
+    if (checkpoint) RETURN_IF_ERROR(replay.Folder(checkpoint->path, -1, false, false));
+    RETURN_IF_ERROR(replay.Folder(folder, checkpoint ? checkpoint->index : -1, true, false));
+    RETURN_IF_ERROR(replay.Folder(base::JoinPath(options_.folder, "wbl"), -1, true, true));
+    replay.Report();
+    if (replay.mint() <= replay.maxt()) NoteTimes(replay.mint(), replay.maxt());
+    ASSIGN_OR_RETURN(log_, wal::Log::Open({.fs = fs,
+                                           .folder = folder,
+                                           .segment_bytes = options_.segment_bytes,
+                                           .monotonic = options_.monotonic,
+                                           .metrics = {.page_flushes = metrics_->wal_page_flushes,
+                                                       .writes_failed = metrics_->wal_writes_failed,
+                                                       .bytes = metrics_->wal_bytes,
+                                                       .fsync_seconds = metrics_->wal_fsync_seconds,
+                                                       .segment = metrics_->wal_segment}}));
+  }
+  // Consumers of the change stream resolve first: what replay created is no change.
+  base::WriterLock lock(&index_mu_);
+  first_change_ += changes_.size();
+  changes_.clear();
+  if (options_.progress != nullptr) options_.progress->done = true;
+  if (options_.monotonic) metrics_->replay_seconds->Set(base::ToSeconds(options_.monotonic() - begin));
+  return {};
+}
+
+}  // namespace tocsin::tsdb

@@ -1,0 +1,453 @@
+#include "tsdb/series_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <new>
+
+#include "base/check.h"
+#include "tsdb/chunk/histogram_chunk.h"
+
+namespace tocsin::tsdb {
+namespace {
+
+constexpr uint32_t kFirstOpenBytes = 64;
+constexpr uint32_t kMaxXorChunkBytes = 1024 - 19;  // as Prometheus, so that a chunk fits its readers' pages
+
+void* Allocate(size_t bytes) {
+  void* p = std::malloc(bytes);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+
+// The end of the chunk range that holds t (division towards zero, as in Go).
+model::Timestamp RangeEnd(model::Timestamp t, int64_t width) { return t / width * width + width; }
+
+// Where a chunk that is a quarter full at `now` should end so that the chunks up to `max` are equally
+// long.
+model::Timestamp ChunkEnd(model::Timestamp start, model::Timestamp now, model::Timestamp max) {
+  const double n = static_cast<double>(max - start) / (static_cast<double>(now - start + 1) * 4);
+  if (n <= 1) return max;
+  return static_cast<model::Timestamp>(static_cast<double>(start) + static_cast<double>(max - start) / std::floor(n));
+}
+
+void FreeOpen(SeriesPage* page, uint32_t at) {
+  if (page->open[at] == nullptr) return;
+  if (page->has(at, SeriesPage::kHistogramRun)) {
+    delete page->run(at);
+  } else {
+    std::free(page->open[at]);
+  }
+  page->open[at] = nullptr;
+  page->flags[at] &= static_cast<uint8_t>(~SeriesPage::kHistogramRun);
+}
+
+void FreeChunks(SeriesPage* page, uint32_t at) {
+  FreeOpen(page, at);
+  if (SealedList* list = page->sealed[at]) {
+    for (uint32_t i = 0; i < list->count; ++i) std::free(list->items[i]);
+    std::free(list);
+    page->sealed[at] = nullptr;
+  }
+}
+
+OpenChunk* NewOpen(model::Timestamp t, const CutPolicy& policy) {
+  auto* c = static_cast<OpenChunk*>(Allocate(sizeof(OpenChunk) + kFirstOpenBytes));
+  new (c) OpenChunk{chunk::XorState(), t, RangeEnd(t, policy.chunk_range_ms), kFirstOpenBytes};
+  return c;
+}
+
+// Raises the number of stale series when a series becomes stale, and the reverse.
+int NoteLast(SeriesPage* page, uint32_t at, model::Timestamp t, double v) {
+  const bool was = page->has(at, SeriesPage::kStaleLast), is = model::IsStale(v);
+  page->last_t[at] = t;
+  std::memcpy(&page->last_v[at], &v, sizeof v);
+  page->flags[at] |= SeriesPage::kHasSamples;
+  if (is) {
+    page->flags[at] |= SeriesPage::kStaleLast;
+  } else {
+    page->flags[at] &= static_cast<uint8_t>(~SeriesPage::kStaleLast);
+  }
+  return static_cast<int>(is) - static_cast<int>(was);
+}
+
+}  // namespace
+
+SeriesTable::SeriesTable() : pages_(new std::atomic<PageHandle*>[kMaxPages]()) {}
+
+SeriesTable::~SeriesTable() {
+  for (size_t i = 0; i < kMaxPages; ++i) {
+    PageHandle* page = pages_[i].load(std::memory_order_relaxed);
+    if (page == nullptr) break;
+    if (page->data) {
+      for (uint32_t at = 0; at < SeriesPage::kSlots; ++at) {
+        FreeChunks(page->data.get(), at);
+        std::free(page->data->labels[at]);
+      }
+    }
+    delete page;
+  }
+}
+
+Slot SeriesTable::Allocate(storage::SeriesRef ref, SeriesLabels* labels) {
+  Slot slot;
+  if (!free_.empty()) {
+    std::pop_heap(free_.begin(), free_.end(), std::greater<>());
+    slot = free_.back();
+    free_.pop_back();
+  } else {
+    slot = slots_end_.load(std::memory_order_relaxed);
+    TOCSIN_CHECK(slot / SeriesPage::kSlots < kMaxPages) << "series table full";
+    auto& page = pages_[slot / SeriesPage::kSlots];
+    if (page.load(std::memory_order_relaxed) == nullptr) page.store(new PageHandle, std::memory_order_release);
+    slots_end_.store(slot + 1, std::memory_order_release);
+  }
+  PageHandle* page = PageOf(slot);
+  base::MutexLock lock(&page->mu);
+  if (page->data == nullptr) page->data = std::make_unique<SeriesPage>();
+  SeriesPage* p = page->data.get();
+  const uint32_t at = At(slot);
+  TOCSIN_CHECK(p->ref[at] == 0) << "slot " << slot << " has series " << p->ref[at];
+  p->ref[at] = ref;
+  p->labels[at] = labels;
+  p->last_t[at] = model::kMinTimestamp;
+  ++p->used;
+  return slot;
+}
+
+void SeriesTable::Free(Slot slot) {
+  PageHandle* page = PageOf(slot);
+  base::MutexLock lock(&page->mu);
+  SeriesPage* p = page->data.get();
+  const uint32_t at = At(slot);
+  FreeChunks(p, at);
+  std::free(p->labels[at]);
+  p->labels[at] = nullptr;
+  p->ref[at] = 0;
+  p->last_t[at] = 0;
+  p->last_v[at] = 0;
+  p->batch[at] = 0;
+  p->edits[at] = 0;
+  p->tail[at] = 0;
+  p->pending[at] = 0;
+  p->flags[at] = 0;
+  std::erase_if(p->earlier, [at](const SeriesPage::Earlier& e) { return e.at == at; });
+  if (p->out_of_order) p->out_of_order->erase(at);
+  if (--p->used == 0) page->data.reset();
+  free_.push_back(slot);
+  std::push_heap(free_.begin(), free_.end(), std::greater<>());
+}
+
+void AddSealed(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, uint16_t count,
+               chunk::Encoding encoding, std::string_view data) {
+  auto* c = static_cast<SealedChunk*>(Allocate(sizeof(SealedChunk) + data.size()));
+  c->mint = mint;
+  c->maxt = maxt;
+  c->size = static_cast<uint32_t>(data.size());
+  c->count = count;
+  c->encoding = encoding;
+  c->unused = 0;
+  std::memcpy(c->bytes, data.data(), data.size());
+  SealedList* list = page->sealed[at];
+  if (list == nullptr || list->count == list->capacity) {
+    const uint32_t n = list == nullptr ? 0 : list->count;
+    const uint32_t capacity = n == 0 ? 1 : n < 4 ? n + 1 : n * 3 / 2;
+    auto* grown = static_cast<SealedList*>(std::realloc(list, sizeof(SealedList) + capacity * sizeof(SealedChunk*)));
+    if (grown == nullptr) throw std::bad_alloc();
+    grown->count = n;
+    grown->capacity = capacity;
+    page->sealed[at] = list = grown;
+  }
+  TOCSIN_DCHECK(list->count == 0 || list->items[list->count - 1]->maxt < mint) << "invariant 1";
+  list->items[list->count++] = c;
+}
+
+void SealOpen(SeriesPage* page, uint32_t at) {
+  if (page->open[at] == nullptr) return;
+  if (page->has(at, SeriesPage::kHistogramRun)) {
+    HistogramRun* run = page->run(at);
+    if (!run->times.empty()) {
+      chunk::Encoding encoding;
+      const std::string data = chunk::EncodeHistograms(run->times, run->histograms, run->header, &encoding);
+      AddSealed(page, at, run->times.front(), run->times.back(), static_cast<uint16_t>(run->times.size()), encoding, data);
+    }
+    FreeOpen(page, at);
+    return;
+  }
+  OpenChunk* c = page->xor_chunk(at);
+  if (c->state.count > 0) {
+    AddSealed(page, at, c->mint, page->last_t[at], c->state.count, chunk::Encoding::kXor,
+              {reinterpret_cast<const char*>(c->bytes), (c->state.bits + 7) / 8});
+  }
+  FreeOpen(page, at);
+}
+
+AppendEffect AppendFloat(SeriesPage* page, uint32_t at, model::Timestamp t, double v, const CutPolicy& policy) {
+  AppendEffect effect;
+  if (t <= page->last_t[at] && page->has(at, SeriesPage::kHasSamples)) return effect;
+  if (page->has(at, SeriesPage::kHistogramRun)) {
+    if (model::IsStale(v)) {
+      // A series of histograms goes stale with a histogram, so that it stays one kind.
+      auto stale = std::make_shared<model::Histogram>();
+      stale->integer = page->run(at)->histograms.back()->integer;
+      std::memcpy(&stale->sum, &v, sizeof v);
+      return AppendHistogram(page, at, t, stale, policy);
+    }
+    SealOpen(page, at);
+  }
+  OpenChunk* c = page->xor_chunk(at);
+  if (c != nullptr) {
+    const int n = c->state.count;
+    if (n == policy.samples / 4) c->next_at = ChunkEnd(c->mint, page->last_t[at], c->next_at);
+    if (t >= c->next_at || n >= policy.samples * 2 || c->state.bits / 8 > kMaxXorChunkBytes) {
+      SealOpen(page, at);
+      c = nullptr;
+    }
+  }
+  if (c == nullptr) {
+    c = NewOpen(t, policy);
+    page->open[at] = c;
+    effect.chunk_created = true;
+  }
+  constexpr uint32_t kRoom = chunk::kXorHeaderBytes + chunk::kMaxXorSampleBytes + chunk::kWriteSlack;
+  if (c->state.bits / 8 + kRoom > c->capacity) [[unlikely]] {
+    const uint32_t capacity = (c->state.bits / 8 + kRoom) + c->capacity / 2;
+    c = static_cast<OpenChunk*>(std::realloc(c, sizeof(OpenChunk) + capacity));
+    if (c == nullptr) throw std::bad_alloc();
+    c->capacity = capacity;
+    page->open[at] = c;
+  }
+  chunk::AppendXor(&c->state, c->bytes, page->last_t[at], page->last_v[at], t, v);
+  effect.appended = true;
+  effect.stale_change = NoteLast(page, at, t, v);
+  return effect;
+}
+
+AppendEffect AppendHistogram(SeriesPage* page, uint32_t at, model::Timestamp t, const model::HistogramPtr& h,
+                             const CutPolicy& policy) {
+  AppendEffect effect;
+  if (t <= page->last_t[at] && page->has(at, SeriesPage::kHasSamples)) return effect;
+  if (page->open[at] != nullptr && !page->has(at, SeriesPage::kHistogramRun)) SealOpen(page, at);
+  model::CounterReset header = chunk::FirstHeader(*h);
+  HistogramRun* run = page->run(at);
+  if (run != nullptr) {
+    const auto n = static_cast<int>(run->times.size());
+    if (n == policy.samples / 4) run->next_at = ChunkEnd(run->times.front(), run->times.back(), run->next_at);
+    const bool gauge = run->header == model::CounterReset::kGauge;
+    const bool fits = chunk::FitsChunk(*run->histograms.back(), gauge, *h, &header);
+    if (!fits || t >= run->next_at || n >= policy.samples * 2) {
+      if (fits) header = gauge ? model::CounterReset::kGauge : model::CounterReset::kNotReset;
+      SealOpen(page, at);
+      run = nullptr;
+    }
+  }
+  if (run == nullptr) {
+    run = new HistogramRun;
+    run->header = header;
+    run->next_at = RangeEnd(t, policy.chunk_range_ms);
+    page->open[at] = run;
+    page->flags[at] |= SeriesPage::kHistogramRun;
+    effect.chunk_created = true;
+  }
+  // Kept as a reader of the sealed chunk will see it.
+  const model::CounterReset hint =
+      h->IsStale() ? model::CounterReset::kUnknown : chunk::HintFor(run->header, run->times.size());
+  model::HistogramPtr stored = h;
+  if (h->counter_reset != hint) {
+    auto copy = std::make_shared<model::Histogram>(*h);
+    copy->counter_reset = hint;
+    stored = std::move(copy);
+  }
+  run->times.push_back(t);
+  run->histograms.push_back(std::move(stored));
+  effect.appended = true;
+  effect.stale_change = NoteLast(page, at, t, h->sum);
+  return effect;
+}
+
+model::Timestamp MinTimeOf(const SeriesPage& page, uint32_t at) {
+  const model::Timestamp chunks = MinChunkTimeOf(page, at);
+  if (!page.has(at, SeriesPage::kOutOfOrder)) [[likely]] return chunks;
+  return std::min(chunks, page.out_of_order->find(at)->second.front().t);
+}
+
+model::Timestamp MinChunkTimeOf(const SeriesPage& page, uint32_t at) {
+  if (const SealedList* list = page.sealed[at]; list != nullptr && list->count > 0) return list->items[0]->mint;
+  if (page.open[at] == nullptr) return model::kMaxTimestamp;
+  if (page.has(at, SeriesPage::kHistogramRun)) return page.run(at)->times.front();
+  return page.xor_chunk(at)->mint;
+}
+
+size_t ChunkCount(const SeriesPage& page, uint32_t at) {
+  const SealedList* list = page.sealed[at];
+  return (list == nullptr ? 0 : list->count) + (page.open[at] != nullptr);
+}
+
+size_t DropChunksBefore(SeriesPage* page, uint32_t at, model::Timestamp mint) {
+  size_t dropped = 0;
+  if (SealedList* list = page->sealed[at]) {
+    while (dropped < list->count && list->items[dropped]->maxt < mint) std::free(list->items[dropped++]);
+    if (dropped == list->count) {
+      std::free(list);
+      page->sealed[at] = nullptr;
+    } else if (dropped > 0) {
+      list->count -= static_cast<uint32_t>(dropped);
+      std::memmove(list->items, list->items + dropped, list->count * sizeof(SealedChunk*));
+    }
+  }
+  if (page->open[at] != nullptr && page->last_t[at] < mint) {
+    FreeOpen(page, at);
+    ++dropped;
+  }
+  return dropped;
+}
+
+size_t HiddenSamples(const SeriesPage& page, uint32_t at, uint64_t visible) {
+  if (page.batch[at] <= visible) [[likely]] return 0;
+  size_t n = page.tail[at];
+  for (const SeriesPage::Earlier& e : page.earlier) {
+    if (e.at == at && e.batch > visible) n += e.count;
+  }
+  return n;
+}
+
+void NoteBatch(SeriesPage* page, uint32_t at, uint64_t batch, uint32_t samples, uint64_t oldest) {
+  if (page->batch[at] == batch) {
+    page->tail[at] += samples;
+    return;
+  }
+  if (page->batch[at] > oldest) [[unlikely]] {
+    std::erase_if(page->earlier, [oldest](const SeriesPage::Earlier& e) { return e.batch <= oldest; });
+    page->earlier.push_back({at, page->tail[at], page->batch[at]});
+  } else if (!page->earlier.empty()) [[unlikely]] {
+    std::erase_if(page->earlier, [oldest](const SeriesPage::Earlier& e) { return e.batch <= oldest; });
+  }
+  page->batch[at] = batch;
+  page->tail[at] = samples;
+}
+
+namespace {
+
+base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
+                        storage::SampleColumns* out) {
+  // How many of the hidden samples lie in the open chunk, and how many in sealed ones.
+  size_t open_count = 0;
+  const bool is_run = page.has(at, SeriesPage::kHistogramRun);
+  if (page.open[at] != nullptr) open_count = is_run ? page.run(at)->times.size() : page.xor_chunk(at)->state.count;
+  const size_t hidden_open = std::min(hidden, open_count);
+  size_t hidden_sealed = hidden - hidden_open;
+  if (const SealedList* list = page.sealed[at]) {
+    uint32_t end = list->count;
+    while (end > 0 && hidden_sealed >= list->items[end - 1]->count) hidden_sealed -= list->items[--end]->count;
+    for (uint32_t i = 0; i < end; ++i) {
+      const SealedChunk& c = *list->items[i];
+      if (c.maxt <= window.after || c.mint > window.upto) continue;
+      RETURN_IF_ERROR(chunk::Decode(c.encoding, c.data(), window, i + 1 == end ? hidden_sealed : 0, out));
+    }
+  }
+  if (hidden_open == open_count || page.last_t[at] <= window.after) return {};
+  if (is_run) {
+    const HistogramRun& run = *page.run(at);
+    for (size_t i = 0; i < run.times.size() - hidden_open; ++i) {
+      if (run.times[i] <= window.after || run.times[i] > window.upto) continue;
+      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
+      out->times.push_back(run.times[i]);
+      out->values.push_back(run.histograms[i]->sum);
+      out->histograms.push_back(run.histograms[i]);
+    }
+    return {};
+  }
+  const OpenChunk& c = *page.xor_chunk(at);
+  if (c.mint > window.upto) return {};
+  return chunk::DecodeXor({reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8}, window, hidden_open,
+                          &out->times, &out->values);
+}
+
+}  // namespace
+
+base::Status ReadSlot(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
+                      storage::SampleColumns* out) {
+  if (!page.has(at, SeriesPage::kOutOfOrder)) [[likely]] return ReadChunks(page, at, window, hidden, out);
+  storage::SampleColumns chunks;
+  RETURN_IF_ERROR(ReadChunks(page, at, window, hidden, &chunks));
+  MergeOutOfOrder(chunks, page.out_of_order->find(at)->second, window, out);
+  return {};
+}
+
+bool InsertOutOfOrder(SeriesPage* page, uint32_t at, const LateSample& sample) {
+  if (page->out_of_order == nullptr) {
+    page->out_of_order = std::make_unique<absl::flat_hash_map<uint32_t, std::vector<LateSample>>>();
+  }
+  std::vector<LateSample>& late = (*page->out_of_order)[at];
+  const auto it = std::lower_bound(late.begin(), late.end(), sample.t,
+                                   [](const LateSample& s, model::Timestamp t) { return s.t < t; });
+  if (it != late.end() && it->t == sample.t) return false;
+  late.insert(it, sample);
+  page->flags[at] |= SeriesPage::kOutOfOrder;
+  ++page->edits[at];
+  return true;
+}
+
+size_t DropOutOfOrder(SeriesPage* page, uint32_t at, model::Timestamp mint) {
+  if (!page->has(at, SeriesPage::kOutOfOrder)) return 0;
+  const auto it = page->out_of_order->find(at);
+  const size_t dropped = std::erase_if(it->second, [mint](const LateSample& s) { return s.t < mint; });
+  if (it->second.empty()) {
+    page->out_of_order->erase(it);
+    page->flags[at] &= static_cast<uint8_t>(~SeriesPage::kOutOfOrder);
+    if (page->out_of_order->empty()) page->out_of_order.reset();
+  }
+  return dropped;
+}
+
+void MergeOutOfOrder(const storage::SampleColumns& chunks, std::span<const LateSample> late,
+                     storage::Window window, storage::SampleColumns* out) {
+  size_t c = 0, h = 0;
+  const auto put_late = [&](const LateSample& s) {
+    if (s.t <= window.after || s.t > window.upto) return;
+    if (s.histogram) {
+      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
+      out->histograms.push_back(s.histogram);
+    }
+    out->times.push_back(s.t);
+    out->values.push_back(s.v);
+  };
+  const auto put_chunk = [&] {
+    if (h < chunks.histogram_at.size() && chunks.histogram_at[h] == c) {
+      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
+      out->histograms.push_back(chunks.histograms[h++]);
+    }
+    out->times.push_back(chunks.times[c]);
+    out->values.push_back(chunks.values[c]);
+    ++c;
+  };
+  for (const LateSample& s : late) {
+    while (c < chunks.times.size() && chunks.times[c] < s.t) put_chunk();
+    if (c < chunks.times.size() && chunks.times[c] == s.t) continue;  // the one that came in order stays
+    put_late(s);
+  }
+  while (c < chunks.times.size()) put_chunk();
+}
+
+void Rebuild(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy) {
+  FreeChunks(page, at);
+  DropOutOfOrder(page, at, model::kMaxTimestamp);
+  page->flags[at] &= static_cast<uint8_t>(~(SeriesPage::kHasSamples | SeriesPage::kStaleLast));
+  page->last_t[at] = model::kMinTimestamp;
+  page->batch[at] = 0;
+  page->tail[at] = 0;
+  std::erase_if(page->earlier, [at](const SeriesPage::Earlier& e) { return e.at == at; });
+  size_t next_histogram = 0;
+  for (size_t i = 0; i < samples.times.size(); ++i) {
+    if (next_histogram < samples.histogram_at.size() && samples.histogram_at[next_histogram] == i) {
+      AppendHistogram(page, at, samples.times[i], samples.histograms[next_histogram++], policy);
+    } else {
+      AppendFloat(page, at, samples.times[i], samples.values[i], policy);
+    }
+  }
+  ++page->edits[at];
+}
+
+}  // namespace tocsin::tsdb
