@@ -273,7 +273,7 @@ void HeadReplay::Report() const {
                   {{"samples", unknown_samples_}, {"series", refs.size()}, {"references", named}});
   }
   if (bad_records_ > 0) base::LogWarn("write-ahead log: entries left out", {{"entries", bad_records_}});
-  base::LogInfo("write-ahead log replayed", {{"records", records_}, {"samples", samples_}, {"series", head_->series()}});
+  if (records_ > 0) base::LogInfo("write-ahead log replayed", {{"records", records_}, {"samples", samples_}, {"series", head_->series()}});
 }
 
 base::Status Head::Replay(model::Timestamp min_valid) {

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "storage/appender.h"
+#include "tsdb/index/lazy_array.h"
 
 namespace tocsin::tsdb {
 
@@ -27,7 +28,7 @@ class RefTable {
     uint32_t used;
   };
 
-  RefTable() : top_(new std::atomic<Middle*>[1 << kTopBits]()) {}
+  RefTable() = default;
   ~RefTable() {
     for (int i = 0; i < 1 << kTopBits; ++i) {
       Middle* m = top_[i].load(std::memory_order_relaxed);
@@ -82,7 +83,7 @@ class RefTable {
   struct Middle {
     std::atomic<Leaf*> leaves[1 << kMiddleBits];
   };
-  std::unique_ptr<std::atomic<Middle*>[]> top_;
+  index::LazyArray<Middle> top_{1 << kTopBits};
 };
 
 }  // namespace tocsin::tsdb

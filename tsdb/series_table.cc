@@ -75,8 +75,6 @@ int NoteLast(SeriesPage* page, uint32_t at, model::Timestamp t, double v) {
 
 }  // namespace
 
-SeriesTable::SeriesTable() : pages_(new std::atomic<PageHandle*>[kMaxPages]()) {}
-
 SeriesTable::~SeriesTable() {
   for (size_t i = 0; i < kMaxPages; ++i) {
     PageHandle* page = pages_[i].load(std::memory_order_relaxed);

@@ -34,6 +34,7 @@
 #include "storage/queryable.h"
 #include "tsdb/chunk/chunk.h"
 #include "tsdb/chunk/xor.h"
+#include "tsdb/index/lazy_array.h"
 #include "tsdb/index/postings.h"
 
 namespace tocsin::tsdb {
@@ -147,7 +148,7 @@ struct CutPolicy {
 
 class SeriesTable {
  public:
-  SeriesTable();
+  SeriesTable() = default;
   ~SeriesTable();
 
   static constexpr size_t kMaxPages = 1 << 20;  // 268 M series
@@ -164,7 +165,7 @@ class SeriesTable {
   static uint32_t At(Slot slot) { return slot % SeriesPage::kSlots; }
 
  private:
-  std::unique_ptr<std::atomic<PageHandle*>[]> pages_;
+  index::LazyArray<PageHandle> pages_{kMaxPages};
   std::vector<Slot> free_;  // a heap, the lowest on top
   std::atomic<uint32_t> slots_end_{0};
 };

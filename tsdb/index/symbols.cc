@@ -7,8 +7,7 @@
 
 namespace tocsin::tsdb::index {
 
-Symbols::Symbols()
-    : pages_(new std::atomic<Entry*>[kMaxPages]()), table_(0, Hash{this}, Equal{this}) {}
+Symbols::Symbols() : table_(0, Hash{this}, Equal{this}) {}
 
 Symbols::~Symbols() {
   for (const Symbol s : table_) std::free(EntryOf(s)->text);

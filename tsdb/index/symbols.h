@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "tsdb/index/lazy_array.h"
 
 namespace tocsin::tsdb::index {
 
@@ -71,7 +72,7 @@ class Symbols {
   }
 
   // Pages never move, so that Text() needs no lock.
-  std::unique_ptr<std::atomic<Entry*>[]> pages_;
+  LazyArray<Entry> pages_{kMaxPages};
   Symbol next_ = 0;
   std::vector<Symbol> free_;
   size_t text_bytes_ = 0;
