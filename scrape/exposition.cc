@@ -74,6 +74,15 @@ MetricType TypeOf(std::string_view text, ExpositionFormat format, bool* known) {
   return MetricType::kUnknown;
 }
 
+// What does not fit is as far away as can be: the storage refuses it as out of bounds.
+model::Timestamp Milliseconds(double seconds) {
+  constexpr double kMost = 9.2e18;
+  const double ms = std::trunc(seconds * 1000);
+  if (ms > kMost) return model::kMaxTimestamp;
+  if (ms < -kMost) return model::kMinTimestamp;
+  return static_cast<model::Timestamp>(ms);
+}
+
 // Walks the tokens of one series' bytes.
 class SeriesReader {
  public:
@@ -444,11 +453,9 @@ base::Status ExpositionParser::OpenMetricsSeries(Entry* entry) {
   if (body_[at_] == ' ' && !body_.substr(at_).starts_with(" # {")) {
     ASSIGN_OR_RETURN(const std::string_view text, word("expected timestamp or new record"));
     ASSIGN_OR_RETURN(const double seconds, Float(text));
-    if (!std::isfinite(seconds) || std::abs(seconds) > 9e15) {
-      return FailWith("invalid timestamp " + base::FormatG(seconds));
-    }
+    if (!std::isfinite(seconds)) return FailWith("invalid timestamp " + base::FormatG(seconds));
     entry->has_timestamp = true;
-    entry->t = static_cast<int64_t>(seconds * 1000);
+    entry->t = Milliseconds(seconds);
     if (AtEnd()) return InvalidArgument("data does not end with # EOF");
   }
   if (body_.substr(at_).starts_with(" # {")) {
@@ -488,11 +495,11 @@ base::Status ExpositionParser::OpenMetricsExemplar(Entry* entry) {
   if (!AtEnd() && body_[at_] == ' ') {
     ASSIGN_OR_RETURN(const std::string_view text, word("expected exemplar timestamp"));
     ASSIGN_OR_RETURN(const double seconds, Float(text));
-    if (!std::isfinite(seconds) || std::abs(seconds) > 9e15) {
+    if (!std::isfinite(seconds)) {
       return FailWith("invalid exemplar timestamp " + base::FormatG(seconds));
     }
     entry->exemplar.has_timestamp = true;
-    entry->exemplar.t = static_cast<int64_t>(seconds * 1000);
+    entry->exemplar.t = Milliseconds(seconds);
   }
   entry->has_exemplar = true;
   return {};

@@ -31,6 +31,17 @@ namespace {
 using protozero::pbf_reader;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
+// A field of another wire type than its message says is skipped like an unknown one.
+constexpr uint32_t Bytes(uint32_t field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::length_delimited);
+}
+constexpr uint32_t Varint(uint32_t field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::varint);
+}
+constexpr uint32_t Fixed64(uint32_t field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::fixed64);
+}
+
 std::string_view View(pbf_reader* in) {
   const protozero::data_view view = in->get_view();
   return std::string_view(view.data(), view.size());
@@ -41,9 +52,9 @@ std::string Text(pbf_reader* in) { return std::string(View(in)); }
 std::pair<std::string, std::string> ReadLabel(pbf_reader in) {
   std::pair<std::string, std::string> label;
   while (in.next()) {
-    switch (in.tag()) {
-      case 1: label.first = Text(&in); break;
-      case 2: label.second = Text(&in); break;
+    switch (in.tag_and_type()) {
+      case Bytes(1): label.first = Text(&in); break;
+      case Bytes(2): label.second = Text(&in); break;
       default: in.skip();
     }
   }
@@ -54,17 +65,17 @@ model::Exemplar ReadExemplar(pbf_reader in) {
   model::Exemplar exemplar;
   Pairs labels;
   while (in.next()) {
-    switch (in.tag()) {
-      case 1: labels.push_back(ReadLabel(in.get_message())); break;
-      case 2: exemplar.value = in.get_double(); break;
-      case 3: {
+    switch (in.tag_and_type()) {
+      case Bytes(1): labels.push_back(ReadLabel(in.get_message())); break;
+      case Fixed64(2): exemplar.value = in.get_double(); break;
+      case Bytes(3): {
         pbf_reader time = in.get_message();
         int64_t seconds = 0;
         int64_t nanos = 0;
         while (time.next()) {
-          switch (time.tag()) {
-            case 1: seconds = time.get_int64(); break;
-            case 2: nanos = time.get_int32(); break;
+          switch (time.tag_and_type()) {
+            case Varint(1): seconds = time.get_int64(); break;
+            case Varint(2): nanos = time.get_int32(); break;
             default: time.skip();
           }
         }
@@ -109,11 +120,11 @@ Bucket ReadBucket(pbf_reader in) {
   Bucket bucket;
   double count_float = 0;
   while (in.next()) {
-    switch (in.tag()) {
-      case 1: bucket.count = static_cast<double>(in.get_uint64()); break;
-      case 2: bucket.upper_bound = in.get_double(); break;
-      case 3: bucket.exemplar = {ReadExemplar(in.get_message())}; break;
-      case 4: count_float = in.get_double(); break;
+    switch (in.tag_and_type()) {
+      case Varint(1): bucket.count = static_cast<double>(in.get_uint64()); break;
+      case Fixed64(2): bucket.upper_bound = in.get_double(); break;
+      case Bytes(3): bucket.exemplar = {ReadExemplar(in.get_message())}; break;
+      case Fixed64(4): count_float = in.get_double(); break;
       default: in.skip();
     }
   }
@@ -124,9 +135,9 @@ Bucket ReadBucket(pbf_reader in) {
 model::Span ReadSpan(pbf_reader in) {
   model::Span span;
   while (in.next()) {
-    switch (in.tag()) {
-      case 1: span.offset = in.get_sint32(); break;
-      case 2: span.length = in.get_uint32(); break;
+    switch (in.tag_and_type()) {
+      case Varint(1): span.offset = in.get_sint32(); break;
+      case Varint(2): span.length = in.get_uint32(); break;
       default: in.skip();
     }
   }
@@ -153,22 +164,26 @@ void ReadCounts(pbf_reader* in, std::vector<double>* out) {
 HistogramMessage ReadHistogram(pbf_reader in) {
   HistogramMessage h;
   while (in.next()) {
-    switch (in.tag()) {
-      case 1: h.count = static_cast<double>(in.get_uint64()); break;
-      case 2: h.native.sum = in.get_double(); break;
-      case 3: h.buckets.push_back(ReadBucket(in.get_message())); break;
-      case 4: h.count_float = in.get_double(); break;
-      case 5: h.native.schema = in.get_sint32(); break;
-      case 6: h.native.zero_threshold = in.get_double(); break;
-      case 7: h.zero_count = static_cast<double>(in.get_uint64()); break;
-      case 8: h.zero_count_float = in.get_double(); break;
-      case 9: h.native.negative_spans.push_back(ReadSpan(in.get_message())); break;
-      case 10: ReadDeltas(&in, &h.negative_deltas); break;
-      case 11: ReadCounts(&in, &h.native.negative_buckets); break;
-      case 12: h.native.positive_spans.push_back(ReadSpan(in.get_message())); break;
-      case 13: ReadDeltas(&in, &h.positive_deltas); break;
-      case 14: ReadCounts(&in, &h.native.positive_buckets); break;
-      case 16: h.exemplars.push_back(ReadExemplar(in.get_message())); break;
+    switch (in.tag_and_type()) {
+      case Varint(1): h.count = static_cast<double>(in.get_uint64()); break;
+      case Fixed64(2): h.native.sum = in.get_double(); break;
+      case Bytes(3): h.buckets.push_back(ReadBucket(in.get_message())); break;
+      case Fixed64(4): h.count_float = in.get_double(); break;
+      case Varint(5): h.native.schema = in.get_sint32(); break;
+      case Fixed64(6): h.native.zero_threshold = in.get_double(); break;
+      case Varint(7): h.zero_count = static_cast<double>(in.get_uint64()); break;
+      case Fixed64(8): h.zero_count_float = in.get_double(); break;
+      case Bytes(9): h.native.negative_spans.push_back(ReadSpan(in.get_message())); break;
+      case Bytes(10):
+      case Varint(10): ReadDeltas(&in, &h.negative_deltas); break;
+      case Bytes(11):
+      case Fixed64(11): ReadCounts(&in, &h.native.negative_buckets); break;
+      case Bytes(12): h.native.positive_spans.push_back(ReadSpan(in.get_message())); break;
+      case Bytes(13):
+      case Varint(13): ReadDeltas(&in, &h.positive_deltas); break;
+      case Bytes(14):
+      case Fixed64(14): ReadCounts(&in, &h.native.positive_buckets); break;
+      case Bytes(16): h.exemplars.push_back(ReadExemplar(in.get_message())); break;
       default: in.skip();
     }
   }
@@ -287,12 +302,12 @@ class ProtobufSource : public EntrySource {
     std::string unit;
     int32_t type = 0;
     while (in.next()) {
-      switch (in.tag()) {
-        case 1: name_ = Text(&in); break;
-        case 2: help = Text(&in); break;
-        case 3: type = in.get_enum(); break;
-        case 4: metrics_.push_back(View(&in)); break;
-        case 5: unit = Text(&in); break;
+      switch (in.tag_and_type()) {
+        case Bytes(1): name_ = Text(&in); break;
+        case Bytes(2): help = Text(&in); break;
+        case Varint(3): type = in.get_enum(); break;
+        case Bytes(4): metrics_.push_back(View(&in)); break;
+        case Bytes(5): unit = Text(&in); break;
         default: in.skip();
       }
     }
@@ -330,14 +345,14 @@ class ProtobufSource : public EntrySource {
     std::string_view summary;
     std::string_view histogram;
     while (in.next()) {
-      switch (in.tag()) {
-        case 1: labels_.push_back(ReadLabel(in.get_message())); break;
-        case 2:
-        case 5: value = ReadValue(in.get_message(), &exemplar); break;
-        case 3: value = ReadValue(in.get_message(), &exemplar); break;
-        case 4: summary = View(&in); break;
-        case 6: t_ = in.get_int64(); break;
-        case 7: histogram = View(&in); break;
+      switch (in.tag_and_type()) {
+        case Bytes(1): labels_.push_back(ReadLabel(in.get_message())); break;
+        case Bytes(2):
+        case Bytes(3):
+        case Bytes(5): value = ReadValue(in.get_message(), &exemplar); break;
+        case Bytes(4): summary = View(&in); break;
+        case Varint(6): t_ = in.get_int64(); break;
+        case Bytes(7): histogram = View(&in); break;
         default: in.skip();
       }
     }
@@ -361,9 +376,9 @@ class ProtobufSource : public EntrySource {
   static double ReadValue(pbf_reader in, std::vector<model::Exemplar>* exemplar) {
     double value = 0;
     while (in.next()) {
-      switch (in.tag()) {
-        case 1: value = in.get_double(); break;
-        case 2: *exemplar = {ReadExemplar(in.get_message())}; break;
+      switch (in.tag_and_type()) {
+        case Fixed64(1): value = in.get_double(); break;
+        case Bytes(2): *exemplar = {ReadExemplar(in.get_message())}; break;
         default: in.skip();
       }
     }
@@ -391,16 +406,16 @@ class ProtobufSource : public EntrySource {
     double sum = 0;
     std::vector<std::pair<double, double>> quantiles;
     while (in.next()) {
-      switch (in.tag()) {
-        case 1: count = static_cast<double>(in.get_uint64()); break;
-        case 2: sum = in.get_double(); break;
-        case 3: {
+      switch (in.tag_and_type()) {
+        case Varint(1): count = static_cast<double>(in.get_uint64()); break;
+        case Fixed64(2): sum = in.get_double(); break;
+        case Bytes(3): {
           pbf_reader q = in.get_message();
           auto& [quantile, value] = quantiles.emplace_back();
           while (q.next()) {
-            switch (q.tag()) {
-              case 1: quantile = q.get_double(); break;
-              case 2: value = q.get_double(); break;
+            switch (q.tag_and_type()) {
+              case Fixed64(1): quantile = q.get_double(); break;
+              case Fixed64(2): value = q.get_double(); break;
               default: q.skip();
             }
           }

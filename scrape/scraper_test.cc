@@ -314,7 +314,7 @@ class LateExecutor : public base::SimulatedExecutor {
 };
 
 TEST(ScraperAlignmentTest, SamplesStayOnTheSlotWhenTimersAreALittleLate) {
-  for (const auto [late, aligned] : {std::pair(1ms, true), std::pair(5ms, false)}) {
+  for (const auto& [late, aligned] : {std::pair(1ms, true), std::pair(5ms, false)}) {
     LateExecutor sim(base::FromUnixMillis(1'700'000'000'000));
     sim.late = late;
     TestClient client(&sim);

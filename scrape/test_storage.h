@@ -69,18 +69,19 @@ class TestStorage : public storage::Appendable {
 
     base::Result<storage::SeriesRef> Resolve(model::LabelsView labels) override {
       if (!storage_->resolve_status) return std::unexpected(storage_->resolve_status.error());
-      for (size_t k = 0; k < storage_->series.size(); ++k) {
-        if (storage_->series[k].labels == labels && !storage_->series[k].forgotten) return k + 1;
-      }
+      storage::SeriesRef& ref = storage_->refs_[std::string(labels.encoded())];
+      if (ref != 0 && !storage_->series[ref - 1].forgotten) return ref;
       storage_->series.push_back({.labels = model::Labels(labels)});
-      return storage_->series.size();
+      return ref = storage_->series.size();
     }
 
     void Append(std::span<const storage::FloatSample> samples,
                 std::span<storage::AppendOutcome> outcomes) override {
       for (size_t k = 0; k < samples.size(); ++k) {
         outcomes[k] = Check(samples[k].ref, samples[k].t, samples[k].v);
-        if (outcomes[k] == storage::AppendOutcome::kOk) pending_.push_back(samples[k]);
+        if (outcomes[k] != storage::AppendOutcome::kOk) continue;
+        pending_.push_back(samples[k]);
+        newest_[samples[k].ref] = {samples[k].t, samples[k].v};
       }
     }
     storage::AppendOutcome AppendHistogram(storage::SeriesRef ref, model::Timestamp t,
@@ -109,20 +110,19 @@ class TestStorage : public storage::Appendable {
       ++storage_->commits;
       return {};
     }
-    void Rollback() override { pending_.clear(); }
+    void Rollback() override {
+      pending_.clear();
+      newest_.clear();
+    }
 
    private:
     storage::AppendOutcome Check(storage::SeriesRef ref, model::Timestamp t, double v) const {
       if (ref == 0 || storage_->series[ref - 1].forgotten) return storage::AppendOutcome::kUnknownSeries;
       const model::Sample* last = nullptr;
       const auto& samples = storage_->series[ref - 1].samples;
-      model::Sample pending;
       if (!samples.empty()) last = &samples.back();
-      for (const storage::FloatSample& p : pending_) {
-        if (p.ref != ref) continue;
-        pending = {p.t, p.v};
-        last = &pending;
-      }
+      const auto pending = newest_.find(ref);
+      if (pending != newest_.end()) last = &pending->second;
       if (last == nullptr || t > last->t) return storage::AppendOutcome::kOk;
       if (t < last->t) return storage::AppendOutcome::kOutOfOrder;
       return model::SameBits(v, last->v) ? storage::AppendOutcome::kOk
@@ -131,7 +131,10 @@ class TestStorage : public storage::Appendable {
 
     TestStorage* const storage_;
     std::vector<storage::FloatSample> pending_;
+    std::map<storage::SeriesRef, model::Sample> newest_;  // of pending_, by series
   };
+
+  std::map<std::string, storage::SeriesRef> refs_;  // by encoded labels
 };
 
 }  // namespace tocsin::scrape
