@@ -202,7 +202,13 @@ void Service::FillBackend() {
   backend_.alertmanagers = [this] {
     std::vector<std::string> urls;
     if (alertmanager_) urls.push_back(external_url_ + "/api/v2/alerts");
+    if (remote_alertmanagers_) {
+      for (std::string& url : remote_alertmanagers_->ActiveUrls()) urls.push_back(std::move(url));
+    }
     return urls;
+  };
+  backend_.dropped_alertmanagers = [this] {
+    return remote_alertmanagers_ ? remote_alertmanagers_->DroppedUrls() : std::vector<std::string>{};
   };
   backend_.reload = [this](std::function<void(base::Status)> done) { Reload(std::move(done)); };
   backend_.quit = [this] { Stop(); };
@@ -288,19 +294,14 @@ void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
       .host = HostName(),
       .align_timestamps = flags_.Bool("scrape.adjust-timestamps"),
       .timestamp_tolerance = flags_.Duration("scrape.timestamp-tolerance")});
-  discovery_ = std::make_unique<discovery::Discovery>(
-      discovery::DiscoveryOptions{.executor = &loop_,
-                                  .fs = fs_,
-                                  .http = http_.get(),
-                                  .registry = &registry_,
-                                  .name = "scrape",
-                                  .update_interval = flags_.Duration("scrape.discovery-reload-interval")},
-      [this](const std::string& job, const discovery::TargetGroups& groups) {
-        std::vector<model::TargetGroup> copies;
-        for (const discovery::TargetGroupPtr& group : groups) copies.push_back(*group);
-        scraper_->SetTargets(job, std::move(copies));
-      });
-  std::vector<model::AlertSink*> sinks;
+  remote_alertmanagers_ = std::make_unique<remote::AlertmanagerSink>(remote::AlertmanagerSinkOptions{
+      .executor = &loop_,
+      .http = http_.get(),
+      .registry = &registry_,
+      .queue_capacity = static_cast<size_t>(flags_.Int("alertmanager.notification-queue-capacity")),
+      .max_batch = static_cast<size_t>(flags_.Int("alertmanager.notification-batch-size"))});
+  MakeDiscoveries();
+  std::vector<model::AlertSink*> sinks = {remote_alertmanagers_.get()};
   if (alertmanager_) sinks.push_back(alertmanager_.get());
   ruler_ = std::make_unique<ruler::Ruler>(
       &loop_,
@@ -324,6 +325,26 @@ void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
   if (flags_.Bool("config.auto-reload")) WatchFiles();
 }
 
+void Service::MakeDiscoveries() {
+  discovery::DiscoveryOptions options{.executor = &loop_,
+                                      .fs = fs_,
+                                      .http = http_.get(),
+                                      .registry = &registry_,
+                                      .name = "scrape",
+                                      .update_interval = flags_.Duration("scrape.discovery-reload-interval")};
+  discovery_ = std::make_unique<discovery::Discovery>(
+      options, [this](const std::string& job, const discovery::TargetGroups& groups) {
+        std::vector<model::TargetGroup> copies;
+        for (const discovery::TargetGroupPtr& group : groups) copies.push_back(*group);
+        scraper_->SetTargets(job, std::move(copies));
+      });
+  options.name = "notify";
+  alerting_discovery_ = std::make_unique<discovery::Discovery>(
+      options, [this](const std::string& job, const discovery::TargetGroups& groups) {
+        remote_alertmanagers_->SetTargets(job, groups);
+      });
+}
+
 base::Status Service::Apply(std::shared_ptr<const Configuration> configuration) {
   const config::PrometheusConfig& prometheus = configuration->prometheus;
   // What can fail comes first.
@@ -342,6 +363,8 @@ base::Status Service::Apply(std::shared_ptr<const Configuration> configuration) 
   }
   scraper_->Reload(jobs, prometheus.global.external_labels);
   discovery_->Apply(prometheus.ScrapeDiscovery());
+  remote_alertmanagers_->Apply(prometheus.alerting);
+  alerting_discovery_->Apply(remote::AlertmanagerDiscovery(prometheus.alerting));
   ruler_->Apply(std::move(update));
   const tsdb::DbOptions storage = DatabaseOptions(flags_, prometheus.storage);
   db_->SetOutOfOrderWindow(storage.out_of_order_window);
@@ -413,6 +436,7 @@ void Service::Stop() {
   gate_.Close();
   watch_timer_.Cancel();
   if (discovery_) discovery_->Stop();
+  if (alerting_discovery_) alerting_discovery_->Stop();
   StopSteps(0);
 }
 
@@ -421,14 +445,20 @@ void Service::StopSteps(size_t next) {
   switch (next) {
     case 0: return scraper_ ? scraper_->Stop(std::move(then)) : then();
     case 1: return ruler_ ? ruler_->Stop(std::move(then)) : then();
-    case 2: return alertmanager_ ? alertmanager_->Stop(std::move(then)) : then();
-    case 3: return api_ ? api_->Stop(std::move(then)) : then();
-    case 4:
+    case 2: {
+      // What waits for Alertmanagers elsewhere is sent, unless the flag says otherwise.
+      const bool drain = flags_.Bool("alertmanager.drain-notification-queue-on-shutdown");
+      const base::Duration grace = std::chrono::seconds(drain ? 10 : 0);
+      return remote_alertmanagers_ ? remote_alertmanagers_->Stop(grace, std::move(then)) : then();
+    }
+    case 3: return alertmanager_ ? alertmanager_->Stop(std::move(then)) : then();
+    case 4: return api_ ? api_->Stop(std::move(then)) : then();
+    case 5:
       backend_.queryable = nullptr;
       backend_.appendable = nullptr;
       return db_ ? db_->Stop(std::move(then)) : then();
-    case 5: return store_ ? store_->Stop(std::move(then)) : then();
-    case 6: return server_ ? server_->Stop(std::chrono::seconds(2), std::move(then)) : then();
+    case 6: return store_ ? store_->Stop(std::move(then)) : then();
+    case 7: return server_ ? server_->Stop(std::chrono::seconds(2), std::move(then)) : then();
     default:
       base::LogInfo("See you next time!", {});
       loop_.Stop();

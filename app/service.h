@@ -27,6 +27,7 @@
 #include "net/http_server.h"
 #include "net/smtp_client.h"
 #include "promql/engine.h"
+#include "remote/alertmanager_sink.h"
 #include "ruler/ruler.h"
 #include "scrape/scraper.h"
 #include "state/store.h"
@@ -49,6 +50,7 @@ class Service {
 
  private:
   void OpenDatabase();
+  void MakeDiscoveries();
   void DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened);
   base::Status OpenState();
   base::Status Listen();
@@ -80,6 +82,8 @@ class Service {
   std::unique_ptr<alertmanager::Alertmanager> alertmanager_;
   std::unique_ptr<scrape::Scraper> scraper_;
   std::unique_ptr<discovery::Discovery> discovery_;
+  std::unique_ptr<remote::AlertmanagerSink> remote_alertmanagers_;
+  std::unique_ptr<discovery::Discovery> alerting_discovery_;
   std::unique_ptr<ruler::Ruler> ruler_;
 
   api::PrometheusBackend backend_;
