@@ -212,7 +212,14 @@ Status Run::Write(std::string_view text) {
 
 Status Run::PrintAction(const ActionNode& node, const Value& value) {
   At(node);
-  if (html_ == nullptr) return Write(Printed(value));
+  if (html_ == nullptr) {
+    const std::string text = Printed(value);
+    if (value.kind() != Kind::kString && text.size() > kMaxFormatted) {
+      return Fail("the value prints as more than " + std::to_string(kMaxFormatted) + " bytes",
+                  base::Code::kResourceExhausted);
+    }
+    return Write(text);
+  }
   Result<std::string> escaped = EscapeForHtml(*html_, node, value);
   if (!escaped) return Fail(escaped.error().message());
   return Write(*escaped);

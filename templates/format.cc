@@ -20,8 +20,6 @@ namespace {
 
 // Widths and precisions beyond it are refused, as in Go.
 constexpr int kMaxNumber = 1'000'000;
-// One call stops here: a format may repeat wide verbs without end.
-constexpr size_t kMaxFormatted = 8 << 20;
 // Values nest at most so deep; deeper ones print as "...".
 constexpr int kMaxDepth = 100;
 

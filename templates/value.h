@@ -169,6 +169,10 @@ class CallContext {
   virtual base::Status Charge(size_t bytes) = 0;
 };
 
+// Formatting stops soon after this many bytes and ends in "%!(TOOLONG)": a format may repeat wide
+// verbs, and a value may hold the same list many times over.
+inline constexpr size_t kMaxFormatted = 8 << 20;
+
 // Go's fmt.Sprint, Sprintln and Sprintf; "<nil>" for nil.
 std::string Sprint(std::span<const Value> args);
 std::string Sprintln(std::span<const Value> args);
