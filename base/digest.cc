@@ -156,6 +156,11 @@ uint64_t Fnv1a64(std::string_view data) { return Fnv1a64(kFnv1a64Offset, data); 
 
 uint64_t Xxh64(std::string_view data) { return XXH64(data.data(), data.size(), 0); }
 
+Hash128 Xxh128(std::string_view data, uint64_t seed) {
+  XXH128_hash_t h = XXH3_128bits_withSeed(data.data(), data.size(), seed);
+  return {h.low64, h.high64};
+}
+
 std::array<uint8_t, 16> Md5(std::string_view data) { return Digest<16>(EVP_md5(), data); }
 std::array<uint8_t, 20> Sha1(std::string_view data) { return Digest<20>(EVP_sha1(), data); }
 std::array<uint8_t, 32> Sha256(std::string_view data) { return Digest<32>(EVP_sha256(), data); }

@@ -15,6 +15,13 @@ uint64_t Fnv1a64(std::string_view data);
 inline constexpr uint64_t kFnv1a64Offset = 14695981039346656037ULL;
 uint64_t Fnv1a64(uint64_t state, std::string_view data);   // continues
 uint64_t Xxh64(std::string_view data);
+struct Hash128 {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  friend bool operator==(const Hash128&, const Hash128&) = default;
+};
+// Wide enough to stand for the data: with an unknown seed nobody finds two with the same hash.
+Hash128 Xxh128(std::string_view data, uint64_t seed);
 
 std::array<uint8_t, 16> Md5(std::string_view data);
 std::array<uint8_t, 20> Sha1(std::string_view data);

@@ -1,0 +1,133 @@
+#pragma once
+
+// What the files of the Prometheus API share.  Internal to api/.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "api/answer.h"
+#include "api/prometheus.h"
+#include "api/query_gate.h"
+#include "api/remote_write.h"
+#include "base/regex.h"
+
+namespace tocsin::api {
+
+// What a handler may use on a worker: taken from the backend when the request came.
+struct Call {
+  std::shared_ptr<const net::HttpRequest> request;
+  PathParams path;
+  base::Time now{};
+  base::Executor* executor = nullptr;
+  const promql::Engine* engine = nullptr;
+  storage::Queryable* queryable = nullptr;
+  storage::Appendable* appendable = nullptr;
+  TsdbAccess tsdb;
+};
+
+// A query on its way.
+struct QueryRun {
+  Call call;
+  std::atomic<bool> cancelled{false};
+  base::Duration entered{};  // of the monotonic clock
+  base::Duration waited{};   // in line
+  uint64_t ticket = 0;
+};
+
+// The handlers that are plain functions of the call.  Any thread.
+Answer InstantQuery(const QueryRun& run);
+Answer RangeQuery(const QueryRun& run);
+Answer QueryExemplars(const Call& call);
+Answer FormatQuery(const Call& call);
+Answer ParseQuery(const Call& call);
+Answer ListSeries(const Call& call);
+Answer LabelNames(const Call& call);
+Answer LabelValues(const Call& call);
+Answer TsdbStatus(const Call& call);
+Answer TsdbBlocks(const Call& call);
+Answer DeleteSeries(const Call& call);
+Answer CleanTombstones(const Call& call);
+Answer TakeSnapshot(const Call& call);
+net::HttpResponse Federate(const Call& call, const model::Labels& external_labels);
+
+// Those that show the state of the loop.  Loop only.
+using Backend = PrometheusBackend;
+Answer ShowTargets(const Backend& backend, const PrometheusApiOptions& options, const Call& call);
+Answer TargetsMetadata(const Backend& backend, const Call& call);
+Answer ScrapePools(const Backend& backend);
+Answer ScrapePoolConfig(const Backend& backend, const Call& call);
+Answer RelabelSteps(const Backend& backend, const Call& call);
+Answer MetricMetadata(const Backend& backend, const Call& call);
+Answer ShowRules(const Backend& backend, const Call& call);
+Answer ShowAlerts(const Backend& backend);
+Answer ShowAlertmanagers(const Backend& backend);
+Answer ShowConfig(const Backend& backend);
+Answer ShowFlags(const Backend& backend);
+Answer ShowRuntimeInfo(const Backend& backend, const Call& call);
+Answer ShowBuildInfo();
+Answer ShowFeatures(const Backend& backend, const PrometheusApiOptions& options);
+Answer ShowWalReplay(const Backend& backend);
+Answer ShowNotifications(const Backend& backend);
+
+// {"version":"3.14.0",...} of buildinfo and /version.
+void WriteBuildInfo(JsonWriter* json);
+
+class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::Impl> {
+ public:
+  Impl(PrometheusApiOptions options, const PrometheusBackend* backend);
+
+  void Register(Router* router);
+  void Stop(base::Task done);
+
+ private:
+  using Methods = std::initializer_list<std::string_view>;
+  using Work = std::function<Answer(const Call&)>;
+  enum class Needs { kNothing, kStorage };
+
+  // Runs `work` on the loop.
+  void Quick(Router* router, Methods methods, std::string_view pattern, Work work);
+  // Runs `work` on a worker; 503 until the storage is there.
+  void Offloaded(Router* router, Methods methods, std::string_view pattern, Work work);
+  void Query(Router* router, std::string_view pattern, Answer (*run)(const QueryRun&));
+  void Admin(Router* router, std::string_view name, Work work);
+
+  void RegisterQueries(Router* router);
+  void RegisterStatus(Router* router);
+  void RegisterWrites(Router* router);
+  void RegisterManagement(Router* router);  // management.cc
+
+  bool Ready() const { return backend_->queryable != nullptr && !backend_->stopping; }
+  // Answers 503 and returns false when the storage is not there.
+  bool RequireReady(const ExchangePtr& x) const;
+  Call MakeCall(const ExchangePtr& x, const PathParams& path) const;
+  void Send(const ExchangePtr& x, Answer answer) const;
+  void Send(const ExchangePtr& x, net::HttpResponse response) const;
+  void AddCors(const net::HttpRequest& request, net::HttpResponse* response) const;
+  // Work on a lane, counted for Stop().
+  void Offload(base::Lane lane, base::Task work, base::Task done);
+  void ServeQuery(ExchangePtr x, const PathParams& path, Answer (*run)(const QueryRun&));
+  void ServeWrite(ExchangePtr x);
+  void Reload(ExchangePtr x);
+
+  const PrometheusApiOptions options_;
+  const PrometheusBackend* const backend_;
+  base::Executor* const executor_;
+  std::optional<base::Regex> cors_origin_;
+  bool any_origin_ = false;
+  QueryGate gate_;
+  RemoteWriteReceiver receiver_;
+  base::Gauge* queries_ = nullptr;
+  base::Family<base::Summary>* query_durations_ = nullptr;
+  base::Counter* federation_errors_ = nullptr;
+
+  int in_flight_ = 0;  // pieces of work on workers
+  base::Task on_idle_;  // set by Stop()
+};
+
+}  // namespace tocsin::api

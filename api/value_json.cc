@@ -1,0 +1,123 @@
+#include "api/value_json.h"
+
+#include <algorithm>
+
+namespace tocsin::api {
+namespace {
+
+void WritePoint(model::Timestamp t, double v, JsonWriter* json) {
+  json->BeginArray();
+  json->SampleTime(t);
+  json->SampleValue(v);
+  json->EndArray();
+}
+
+void WritePoint(model::Timestamp t, const model::Histogram& h, JsonWriter* json) {
+  json->BeginArray();
+  json->SampleTime(t);
+  WriteHistogram(h, json);
+  json->EndArray();
+}
+
+void WriteSample(const promql::VectorSample& s, JsonWriter* json) {
+  json->BeginObject();
+  json->Member("metric", s.labels.view());
+  if (s.h != nullptr) {
+    json->Key("histogram");
+    WritePoint(s.t, *s.h, json);
+  } else {
+    json->Key("value");
+    WritePoint(s.t, s.v, json);
+  }
+  json->EndObject();
+}
+
+void WriteSeries(const promql::MatrixSeries& s, JsonWriter* json) {
+  json->BeginObject();
+  json->Member("metric", s.labels.view());
+  if (!s.floats.empty()) {
+    json->Key("values");
+    json->BeginArray();
+    for (const promql::FloatPoint& p : s.floats) WritePoint(p.t, p.v, json);
+    json->EndArray();
+  }
+  if (!s.histograms.empty()) {
+    json->Key("histograms");
+    json->BeginArray();
+    for (const promql::HistogramPoint& p : s.histograms) WritePoint(p.t, *p.h, json);
+    json->EndArray();
+  }
+  json->EndObject();
+}
+
+// How the bounds belong to a bucket: open left, open right, open, closed.
+int BoundaryRule(const model::Bucket& b) {
+  if (b.lower_inclusive) return b.upper_inclusive ? 3 : 1;
+  return b.upper_inclusive ? 0 : 2;
+}
+
+template <class List, class Write>
+bool WriteList(const List& list, size_t limit, JsonWriter* json, Write write) {
+  size_t count = limit == 0 ? list.size() : std::min(limit, list.size());
+  json->BeginArray();
+  for (size_t i = 0; i < count; ++i) write(list[i], json);
+  json->EndArray();
+  return count < list.size();
+}
+
+}  // namespace
+
+void WriteHistogram(const model::Histogram& h, JsonWriter* json) {
+  json->BeginObject();
+  json->Key("count");
+  json->SampleValue(h.count);
+  json->Key("sum");
+  json->SampleValue(h.sum);
+  bool open = false;
+  for (const model::Bucket& b : model::AllBuckets(h)) {
+    if (b.count == 0) continue;
+    if (!open) {
+      json->Key("buckets");
+      json->BeginArray();
+      open = true;
+    }
+    json->BeginArray();
+    json->Int(BoundaryRule(b));
+    json->SampleValue(b.lower);
+    json->SampleValue(b.upper);
+    json->SampleValue(b.count);
+    json->EndArray();
+  }
+  if (open) json->EndArray();
+  json->EndObject();
+}
+
+bool WriteValue(const promql::Value& value, size_t limit, JsonWriter* json) {
+  if (const auto* scalar = std::get_if<promql::Scalar>(&value)) {
+    WritePoint(scalar->t, scalar->v, json);
+    return false;
+  }
+  if (const auto* text = std::get_if<promql::String>(&value)) {
+    json->BeginArray();
+    json->SampleTime(text->t);
+    json->String(text->text);
+    json->EndArray();
+    return false;
+  }
+  if (const auto* vector = std::get_if<promql::Vector>(&value)) {
+    return WriteList(*vector, limit, json, WriteSample);
+  }
+  return WriteList(std::get<promql::Matrix>(value), limit, json, WriteSeries);
+}
+
+void WriteExemplar(const model::Exemplar& e, JsonWriter* json) {
+  json->BeginObject();
+  json->Member("labels", e.labels.view());
+  json->Key("value");
+  json->SampleValue(e.value);
+  json->Key("timestamp");
+  json->SampleTime(e.t);
+  json->EndObject();
+}
+
+}  // namespace tocsin::api

@@ -1,0 +1,167 @@
+#include "api/write_batch.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace tocsin::api {
+namespace {
+
+// Problems that are told one by one; the others are counted.
+constexpr size_t kShownProblems = 10;
+
+// Prometheus's words.
+std::string_view OutcomeText(storage::AppendOutcome outcome) {
+  switch (outcome) {
+    case storage::AppendOutcome::kOutOfOrder: return "out of order sample";
+    case storage::AppendOutcome::kDuplicateTimestamp: return "duplicate sample for timestamp";
+    case storage::AppendOutcome::kOutOfBounds: return "out of bounds";
+    case storage::AppendOutcome::kTooOld: return "too old sample";
+    case storage::AppendOutcome::kTooFarInFuture:
+      return "out of bounds: timestamp is too far in the future";
+    case storage::AppendOutcome::kInvalidHistogram: return "invalid histogram";
+    case storage::AppendOutcome::kUnknownSeries: return "unknown series";
+    case storage::AppendOutcome::kOk: break;
+  }
+  return "";
+}
+
+bool ValidLabels(std::vector<model::Label>* labels) {
+  std::ranges::sort(*labels, {}, &model::Label::name);
+  bool named = false;
+  for (size_t i = 0; i < labels->size(); ++i) {
+    const model::Label& l = (*labels)[i];
+    if (i > 0 && l.name == (*labels)[i - 1].name) return false;
+    if (!model::IsValidLabelName(l.name) || !base::IsValidUtf8(l.value)) return false;
+    if (l.name == model::kMetricName) named = !l.value.empty();
+  }
+  return named;
+}
+
+}  // namespace
+
+void WriteBatch::AddProblem(std::string_view text) {
+  if (++problem_count_ > kShownProblems) return;
+  if (problem_count_ == kShownProblems) {
+    problems_ += "and more\n";
+    return;
+  }
+  problems_ += text;
+  problems_ += '\n';
+}
+
+base::Result<storage::SeriesRef> WriteBatch::Resolve(const Series& series) {
+  labels_.clear();
+  RETURN_IF_ERROR(read_(series.message, context_, &labels_));
+  if (!ValidLabels(&labels_)) {
+    return base::InvalidArgument("invalid metric name or labels, got " +
+                                 model::Labels::FromLabels(labels_).ToString());
+  }
+  ASSIGN_OR_RETURN(storage::SeriesRef ref,
+                   appender_->Resolve(model::Labels::FromLabels(labels_)));
+  cache_->Put(series.key, ref);
+  return ref;
+}
+
+base::Result<bool> WriteBatch::BeginSeries(const base::Hash128& key, std::string_view message) {
+  Series series{.key = key, .message = message, .first_sample = floats_.size()};
+  if (auto known = cache_->Find(key)) {
+    ref_ = *known;
+  } else {
+    auto ref = Resolve(series);
+    if (!ref && ref.error().code() == base::Code::kInvalidArgument) {
+      ++invalid_series_;
+      AddProblem(ref.error().message());
+      return false;
+    }
+    if (!ref) return std::unexpected(ref.error());
+    ref_ = *ref;
+  }
+  series_.push_back(series);
+  return true;
+}
+
+void WriteBatch::Add(model::Timestamp t, double v) {
+  if (t > latest_) return Judge(storage::AppendOutcome::kTooFarInFuture, t);
+  floats_.push_back({.ref = ref_, .t = t, .v = v});
+}
+
+void WriteBatch::Add(model::Timestamp t, model::Histogram h) {
+  if (t > latest_) return Judge(storage::AppendOutcome::kTooFarInFuture, t);
+  if (auto valid = h.Validate(); !valid) return AddProblem(valid.error().message());
+  auto shared = std::make_shared<const model::Histogram>(std::move(h));
+  auto outcome = appender_->AppendHistogram(ref_, t, shared);
+  if (outcome == storage::AppendOutcome::kUnknownSeries) {
+    if (auto ref = Resolve(series_.back())) {
+      ref_ = *ref;
+      outcome = appender_->AppendHistogram(ref_, t, shared);
+    }
+  }
+  if (outcome == storage::AppendOutcome::kOk) {
+    ++histograms_;
+  } else {
+    Judge(outcome, t);
+  }
+}
+
+void WriteBatch::Add(const model::Exemplar& exemplar) {
+  // One that is out of order is no reason to refuse a request.
+  if (appender_->AppendExemplar(ref_, exemplar) == storage::AppendOutcome::kOk) ++exemplars_;
+}
+
+void WriteBatch::SetMetadata(const model::Metadata& metadata) {
+  appender_->UpdateMetadata(ref_, metadata);
+}
+
+void WriteBatch::Judge(storage::AppendOutcome outcome, model::Timestamp t) {
+  AddProblem(fmt::format("{} (timestamp {})", OutcomeText(outcome), t));
+}
+
+// Series that were deleted since they were remembered are made again.
+void WriteBatch::RetryUnknown() {
+  std::vector<storage::FloatSample> again;
+  std::vector<size_t> places;
+  const Series* resolved = nullptr;
+  storage::SeriesRef ref = 0;
+  for (size_t i = 0; i < floats_.size(); ++i) {
+    if (outcomes_[i] != storage::AppendOutcome::kUnknownSeries) continue;
+    const Series* series =
+        &*(std::ranges::upper_bound(series_, i, {}, &Series::first_sample) - 1);
+    if (series != resolved) {
+      auto found = Resolve(*series);
+      if (!found) continue;
+      resolved = series;
+      ref = *found;
+    }
+    floats_[i].ref = ref;
+    again.push_back(floats_[i]);
+    places.push_back(i);
+  }
+  std::vector<storage::AppendOutcome> outcomes(again.size());
+  appender_->Append(again, outcomes);
+  for (size_t i = 0; i < again.size(); ++i) outcomes_[places[i]] = outcomes[i];
+}
+
+void WriteBatch::AppendFloats() {
+  outcomes_.resize(floats_.size());
+  appender_->Append(floats_, outcomes_);
+  if (std::ranges::find(outcomes_, storage::AppendOutcome::kUnknownSeries) != outcomes_.end()) {
+    RetryUnknown();
+  }
+  for (size_t i = 0; i < floats_.size(); ++i) {
+    if (outcomes_[i] == storage::AppendOutcome::kOk) {
+      ++samples_;
+    } else {
+      Judge(outcomes_[i], floats_[i].t);
+    }
+  }
+}
+
+base::Status WriteBatch::Commit() {
+  AppendFloats();
+  return appender_->Commit(storage::Durability::kSynced);
+}
+
+}  // namespace tocsin::api
