@@ -27,6 +27,14 @@ TEST(LogTest, ErrorsShowTheirMessage) {
   EXPECT_THAT(capture.lines(), ElementsAre("level=error msg=failed error=\"a: gone\""));
 }
 
+TEST(LogTest, NumbersDurationsAndTimesAreWrittenAsGoDoes) {
+  const CaptureLog capture;
+  LogInfo("x", {{"pi", 3.5}, {"inf", std::numeric_limits<double>::infinity()}, {"took", Duration(1500ms)},
+                {"at", FromUnixMillis(1'700'000'000'123)}});
+  EXPECT_THAT(capture.lines(),
+              ElementsAre("level=info msg=x pi=3.5 inf=+Inf took=1.5s at=2023-11-14T22:13:20.123Z"));
+}
+
 TEST(LogTest, ALineHasATimeInMilliseconds) {
   testing::internal::CaptureStderr();
   LogInfo("hello", {{"k", "v"}});
