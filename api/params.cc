@@ -26,9 +26,12 @@ base::Result<model::Timestamp> ParseTime(std::string_view text) {
   if (auto seconds = base::ParseFloat(text)) {
     double whole = 0;
     double fraction = std::modf(*seconds, &whole);
-    // So many seconds as milliseconds are near the ends of 64 bits.
-    constexpr double kBound = 9.2233720368547e15;
-    if (!(whole < kBound && whole > -9.223372036854776e15)) return bad();
+    // So many seconds are the ends of 64 bits of milliseconds.
+    constexpr double kBound = 9.223372036854776e15;
+    if (!(whole <= kBound && whole >= -kBound)) return bad();
+    // What lies beyond the first and the last time has no samples either.
+    if (whole <= kFirstTime / 1000) return kFirstTime;
+    if (whole >= kLastTime / 1000) return kLastTime;
     return static_cast<int64_t>(whole) * 1000 + static_cast<int64_t>(std::round(fraction * 1000));
   }
   if (auto time = base::ParseRfc3339(text)) return base::ToUnixMillis(*time);
