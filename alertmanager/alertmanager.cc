@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "alertmanager/alerts.h"
 #include "alertmanager/am_metrics.h"
@@ -60,7 +61,7 @@ class Alertmanager::Impl {
   Impl(base::Executor* executor_in, state::Store* store_in, base::Registry* registry, Transport transport,
        Options options_in)
       : executor(executor_in), store(store_in), options(std::move(options_in)), random(options.seed),
-        metrics(registry, options.receiver_names_in_metrics, options.alert_names_in_metrics),
+        metrics(registry, options.version, options.receiver_names_in_metrics, options.alert_names_in_metrics),
         journal(executor, store, registry),
         silences(executor, store, registry,
                  {.retention = options.retention,
@@ -354,6 +355,7 @@ std::vector<GroupView> Alertmanager::Groups(const AlertFilter& filter) const {
   std::vector<GroupView> out;
   if (impl_->dispatcher == nullptr) return out;
   const base::Time now = impl_->executor->Now();
+  std::map<uint64_t, std::vector<std::string>> receivers;  // of each alert, among the groups wanted
   for (const AggregationGroup* group : impl_->dispatcher->Groups()) {
     const RouteOptions& route = group->route().options();
     if (!ReceiverWanted(filter, *impl_->prepared->config, route.receiver)) continue;
@@ -369,12 +371,15 @@ std::vector<GroupView> Alertmanager::Groups(const AlertFilter& filter) const {
       alert.status.muted_by = group->muted_by();
       alert.status.suppressed = alert.status.suppressed || !group->muted_by().empty();
       if (!Wanted(filter, alert.status)) continue;
-      AlertView all;
-      impl_->AddReceivers(*member, &all);
-      alert.receivers = std::move(all.receivers);
+      receivers[member->fingerprint()].push_back(route.receiver);
       view.alerts.push_back(std::move(alert));
     }
+    std::ranges::stable_sort(view.alerts, [](const AlertView& a, const AlertView& b) { return AlertBefore(*a.alert, *b.alert); });
     if (!view.alerts.empty()) out.push_back(std::move(view));
+  }
+  for (auto& [fingerprint, names] : receivers) std::ranges::sort(names);
+  for (GroupView& view : out) {
+    for (AlertView& alert : view.alerts) alert.receivers = receivers[alert.alert->fingerprint()];
   }
   std::ranges::stable_sort(out, [](const GroupView& a, const GroupView& b) {
     if (a.labels != b.labels) return LabelSetBefore(a.labels, b.labels);

@@ -106,7 +106,7 @@ struct GroupView {
   model::Labels labels;
   Pairs route_labels;  // texts, not expanded
   std::string receiver;
-  std::vector<AlertView> alerts;  // by fingerprint
+  std::vector<AlertView> alerts;  // by job, instance, labels: as in messages
   base::Time next_flush{};
 };
 

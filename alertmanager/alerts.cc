@@ -14,13 +14,20 @@ model::AlertPtr MergeAlerts(const model::AlertPtr& a, const model::AlertPtr& b, 
   if (b->updated_at < a->updated_at) return MergeAlerts(b, a, now);
   // From here on `b` is the younger report.
   auto merged = std::make_shared<model::Alert>(*b);
-  merged->starts_at = std::min(a->starts_at, b->starts_at);
+  if (a->starts_at < b->starts_at) {
+    merged->starts_at = a->starts_at;
+    merged->starts_offset = a->starts_offset;
+  }
   if (b->ResolvedAt(now)) {
     // Both ended: the later end counts.
-    if (a->ResolvedAt(now) && a->ends_at > b->ends_at) merged->ends_at = a->ends_at;
+    if (a->ResolvedAt(now) && a->ends_at > b->ends_at) {
+      merged->ends_at = a->ends_at;
+      merged->ends_offset = a->ends_offset;
+    }
   } else if (a->ends_at > b->ends_at && !a->timeout) {
     // An end that the sender gave beats one that only comes from resolve_timeout.
     merged->ends_at = a->ends_at;
+    merged->ends_offset = a->ends_offset;
   }
   return merged;
 }
@@ -35,6 +42,7 @@ model::AlertPtr UpdatedAlert(const model::AlertPtr& previous, model::AlertPtr ne
 namespace {
 
 constexpr uint8_t kAlertVersion = 1;
+constexpr int64_t kDay = 24 * 60;  // minutes
 
 void EncodeLabels(RecordWriter& w, const model::Labels& labels) {
   w.Varint(labels.size());
@@ -64,6 +72,9 @@ std::string EncodeAlert(const model::Alert& a) {
   w.Time(a.updated_at);
   w.Text(a.generator_url);
   w.Varint(a.timeout ? 1 : 0);
+  // Offsets lie within a day, east or west.
+  w.Varint(static_cast<uint64_t>(a.starts_offset.count() + kDay));
+  w.Varint(static_cast<uint64_t>(a.ends_offset.count() + kDay));
   return w.Take();
 }
 
@@ -78,6 +89,8 @@ base::Result<model::Alert> DecodeAlert(std::string_view bytes) {
   a.updated_at = r.Time();
   a.generator_url = r.Text();
   a.timeout = r.Varint() != 0;
+  a.starts_offset = std::chrono::minutes(static_cast<int64_t>(r.Varint() % (2 * kDay)) - kDay);
+  a.ends_offset = std::chrono::minutes(static_cast<int64_t>(r.Varint() % (2 * kDay)) - kDay);
   if (!r.ok() || !r.at_end()) {
     return base::DataLoss(fmt::format("alert record of {} bytes is damaged or of a newer version", bytes.size()));
   }

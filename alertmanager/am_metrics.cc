@@ -2,7 +2,7 @@
 
 namespace tocsin::alertmanager {
 
-AmMetrics::AmMetrics(base::Registry* r, bool receiver_names, bool alert_names) : receiver_names_(receiver_names) {
+AmMetrics::AmMetrics(base::Registry* r, std::string_view version, bool receiver_names, bool alert_names) : receiver_names_(receiver_names) {
   auto labels = [&](std::initializer_list<std::string> names) {
     base::Registry::Labels out(names);
     if (receiver_names) out.insert(out.begin() + 1, "receiver_name");
@@ -64,6 +64,9 @@ AmMetrics::AmMetrics(base::Registry* r, bool receiver_names, bool alert_names) :
   silences = r->AddGaugeFamily("alertmanager_silences", "How many silences by state.", {"state"});
   for (std::string_view state : {"active", "suppressed", "unprocessed"}) alerts->With({state});
   for (std::string_view state : {"active", "pending", "expired"}) silences->With({state});
+  r->AddGaugeFamily("alertmanager_build_info", "A metric with a constant '1' value labeled by version, revision, branch and so on.",
+                    {"branch", "goarch", "goos", "goversion", "revision", "tags", "version"})
+      ->With({"", "amd64", "linux", "", "", "tocsin", version})->Set(1);
   r->AddGauge("alertmanager_cluster_enabled", "Indicates whether the clustering is enabled or not.");
 }
 

@@ -11,7 +11,7 @@
 namespace tocsin::alertmanager {
 
 struct AmMetrics {
-  AmMetrics(base::Registry* registry, bool receiver_names, bool alert_names);
+  AmMetrics(base::Registry* registry, std::string_view version, bool receiver_names, bool alert_names);
 
   // The metric of an integration, with the receiver's name where the option says so.
   template <class M>

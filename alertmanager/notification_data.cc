@@ -15,6 +15,11 @@ templates::KeyValues ToKeyValues(model::LabelsView labels) {
   return out;
 }
 
+templates::GoTime GoTimeOf(base::Time t, std::chrono::minutes offset) {
+  const auto utc = templates::GoTime::FromTime(t);
+  return offset.count() == 0 ? utc : utc.In(templates::Zone::Fixed("", static_cast<int>(offset.count()) * 60));
+}
+
 // Keeps of `common` what `labels` has too.
 void Intersect(model::LabelsView labels, templates::KeyValues* common) {
   std::erase_if(*common, [&](const auto& pair) { return labels.Get(pair.first) != pair.second || !labels.Has(pair.first); });
@@ -60,8 +65,8 @@ templates::NotificationData MakeNotificationData(const FlushedGroup& group, cons
     d.alerts.push_back({.status = resolved ? "resolved" : "firing",
                         .labels = ToKeyValues(a->labels),
                         .annotations = ToKeyValues(a->annotations),
-                        .starts_at = templates::GoTime::FromTime(a->starts_at),
-                        .ends_at = resolved ? templates::GoTime::FromTime(a->ends_at) : templates::GoTime{},
+                        .starts_at = GoTimeOf(a->starts_at, a->starts_offset),
+                        .ends_at = resolved ? GoTimeOf(a->ends_at, a->ends_offset) : templates::GoTime{},
                         .generator_url = a->generator_url,
                         .fingerprint = FingerprintText(a->fingerprint())});
   }

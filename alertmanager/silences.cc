@@ -45,7 +45,10 @@ base::Status ValidateSilence(const Silence& s) {
                                                  base::ReplaceInvalidUtf8(set[i].value())));
       }
     }
-    if (std::ranges::all_of(set, [](const Matcher& m) { return m.matches_empty(); })) {
+    // Negative matchers count as selective here, although most of them match the empty value.
+    if (std::ranges::all_of(set, [](const Matcher& m) {
+          return (m.op() == MatchOp::kEqual || m.op() == MatchOp::kRegex) && m.matches_empty();
+        })) {
       return base::InvalidArgument("at least one matcher must not match the empty string");
     }
   }
@@ -264,7 +267,7 @@ void Silences::Set(Silence silence, std::move_only_function<void(base::Result<st
   auto fail = [&](base::Error error) { done(std::unexpected(std::move(error))); };
   if (silence.starts_at == base::Time{}) silence.starts_at = now;
   if (auto valid = ValidateSilence(silence); !valid) {
-    return fail(base::Error(base::Code::kInvalidArgument, "invalid silence: " + valid.error().message()));
+    return fail(base::Error(base::Code::kInvalidArgument, "silence invalid: " + valid.error().message()));
   }
   SilencePtr previous = silence.id.empty() ? nullptr : Find(silence.id);
   if (!silence.id.empty() && previous == nullptr) {

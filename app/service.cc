@@ -50,10 +50,12 @@ promql::ParseOptions ParseOptionsOf(const Flags& flags) {
           .binop_fill_modifiers = features.binop_fill_modifiers};
 }
 
-alertmanager::Options AlertmanagerOptions(const Flags& flags, const std::string& external_url) {
+alertmanager::Options AlertmanagerOptions(const Flags& flags, const std::string& external_url,
+                                          const net::EventLoop* loop) {
   alertmanager::Options options;
   options.external_url = external_url;
   options.retention = flags.Duration("data.retention");
+  options.clock = [loop] { return loop->Now(); };
   if (flags.String("alertmanager.compat") == "upstream") options.compat = alertmanager::Compat::Upstream();
   return options;
 }
@@ -108,7 +110,7 @@ Service::Service(const Flags& flags, base::FileSystem* fs) : flags_(flags), fs_(
   sources_ = {.fs = fs_,
               .prometheus_file = flags_.String("config.file"),
               .alertmanager_file = flags_.String("alertmanager.config.file"),
-              .alertmanager = AlertmanagerOptions(flags_, external_url_),
+              .alertmanager = AlertmanagerOptions(flags_, external_url_, &loop_),
               .parse = ParseOptionsOf(flags_)};
 }
 

@@ -1,5 +1,6 @@
 #include "app/verbs.h"
 
+#include "app/alertmanager_main.h"
 #include "app/serve.h"
 #include "base/version.h"
 #include "tools/amtool.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr VerbRow kVerbs[] = {
     {"serve", "tocsin", Serve, "The service: scraping, storage, rules, Alertmanager, web pages, on one port."},
+    {"alertmanager", "tocsin", AlertmanagerVerb, "The Alertmanager alone; flags as Alertmanager's."},
 
     {"check rules", "promtool", tools::CheckRules, "Check rule files."},
     {"check metrics", "promtool", tools::CheckMetrics, "Check the names of an exposition on standard input."},

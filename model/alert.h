@@ -17,6 +17,9 @@ struct Alert {
   Labels annotations;
   base::Time starts_at{};
   base::Time ends_at{};  // past: resolved
+  // How the sender wrote both times, east of UTC; messages and the API show them so again.
+  std::chrono::minutes starts_offset{0};
+  std::chrono::minutes ends_offset{0};
   std::string generator_url;
   // Kept by Alertmanagers.
   base::Time updated_at{};

@@ -266,6 +266,8 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     if (const std::string_view receiver = query.Get("receiver"); !receiver.empty()) {
       auto regex = base::Regex::Anchored(receiver);
       if (!regex) {
+        // The pattern as the reference compiles it, so that the message quotes the same.
+        if (auto whole = base::Regex::Unanchored("^(?:" + std::string(receiver) + ")$"); !whole) regex = std::move(whole);
         AnswerGet(x, JsonText(400, "failed to parse receiver param: " + regex.error().message()));
         return false;
       }

@@ -59,7 +59,7 @@ std::optional<SchemaError> ReadStrings(const element& map, std::string_view what
 }
 
 std::optional<SchemaError> ReadTime(const element& object, const char* name, std::string_view what,
-                                    base::Time* out) {
+                                    base::Time* out, std::chrono::minutes* offset = nullptr) {
   element value;
   if (!Field(object, name, &value)) return std::nullopt;
   std::string_view text;
@@ -73,7 +73,24 @@ std::optional<SchemaError> ReadTime(const element& object, const char* name, std
                              base::Quote(text) + " as \"2006\"");
   }
   *out = *time;
+  // ...+02:00; what has no offset is UTC.
+  if (offset != nullptr && text.size() > 6 && (text[text.size() - 6] == '+' || text[text.size() - 6] == '-')) {
+    auto two = [&](size_t at) { return (text[at] - '0') * 10 + text[at + 1] - '0'; };
+    const int minutes = two(text.size() - 5) * 60 + two(text.size() - 2);
+    *offset = std::chrono::minutes(text[text.size() - 6] == '-' ? -minutes : minutes);
+  }
   return std::nullopt;
+}
+
+// As base::FormatRfc3339Millis, at an offset from UTC.
+std::string FormatTime(base::Time t, std::chrono::minutes offset) {
+  if (offset.count() == 0) return base::FormatRfc3339Millis(t);
+  std::string text = base::FormatRfc3339Millis(t + offset);
+  text.pop_back();  // the Z
+  char zone[24];
+  const int minutes = static_cast<int>(offset.count() < 0 ? -offset.count() : offset.count());
+  std::snprintf(zone, sizeof zone, "%c%02d:%02d", offset.count() < 0 ? '-' : '+', minutes / 60 % 24, minutes % 60);
+  return text + zone;
 }
 
 std::optional<SchemaError> ReadAlert(const element& item, const std::string& at, model::Alert* alert) {
@@ -96,8 +113,8 @@ std::optional<SchemaError> ReadAlert(const element& item, const std::string& at,
     if (auto wrong = ReadStrings(value, "alerts", ".annotations", &labels)) return wrong;
     alert->annotations = model::Labels::FromLabels(labels);
   }
-  if (auto wrong = ReadTime(item, "startsAt", "alerts", &alert->starts_at)) return wrong;
-  if (auto wrong = ReadTime(item, "endsAt", "alerts", &alert->ends_at)) return wrong;
+  if (auto wrong = ReadTime(item, "startsAt", "alerts", &alert->starts_at, &alert->starts_offset)) return wrong;
+  if (auto wrong = ReadTime(item, "endsAt", "alerts", &alert->ends_at, &alert->ends_offset)) return wrong;
   if (Field(item, "generatorURL", &value)) {
     std::string_view url;
     if (value.get_string().get(url) != simdjson::SUCCESS) {
@@ -173,7 +190,7 @@ void WriteAlert(const alertmanager::AlertView& view, JsonWriter* json) {
   const model::Alert& alert = *view.alert;
   json->BeginObject();
   json->Member("annotations", alert.annotations.view());
-  json->Member("endsAt", base::FormatRfc3339Millis(alert.ends_at));
+  json->Member("endsAt", FormatTime(alert.ends_at, alert.ends_offset));
   json->Member("fingerprint", [&] {
     char hex[17];
     std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(alert.fingerprint()));
@@ -181,7 +198,7 @@ void WriteAlert(const alertmanager::AlertView& view, JsonWriter* json) {
   }());
   json->Key("receivers");
   WriteReceivers(view.receivers, json);
-  json->Member("startsAt", base::FormatRfc3339Millis(alert.starts_at));
+  json->Member("startsAt", FormatTime(alert.starts_at, alert.starts_offset));
   json->Key("status");
   json->BeginObject();
   WriteList("inhibitedBy", view.status.inhibited_by, json);
