@@ -25,9 +25,6 @@ Metrics::Metrics(base::Registry* r) {
   chunks_removed = r->AddCounter("prometheus_tsdb_head_chunks_removed_total", "Total number of chunks removed in the head");
   exemplars_appended = r->AddCounter("prometheus_tsdb_exemplar_exemplars_appended_total", "Total number of appended exemplars.");
   exemplars_out_of_order = r->AddCounter("prometheus_tsdb_exemplar_out_of_order_exemplars_total", "Total number of out of order exemplar ingestion failed attempts.");
-  exemplars_in_storage = r->AddGauge("prometheus_tsdb_exemplar_exemplars_in_storage", "Number of exemplars currently in circular storage.");
-  exemplars_max = r->AddGauge("prometheus_tsdb_exemplar_max_exemplars", "Total number of exemplars the exemplar storage can store, resizeable.");
-  exemplar_series = r->AddGauge("prometheus_tsdb_exemplar_series_with_exemplars_in_storage", "Number of series with exemplars currently in circular storage.");
 
   head_truncations = r->AddCounter("prometheus_tsdb_head_truncations_total", "Total number of head truncations attempted.");
   head_truncations_failed = r->AddCounter("prometheus_tsdb_head_truncations_failed_total", "Total number of head truncations that failed.");

@@ -26,9 +26,6 @@ struct Metrics {
   base::Counter* chunks_removed;
   base::Counter* exemplars_appended;
   base::Counter* exemplars_out_of_order;
-  base::Gauge* exemplars_in_storage;
-  base::Gauge* exemplars_max;
-  base::Gauge* exemplar_series;
 
   base::Counter* head_truncations;
   base::Counter* head_truncations_failed;
