@@ -253,7 +253,9 @@ TEST_F(HttpClientThreadsTest, TheClientMayDieInACallback) {
   bool answered = false;
   FetchRequest r;
   r.url = base_ + "/x";
-  Call hold = client_->Fetch({.url = base_ + "/hold"}, [](base::Result<FetchResponse>) { FAIL(); });
+  FetchRequest held;
+  held.url = base_ + "/hold";
+  Call hold = client_->Fetch(held, [](base::Result<FetchResponse>) { FAIL(); });
   Call call = client_->Fetch(r, [&](base::Result<FetchResponse>) {
     client_.reset();
     answered = true;
