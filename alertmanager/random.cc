@@ -1,20 +1,11 @@
 #include "alertmanager/random.h"
 
-#include <openssl/rand.h>
-
 #include "base/digest.h"
+#include "base/random.h"
 
 namespace tocsin::alertmanager {
 
-namespace {
-uint64_t SystemSeed() {
-  uint64_t seed = 0;
-  RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed);
-  return seed;
-}
-}  // namespace
-
-Random::Random(uint64_t seed) : engine_(seed != 0 ? seed : SystemSeed()) {}
+Random::Random(uint64_t seed) : engine_(seed != 0 ? seed : base::SystemSeed()) {}
 
 std::string Random::Uuid() {
   uint64_t words[2] = {Next(), Next()};

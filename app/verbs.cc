@@ -6,6 +6,7 @@
 #include "tools/amtool.h"
 #include "tools/check_metrics.h"
 #include "tools/check_rules.h"
+#include "tools/inbox.h"
 #include "tools/query.h"
 #include "tools/template_render.h"
 #include "tools/test_rules.h"
@@ -16,6 +17,7 @@ namespace {
 constexpr VerbRow kVerbs[] = {
     {"serve", "tocsin", Serve, "The service: scraping, storage, rules, Alertmanager, web pages, on one port."},
     {"alertmanager", "tocsin", AlertmanagerVerb, "The Alertmanager alone; flags as Alertmanager's."},
+    {"inbox", "tocsin", tools::RunInbox, "A local mail server and Slack look-alike that shows what would be delivered."},
 
     {"check rules", "promtool", tools::CheckRules, "Check rule files."},
     {"check metrics", "promtool", tools::CheckMetrics, "Check the names of an exposition on standard input."},
