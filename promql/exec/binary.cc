@@ -52,14 +52,9 @@ class VectorScalarOperator : public Operator {
     RETURN_IF_ERROR(vector_->Open(run));
     series_ = vector_->series();
     if (!ChangesMeaning(binary_.op) && !binary_.return_bool) return {};
-    const bool now = !run.options().delayed_name_removal;
-    for (Series& s : series_) {
-      s.drop_name = true;
-      if (now) s.labels = DropMetadata(s.labels, &run.arena());
-    }
-    if (now) {
-      SeriesTable all = std::move(series_);
-      merge_.Build(all, &series_);
+    for (Series& s : series_) s.drop_name = true;
+    if (!run.options().delayed_name_removal) {
+      merge_.BuildWithoutMetadata(std::move(series_), &run.arena(), &series_);
     }
     return {};
   }

@@ -49,14 +49,9 @@ class NegateOperator : public Operator {
     RETURN_IF_ERROR(input_->Open(run));
     series_ = input_->series();
     if (node_.type == ValueType::kScalar) return {};
-    const bool now = !run.options().delayed_name_removal;
-    for (Series& s : series_) {
-      s.drop_name = true;
-      if (now) s.labels = DropMetadata(s.labels, &run.arena());
-    }
-    if (now) {
-      SeriesTable all = std::move(series_);
-      merge_.Build(all, &series_);
+    for (Series& s : series_) s.drop_name = true;
+    if (!run.options().delayed_name_removal) {
+      merge_.BuildWithoutMetadata(std::move(series_), &run.arena(), &series_);
     }
     return {};
   }

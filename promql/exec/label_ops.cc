@@ -11,27 +11,52 @@ bool IsMetadata(std::string_view name) {
   return name == model::kMetricName || name == kTypeLabel || name == kUnitLabel;
 }
 
-}  // namespace
-
-model::LabelsView DropMetadata(model::LabelsView labels, LabelArena* arena) {
-  // The common case: they stand together at the front.
+// How many bytes of metadata the encoding begins with; npos when some stands elsewhere.
+size_t MetadataPrefix(model::LabelsView labels) {
+  const std::string_view all = labels.encoded();
+  size_t prefix = 0;
   auto it = labels.begin();
   const auto end = labels.end();
-  const char* first = labels.encoded().data();
-  std::string_view rest = labels.encoded();
-  size_t dropped = 0;
   for (; it != end && IsMetadata(it->name); ++it) {
-    rest = std::string_view(it->value.data() + it->value.size(),
-                            static_cast<size_t>(first + labels.encoded().size() -
-                                                (it->value.data() + it->value.size())));
-    ++dropped;
+    prefix = static_cast<size_t>(it->value.data() + it->value.size() - all.data());
   }
-  bool more = false;
-  for (; it != end; ++it) {
-    if (it->name > kUnitLabel) break;
-    if (IsMetadata(it->name)) more = true;
+  for (; it != end && it->name <= kUnitLabel; ++it) {
+    if (IsMetadata(it->name)) return std::string_view::npos;
   }
-  if (!more) return dropped == 0 ? labels : model::LabelsView(rest);
+  return prefix;
+}
+
+}  // namespace
+
+std::string_view WithoutName(model::LabelsView labels, std::string* scratch) {
+  auto it = labels.begin();
+  if (it == labels.end() || it->name > model::kMetricName) return labels.encoded();
+  if (it->name == model::kMetricName) {
+    const std::string_view all = labels.encoded();
+    return all.substr(static_cast<size_t>(it->value.data() + it->value.size() - all.data()));
+  }
+  scratch->clear();
+  for (const model::Label& l : labels) {
+    if (l.name != model::kMetricName) model::AppendEncodedLabel(l.name, l.value, scratch);
+  }
+  return *scratch;
+}
+
+bool SameMetadata(const SeriesTable& rows) {
+  if (rows.empty()) return true;
+  const size_t first = MetadataPrefix(rows[0].labels);
+  if (first == std::string_view::npos) return false;
+  const std::string_view prefix = rows[0].labels.encoded().substr(0, first);
+  return std::ranges::all_of(rows, [&](const Series& s) {
+    return MetadataPrefix(s.labels) == first && s.labels.encoded().starts_with(prefix);
+  });
+}
+
+model::LabelsView DropMetadata(model::LabelsView labels, LabelArena* arena) {
+  const size_t prefix = MetadataPrefix(labels);
+  if (prefix != std::string_view::npos) {
+    return model::LabelsView(labels.encoded().substr(prefix));
+  }
   std::string encoded;
   for (const model::Label& l : labels) {
     if (!IsMetadata(l.name)) model::AppendEncodedLabel(l.name, l.value, &encoded);
@@ -106,6 +131,15 @@ void RowMerge::Build(const SeriesTable& in, SeriesTable* out) {
     }
     target_.push_back(it->second);
   }
+}
+
+void RowMerge::BuildWithoutMetadata(SeriesTable in, LabelArena* arena, SeriesTable* out) {
+  const bool apart = SameMetadata(in);
+  for (Series& s : in) s.labels = DropMetadata(s.labels, arena);
+  if (!apart) return Build(in, out);
+  target_.clear();
+  injective_ = true;
+  *out = std::move(in);
 }
 
 base::Status RowMerge::Apply(Block& in, size_t out_rows, Block* out) const {

@@ -19,6 +19,9 @@ inline constexpr std::string_view kUnitLabel = "__unit__";
 // The labels without __name__, __type__ and __unit__: usually a part of the same bytes.
 model::LabelsView DropMetadata(model::LabelsView labels, LabelArena* arena);
 
+// The same without the name alone; a part of the same bytes, or stored in `scratch`.
+std::string_view WithoutName(model::LabelsView labels, std::string* scratch);
+
 // Appends the encoding of the labels that are in `names` (sorted), or that are not.
 void EncodeWith(model::LabelsView labels, std::span<const std::string> names, std::string* out);
 void EncodeWithout(model::LabelsView labels, std::span<const std::string> names, std::string* out);
@@ -33,7 +36,11 @@ class RowMerge {
  public:
   // Rows are equal with the same labels and drop_name.
   void Build(const SeriesTable& in, SeriesTable* out);
+  // Drops the metadata of all rows first.  Cost: nothing is hashed where all rows have the same name,
+  // for then they stay apart.  REQUIRES: the rows of `in` differ.
+  void BuildWithoutMetadata(SeriesTable in, LabelArena* arena, SeriesTable* out);
   bool injective() const { return injective_; }
+  // REQUIRES: made by Build().
   const std::vector<uint32_t>& target() const { return target_; }
 
   // Moves the rows of `in` to their targets.  Errors: kFailedPrecondition where two have a cell at one
@@ -44,6 +51,10 @@ class RowMerge {
   std::vector<uint32_t> target_;
   bool injective_ = true;
 };
+
+// Whether all rows begin with the same name (and type and unit) and have none of these elsewhere: rows
+// that differ then differ without.
+bool SameMetadata(const SeriesTable& rows);
 
 // "vector cannot contain metrics with the same labelset"
 base::Status SameLabelset();

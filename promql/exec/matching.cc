@@ -5,41 +5,64 @@
 #include "promql/exec/label_ops.h"
 
 namespace tocsin::promql::exec {
+namespace {
 
-Matches MatchRows(const SeriesTable& left, const SeriesTable& right,
-                  const VectorMatching& matching) {
-  Matches matches;
+std::vector<std::string> SortedNames(const VectorMatching& matching) {
   std::vector<std::string> names = matching.labels;
   if (!matching.on) names.emplace_back(model::kMetricName);
-  names = SortedUnique(std::move(names));
-  absl::flat_hash_map<std::string, uint32_t> by_labels;
-  by_labels.reserve(left.size());
-  std::string key;
-  const auto assign = [&](const SeriesTable& rows, bool is_left, std::vector<uint32_t>* group_of) {
-    group_of->resize(rows.size());
-    for (uint32_t row = 0; row < rows.size(); ++row) {
-      key.clear();
-      if (matching.on) {
-        EncodeWith(rows[row].labels, names, &key);
+  return SortedUnique(std::move(names));
+}
+
+}  // namespace
+
+void Matches::Side::Sort(size_t groups) {
+  offsets.assign(groups + 1, 0);
+  for (uint32_t g : group) ++offsets[g + 1];
+  for (size_t i = 1; i <= groups; ++i) offsets[i] += offsets[i - 1];
+  rows.resize(group.size());
+  std::vector<uint32_t> next(offsets.begin(), offsets.end() - 1);
+  for (uint32_t row = 0; row < group.size(); ++row) rows[next[group[row]]++] = row;
+}
+
+void Matches::Build(Run& run, const SeriesTable& left, const SeriesTable& right,
+                    const VectorMatching& matching) {
+  const std::vector<std::string> names = SortedNames(matching);
+  absl::flat_hash_map<std::string_view, uint32_t> by_labels;  // keys: of rows, or in the arena
+  by_labels.reserve(std::max(left.size(), right.size()));
+  std::string scratch;
+  const auto assign = [&](const SeriesTable& rows, Side* side) {
+    side->group.resize(rows.size());
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const model::LabelsView labels = rows[row].labels;
+      std::string_view key;
+      if (!matching.on && names.size() == 1) {
+        key = WithoutName(labels, &scratch);
       } else {
-        EncodeWithout(rows[row].labels, names, &key);
+        scratch.clear();
+        if (matching.on) {
+          EncodeWith(labels, names, &scratch);
+        } else {
+          EncodeWithout(labels, names, &scratch);
+        }
+        key = scratch;
       }
-      auto [it, fresh] = by_labels.try_emplace(key, static_cast<uint32_t>(matches.groups.size()));
-      if (fresh) matches.groups.emplace_back();
-      MatchGroup& group = matches.groups[it->second];
-      (is_left ? group.left : group.right).push_back(row);
-      (*group_of)[row] = it->second;
+      auto it = by_labels.find(key);
+      if (it == by_labels.end()) {
+        if (key.data() == scratch.data()) key = run.arena().Store(key).encoded();
+        it = by_labels.emplace(key, static_cast<uint32_t>(by_labels.size())).first;
+      }
+      side->group[row] = it->second;
     }
   };
-  assign(left, true, &matches.left_group);
-  assign(right, false, &matches.right_group);
-  return matches;
+  assign(left, &left_);
+  assign(right, &right_);
+  groups_ = by_labels.size();
+  left_.Sort(groups_);
+  right_.Sort(groups_);
 }
 
 std::string MatchLabels(model::LabelsView labels, const VectorMatching& matching) {
-  std::vector<std::string> names = matching.labels;
-  if (!matching.on) names.emplace_back(model::kMetricName);
-  names = SortedUnique(std::move(names));
+  const std::vector<std::string> names = SortedNames(matching);
   std::string encoded;
   if (matching.on) {
     EncodeWith(labels, names, &encoded);

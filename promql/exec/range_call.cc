@@ -56,16 +56,15 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor {
     const bool keeps =
         node_.function == Function::kLastOverTime || node_.function == Function::kFirstOverTime;
     series_ = source_->series();
-    for (Series& s : series_) {
-      s.drop_name = s.drop_name || !keeps;
-      if (s.drop_name && !run.options().delayed_name_removal) {
-        s.labels = DropMetadata(s.labels, &run.arena());
+    for (Series& s : series_) s.drop_name = s.drop_name || !keeps;
+    if (!run.options().delayed_name_removal && !keeps) {
+      const bool apart = SameMetadata(series_);
+      for (Series& s : series_) s.labels = DropMetadata(s.labels, &run.arena());
+      if (!apart && node_.function != Function::kAbsentOverTime) {
+        SeriesTable merged;
+        merge_.Build(series_, &merged);
+        owner_.assign(merged.size(), kNoOwner);
       }
-    }
-    if (!run.options().delayed_name_removal && node_.function != Function::kAbsentOverTime) {
-      SeriesTable merged;
-      merge_.Build(series_, &merged);
-      owner_.assign(merged.size(), kNoOwner);
     }
     return {};
   }

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "promql/exec/kahan.h"
+#include "promql/exec/partial_sums.h"
 
 namespace tocsin::promql::exec {
 namespace {
@@ -119,6 +119,22 @@ void Extreme(const RangeCall& call, const RangeRow& in, KernelScratch* scratch, 
   });
 }
 
+// Of long windows that overlap, from partial sums; where these overflow, and else, directly.
+template <class Finish>
+void FillSums(const RangeCall& call, const RangeRow& in, KernelScratch* scratch, size_t row,
+              Block* out, double (*direct)(const double*, size_t), Finish finish) {
+  const double* v = in.values;
+  const bool overlap = call.map.stride < call.range_ms && call.span.count > 2;
+  scratch->sums.Reset(v, in.count);
+  Fill(call, in, row, out, [&](size_t, size_t lo, size_t hi) {
+    if (overlap && hi - lo >= PartialSums::kWorthwhile) {
+      const PartialSums::Sum s = scratch->sums.Of(lo, hi);
+      if (std::isfinite(s.sum)) return finish(s, hi - lo);
+    }
+    return direct(v + lo, hi - lo);
+  });
+}
+
 template <class Fn>
 void FillRegression(const RangeCall& call, const RangeRow& in, size_t row, Block* out, Fn fn) {
   double* values = out->values(row);
@@ -164,29 +180,6 @@ bool Worse(double a, double b) { return a < b || std::isnan(b); }
 
 }  // namespace
 
-double ExtrapolationFactor(const RangeCall& call, model::Timestamp end, model::Timestamp first_t,
-                           model::Timestamp last_t, size_t count, double first_value,
-                           double difference, bool counter) {
-  const model::Timestamp begin = end - call.range_ms;
-  double to_start = static_cast<double>(first_t - begin) / 1000;
-  double to_end = static_cast<double>(end - last_t) / 1000;
-  const double sampled = static_cast<double>(last_t - first_t) / 1000;
-  const double gap = sampled / static_cast<double>(count - 1);
-  const double threshold = gap * 1.1;
-  if (to_start >= threshold) to_start = gap / 2;
-  if (counter) {
-    // A counter does not go below zero: the series began at its zero point at the latest.
-    double to_zero = to_start;
-    if (difference > 0 && first_value >= 0) to_zero = sampled * (first_value / difference);
-    if (to_zero < to_start) to_start = to_zero;
-  }
-  if (to_end >= threshold) to_end = gap / 2;
-  double factor = 1;
-  if (sampled != 0) factor = (sampled + to_start + to_end) / sampled;
-  if (call.function == Function::kRate) factor /= static_cast<double>(call.range_ms) / 1000;
-  return factor;
-}
-
 base::Status RunRangeKernel(const RangeCall& call, model::LabelsView labels, const RangeRow& in,
                             KernelScratch* scratch, size_t row, Block* out) {
   if (in.count == 0 && in.histogram_count == 0) return {};
@@ -202,12 +195,14 @@ base::Status RunRangeKernel(const RangeCall& call, model::LabelsView labels, con
     case Function::kIrate:
     case Function::kIdelta: InstantRate(call, in, row, out); return {};
     case Function::kSumOverTime:
-      Fill(call, in, row, out,
-           [&](size_t, size_t lo, size_t hi) { return SumOf(v + lo, hi - lo); });
+      FillSums(call, in, scratch, row, out, SumOf,
+               [](PartialSums::Sum s, size_t) { return s.sum + s.c; });
       return {};
     case Function::kAvgOverTime:
-      Fill(call, in, row, out,
-           [&](size_t, size_t lo, size_t hi) { return AverageOf(v + lo, hi - lo); });
+      FillSums(call, in, scratch, row, out, AverageOf, [](PartialSums::Sum s, size_t count) {
+        const auto n = static_cast<double>(count);
+        return s.sum / n + s.c / n;
+      });
       return {};
     case Function::kCountOverTime:
       Fill(call, in, row, out,

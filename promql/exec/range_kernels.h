@@ -6,6 +6,7 @@
 
 #include "promql/exec/annotations.h"
 #include "promql/exec/block.h"
+#include "promql/exec/partial_sums.h"
 #include "promql/exec/range_row.h"
 #include "promql/exec/time_map.h"
 #include "promql/plan/functions.h"
@@ -36,7 +37,7 @@ struct RangeCall {
 // What a kernel may keep between rows, so that nothing is allocated in the steady state.
 struct KernelScratch {
   std::vector<double> values;
-  std::vector<double> more_values;
+  PartialSums sums;
   std::vector<uint32_t> indices;
 };
 
@@ -79,8 +80,29 @@ Line LinearRegression(const model::Timestamp* t, const double* v, size_t n,
                       model::Timestamp intercept_time);
 double SmoothExponentially(const double* v, size_t n, double smoothing, double trend);
 // rate(), increase() and delta() from the difference over [first_t, last_t].
-double ExtrapolationFactor(const RangeCall& call, model::Timestamp end, model::Timestamp first_t,
-                           model::Timestamp last_t, size_t count, double first_value,
-                           double difference, bool counter);
+// REQUIRES: count > 1.
+inline double ExtrapolationFactor(const RangeCall& call, model::Timestamp end,
+                                  model::Timestamp first_t, model::Timestamp last_t, size_t count,
+                                  double first_value, double difference, bool counter) {
+  const model::Timestamp begin = end - call.range_ms;
+  double to_start = static_cast<double>(first_t - begin) / 1000;
+  double to_end = static_cast<double>(end - last_t) / 1000;
+  const double sampled = static_cast<double>(last_t - first_t) / 1000;
+  const double gap = sampled / static_cast<double>(count - 1);
+  const double threshold = gap * 1.1;
+  if (to_start >= threshold) to_start = gap / 2;
+  if (counter && difference > 0 && first_value >= 0) {
+    // A counter does not go below zero: the series began at its zero point at the latest.
+    const double to_zero = sampled * (first_value / difference);
+    if (to_zero < to_start) to_start = to_zero;
+  }
+  if (to_end >= threshold) to_end = gap / 2;
+  double factor = 1;
+  if (sampled != 0) factor = (sampled + to_start + to_end) / sampled;
+  if (call.function == plan::Function::kRate) {
+    factor /= static_cast<double>(call.range_ms) / 1000;
+  }
+  return factor;
+}
 
 }  // namespace tocsin::promql::exec

@@ -37,12 +37,22 @@ struct OutputRows {
 
 OutputRows MakeOutputRows(Run& run, const SeriesTable& series) {
   OutputRows rows;
+  const bool names_go = run.options().delayed_name_removal &&
+                        std::ranges::any_of(series, [](const Series& s) { return s.drop_name; });
+  if (!names_go) {
+    // Rows differ, or are not there at the same time.
+    rows.labels.reserve(series.size());
+    for (const Series& s : series) rows.labels.push_back(s.labels);
+    rows.target.resize(series.size());
+    std::iota(rows.target.begin(), rows.target.end(), 0);
+    return rows;
+  }
   absl::flat_hash_map<std::string_view, uint32_t> seen;
   seen.reserve(series.size());
   rows.target.reserve(series.size());
   for (const Series& s : series) {
     model::LabelsView labels = s.labels;
-    if (s.drop_name && run.options().delayed_name_removal) {
+    if (s.drop_name) {
       labels = DropMetadata(labels, &run.arena());
     }
     auto [it, fresh] =

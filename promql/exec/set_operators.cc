@@ -17,7 +17,7 @@ class SetOperator : public Operator {
   base::Status Open(Run& run) override {
     RETURN_IF_ERROR(left_->Open(run));
     RETURN_IF_ERROR(right_->Open(run));
-    matches_ = MatchRows(left_->series(), right_->series(), *binary_.matching);
+    matches_.Build(run, left_->series(), right_->series(), *binary_.matching);
     if (binary_.op != BinaryOp::kOr) {
       series_ = left_->series();
       return {};
@@ -33,11 +33,11 @@ class SetOperator : public Operator {
     if (binary_.op == BinaryOp::kOr) return Or(run, span, out);
     RETURN_IF_ERROR(left_->Eval(run, span, out));
     RETURN_IF_ERROR(right_block_.Eval(run, *right_, span));
-    MarkPresent(*right_block_, matches_.right_group);
+    MarkPresent(*right_block_, [&](uint32_t row) { return matches_.right_group(row); });
     const bool keep_present = binary_.op == BinaryOp::kAnd;
-    for (size_t row = 0; row < out->rows(); ++row) {
+    for (uint32_t row = 0; row < out->rows(); ++row) {
       uint8_t* cells = out->cells(row);
-      const uint8_t* present = PresentIn(matches_.left_group[row], span.count);
+      const uint8_t* present = PresentIn(matches_.left_group(row), span.count);
       for (size_t s = 0; s < span.count; ++s) {
         if ((present[s] != 0) != keep_present) cells[s] = kAbsent;
       }
@@ -47,12 +47,13 @@ class SetOperator : public Operator {
   }
 
  private:
-  void MarkPresent(const Block& block, const std::vector<uint32_t>& group) {
+  template <class GroupOf>
+  void MarkPresent(const Block& block, GroupOf group) {
     const size_t steps = block.steps();
-    present_.assign(matches_.groups.size() * steps, 0);
-    for (size_t row = 0; row < block.rows(); ++row) {
+    present_.assign(matches_.groups() * steps, 0);
+    for (uint32_t row = 0; row < block.rows(); ++row) {
       const uint8_t* cells = block.cells(row);
-      uint8_t* present = present_.data() + size_t{group[row]} * steps;
+      uint8_t* present = present_.data() + size_t{group(row)} * steps;
       for (size_t s = 0; s < steps; ++s) present[s] |= cells[s];
     }
   }
@@ -63,14 +64,14 @@ class SetOperator : public Operator {
   base::Status Or(Run& run, StepSpan span, Block* out) {
     RETURN_IF_ERROR(left_block_.Eval(run, *left_, span));
     RETURN_IF_ERROR(right_block_.Eval(run, *right_, span));
-    MarkPresent(*left_block_, matches_.left_group);
+    MarkPresent(*left_block_, [&](uint32_t row) { return matches_.left_group(row); });
     out->Reset(series_.size(), span.count);
     for (size_t row = 0; row < left_block_->rows(); ++row) {
       RETURN_IF_ERROR(Copy(*left_block_, row, merge_.target()[row], nullptr, out));
     }
-    for (size_t row = 0; row < right_block_->rows(); ++row) {
+    for (uint32_t row = 0; row < right_block_->rows(); ++row) {
       RETURN_IF_ERROR(Copy(*right_block_, row, merge_.target()[left_block_->rows() + row],
-                           PresentIn(matches_.right_group[row], span.count), out));
+                           PresentIn(matches_.right_group(row), span.count), out));
     }
     left_block_.Drop(run);
     right_block_.Drop(run);

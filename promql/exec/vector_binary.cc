@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "promql/exec/binary_element.h"
 #include "promql/exec/label_ops.h"
@@ -37,7 +38,7 @@ class VectorBinaryOperator : public Operator {
   base::Status Open(Run& run) override {
     RETURN_IF_ERROR(left_->Open(run));
     RETURN_IF_ERROR(right_->Open(run));
-    matches_ = MatchRows(many().series(), one().series(), matching_);
+    matches_.Build(run, many().series(), one().series(), matching_);
     MakeRows(run);
     run.NoteRows(series_.size());
     return {};
@@ -50,16 +51,15 @@ class VectorBinaryOperator : public Operator {
     out->Reset(series_.size(), span.count);
     const bool fills = matching_.fill_left || matching_.fill_right;
     many_present_.clear();
-    for (size_t g = 0; g < matches_.groups.size(); ++g) {
-      const MatchGroup& group = matches_.groups[g];
-      if (!fills && (group.right.empty() || (group.left.empty() && group.right.size() < 2))) {
-        continue;
-      }
+    for (size_t g = 0; g < matches_.groups(); ++g) {
+      const auto left = matches_.left(g);
+      const auto right = matches_.right(g);
+      if (!fills && (right.empty() || (left.empty() && right.size() < 2))) continue;
       if (!fills && simple_[g] != 0) {
-        for (uint32_t row : group.left) CombineRows(run, row, group.right[0], out);
+        for (uint32_t row : left) CombineRows(run, row, right[0], out);
         continue;
       }
-      for (size_t s = 0; s < span.count; ++s) RETURN_IF_ERROR(CombineStep(run, group, s, out));
+      for (size_t s = 0; s < span.count; ++s) RETURN_IF_ERROR(CombineStep(run, g, s, out));
     }
     many_block_.Drop(run);
     one_block_.Drop(run);
@@ -76,25 +76,26 @@ class VectorBinaryOperator : public Operator {
   // group_left()'s labels share one.
   void FindVariants() {
     variant_.assign(one().series().size(), 0);
-    variants_.assign(matches_.groups.size(), 1);
-    variant_row_.assign(matches_.groups.size(), {});
+    variant_offset_.assign(1, 0);
+    variant_row_.clear();
     const std::vector<std::string> include = SortedUnique(matching_.include);
-    for (size_t g = 0; g < matches_.groups.size(); ++g) {
-      const MatchGroup& group = matches_.groups[g];
-      if (include.empty() || group.right.size() < 2) {
-        variant_row_[g].push_back(group.right.empty() ? kNone : group.right[0]);
+    for (size_t g = 0; g < matches_.groups(); ++g) {
+      const auto right = matches_.right(g);
+      if (include.empty() || right.size() < 2) {
+        if (!right.empty()) variant_row_.push_back(right[0]);
+        variant_offset_.push_back(static_cast<uint32_t>(variant_row_.size()));
         continue;
       }
       absl::flat_hash_map<std::string, uint32_t> seen;
       std::string key;
-      for (uint32_t row : group.right) {
+      for (uint32_t row : right) {
         key.clear();
         EncodeWith(one().series()[row].labels, include, &key);
         auto [it, fresh] = seen.try_emplace(key, static_cast<uint32_t>(seen.size()));
-        if (fresh) variant_row_[g].push_back(row);
+        if (fresh) variant_row_.push_back(row);
         variant_[row] = it->second;
       }
-      variants_[g] = static_cast<uint32_t>(seen.size());
+      variant_offset_.push_back(static_cast<uint32_t>(variant_row_.size()));
     }
   }
 
@@ -105,11 +106,11 @@ class VectorBinaryOperator : public Operator {
     const SeriesTable& one_rows = one().series();
     candidate_.assign(many_rows.size(), kNone);
     for (uint32_t row = 0; row < many_rows.size(); ++row) {
-      const uint32_t g = matches_.left_group[row];
-      if (matches_.groups[g].right.empty()) continue;
+      const uint32_t g = matches_.left_group(row);
+      if (variant_offset_[g] == variant_offset_[g + 1]) continue;
       candidate_[row] = static_cast<uint32_t>(all.size());
-      for (uint32_t from : variant_row_[g]) {
-        all.push_back(Result(run, many_rows[row].labels, one_rows[from].labels));
+      for (uint32_t k = variant_offset_[g]; k < variant_offset_[g + 1]; ++k) {
+        all.push_back(Result(run, many_rows[row].labels, one_rows[variant_row_[k]].labels));
       }
     }
     if (fill_one()) {
@@ -130,9 +131,17 @@ class VectorBinaryOperator : public Operator {
             Result(run, model::LabelsView(std::string_view(matched)), one_rows[row].labels));
       }
     }
-    RowMerge merge;
-    merge.Build(all, &series_);
-    target_ = merge.target();
+    const bool drops = ChangesMeaning(binary_.op) || binary_.return_bool;
+    if (OnlyNamesGo() && !fill_one() && !fill_many() && (!drops || SameMetadata(many_rows))) {
+      // Rows that differed still do.
+      target_.resize(all.size());
+      std::iota(target_.begin(), target_.end(), 0);
+      series_ = std::move(all);
+    } else {
+      RowMerge merge;
+      merge.Build(all, &series_);
+      target_ = merge.target();
+    }
     FindSimpleGroups();
   }
 
@@ -140,15 +149,19 @@ class VectorBinaryOperator : public Operator {
   const std::optional<double>& fill_one() const { return matching_.fill_right; }
   const std::optional<double>& fill_many() const { return matching_.fill_left; }
 
+  bool OnlyNamesGo() const {
+    return matching_.include.empty() &&
+           (!one_to_one_ || (!matching_.on && matching_.labels.empty()));
+  }
+
   Series Result(Run& run, model::LabelsView many_labels, model::LabelsView one_labels) {
     const bool drop_now = binary_.return_bool && !run.options().delayed_name_removal;
     const bool drop = drop_now || ChangesMeaning(binary_.op);
     Series result;
     result.drop_name = binary_.return_bool;
-    if (matching_.include.empty() && (!one_to_one_ || (!matching_.on && matching_.labels.empty()))) {
-      // Nothing else changes: usually a part of the same bytes.
-      result.labels = run.arena().Store(many_labels.encoded());
-      if (drop) result.labels = DropMetadata(result.labels, &run.arena());
+    if (OnlyNamesGo() && !fill_many()) {
+      // Usually a part of the same bytes, which live as long as the input's rows.
+      result.labels = drop ? DropMetadata(many_labels, &run.arena()) : many_labels;
       return result;
     }
     builder_.Reset(many_labels);
@@ -168,11 +181,11 @@ class VectorBinaryOperator : public Operator {
   void FindSimpleGroups() {
     std::vector<uint32_t> users(series_.size(), 0);
     for (uint32_t t : target_) ++users[t];
-    simple_.assign(matches_.groups.size(), 0);
-    for (size_t g = 0; g < matches_.groups.size(); ++g) {
-      const MatchGroup& group = matches_.groups[g];
-      if (group.right.size() != 1 || (one_to_one_ && group.left.size() > 1)) continue;
-      simple_[g] = std::ranges::all_of(group.left, [&](uint32_t row) {
+    simple_.assign(matches_.groups(), 0);
+    for (size_t g = 0; g < matches_.groups(); ++g) {
+      const auto left = matches_.left(g);
+      if (matches_.right(g).size() != 1 || (one_to_one_ && left.size() > 1)) continue;
+      simple_[g] = std::ranges::all_of(left, [&](uint32_t row) {
         return users[target_[candidate_[row]]] == 1;
       });
     }
@@ -264,9 +277,9 @@ class VectorBinaryOperator : public Operator {
     return many_present_[s] != 0;
   }
 
-  base::Status CombineStep(Run& run, const MatchGroup& group, size_t s, Block* out) {
+  base::Status CombineStep(Run& run, size_t group, size_t s, Block* out) {
     uint32_t found = kNone;
-    for (uint32_t row : group.right) {
+    for (uint32_t row : matches_.right(group)) {
       if (one_block_->cells(row)[s] == kAbsent) continue;
       // A step without any of the many side is not looked at, as in Prometheus.
       if (found != kNone && (fill_many() || fill_one() || AnyMany(s))) {
@@ -275,7 +288,7 @@ class VectorBinaryOperator : public Operator {
       found = row;
     }
     used_.clear();
-    for (uint32_t row : group.left) {
+    for (uint32_t row : matches_.left(group)) {
       if (many_block_->cells(row)[s] == kAbsent) continue;
       if (found == kNone && !fill_one()) continue;
       const Element one_value =
@@ -336,8 +349,8 @@ class VectorBinaryOperator : public Operator {
   HeldBlock one_block_;
   Matches matches_;  // left: many, right: one
   std::vector<uint32_t> variant_;                  // by row of the one side
-  std::vector<uint32_t> variants_;                 // by group
-  std::vector<std::vector<uint32_t>> variant_row_; // by group and variant: a row that has it
+  std::vector<uint32_t> variant_offset_;           // by group: its first variant
+  std::vector<uint32_t> variant_row_;              // by variant: a row that has it
   std::vector<uint32_t> candidate_;                // by row of the many side: its first result
   std::vector<uint32_t> filled_many_;              // by row: its result where the one side is missing
   std::vector<uint32_t> filled_one_;
