@@ -283,9 +283,9 @@ constexpr std::string_view kByteUnits[] = {"B", "KB", "MB", "GB", "TB", "PB", "E
 
 Result<uint64_t> ParseBytes(std::string_view text) {
   auto bad = [text](const std::string& why) {
-    return InvalidArgument("not a valid size: " + Shown(text) + ": " + why +
-                           "; write it as 512MB or 10GiB, units B KB MB GB TB PB EB in powers of 1024");
+    return InvalidArgument("units: " + why + "; write it as 512MB or 10GiB, units B KB MB GB TB PB EB in powers of 1024");
   };
+  auto invalid = [&] { return bad("invalid " + std::string(text)); };
   constexpr auto kLimit = static_cast<double>(std::numeric_limits<int64_t>::max());
   if (text == "0") return 0;
   std::string_view rest = text;
@@ -294,21 +294,22 @@ Result<uint64_t> ParseBytes(std::string_view text) {
     std::string_view whole = TakeWhile(&rest, IsDigit);
     std::string_view fraction;
     if (TakeByte(&rest, '.')) fraction = TakeWhile(&rest, IsDigit);
-    if (whole.empty() && fraction.empty()) return bad("found no number");
+    if (whole.empty() && fraction.empty()) return invalid();
     std::string name(TakeWhile(&rest, IsUnitByte));
-    if (name.empty()) return bad("found no unit");
     size_t unit = 0;
     std::string plain = name.size() == 3 && name[1] == 'i' ? name.substr(0, 1) + name.substr(2) : name;
     while (unit < std::size(kByteUnits) && kByteUnits[unit] != plain) ++unit;
-    if (unit == std::size(kByteUnits)) return bad("unknown unit " + Shown(name));
+    if (unit == std::size(kByteUnits)) {
+      return bad("unknown unit " + name + " in " + std::string(text));
+    }
     uint64_t value = 0;
     if (!whole.empty()) {
       auto [end, error] = std::from_chars(whole.data(), whole.data() + whole.size(), value);
-      if (error != std::errc()) return bad("too large");
+      if (error != std::errc()) return bad("too large: " + std::string(text));
     }
     uint64_t scale = uint64_t{1} << (10 * unit);
     if (static_cast<double>(value) * static_cast<double>(scale) + static_cast<double>(total) >= kLimit) {
-      return bad("too large");
+      return bad("too large: " + std::string(text));
     }
     double part = 0;
     double place = 1;

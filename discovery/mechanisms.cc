@@ -84,7 +84,7 @@ constexpr Field kDockerswarm[] = {
     {"port", FieldType::kInt, "80"},
     {"filters", FieldType::kFilters},
     {"refresh_interval", FieldType::kDuration, "60s"},
-    {"role", FieldType::kString, "", "role missing (one of: tasks, services, nodes)", "services nodes tasks", "invalid role {}, expected tasks, services, or nodes"},
+    {"role", FieldType::kString, "", "role missing (one of: tasks, services, nodes)", "services nodes tasks", "invalid role {raw}, expected tasks, services, or nodes"},
 };
 
 constexpr Field kEc2[] = {
@@ -258,7 +258,7 @@ constexpr Field kOpenstack[] = {
     {"port", FieldType::kInt, "80"},
     {"all_tenants", FieldType::kBool},
     {"tls_config", FieldType::kTls},
-    {"availability", FieldType::kString, "public", "unknown availability , must be one of admin, internal or public", "public internal admin", "unknown availability {}, must be one of admin, internal or public"},
+    {"availability", FieldType::kString, "public", "unknown availability , must be one of admin, internal or public", "public internal admin", "unknown availability {raw}, must be one of admin, internal or public"},
 };
 
 constexpr Field kOutscale[] = {
@@ -277,7 +277,7 @@ constexpr Field kOvhcloud[] = {
     {"application_secret", FieldType::kSecret, "", "application secret can not be empty"},
     {"consumer_key", FieldType::kSecret, "", "consumer key can not be empty"},
     {"refresh_interval", FieldType::kDuration, "60s"},
-    {"service", FieldType::kString, "", "unknown service: ", "dedicated_server vps", "unknown service: {}"},
+    {"service", FieldType::kString, "", "unknown service: ", "dedicated_server vps", "unknown service: {raw}"},
 };
 
 constexpr Field kPuppetdb[] = {
@@ -400,7 +400,7 @@ constexpr Mechanism kMechanisms[] = {
 };
 
 std::string Filled(std::string_view message, const std::string& value) {
-  return base::ReplaceAll(message, "{}", base::Quote(value));
+  return base::ReplaceAll(base::ReplaceAll(message, "{}", base::Quote(value)), "{raw}", value);
 }
 
 void ReadFilters(std::string_view key, Block* block, std::vector<std::string>* out) {

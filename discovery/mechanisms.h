@@ -28,7 +28,7 @@ struct Field {
   std::string_view fallback = {};
   std::string_view missing = {};  // the error when it is empty; else it need not be there
   std::string_view choices = {};  // what it may be, separated by spaces
-  std::string_view unknown = {};  // the error for anything else, {} standing for it
+  std::string_view unknown = {};  // the error for anything else; {} stands for it quoted, {raw} as it is
 };
 
 // A block that has been read by its table, for what the table cannot say.

@@ -240,6 +240,9 @@ void ReadRelabelRule(const base::yaml::Node& node, base::yaml::Errors* errors, R
       r.Error("regex", regex.error().message());
     }
   }
+  if (const base::yaml::Node* action = r.Take("action"); action != nullptr && action->IsNull()) {
+    r.Error("action", "relabel action cannot be empty");
+  }
   if (r.String("action", &text)) {
     std::string lower = base::ToLower(text);
     const auto* row = std::find_if(std::begin(kActions), std::end(kActions),

@@ -39,7 +39,7 @@ struct GlobalScrapeConfig {
   bool extra_scrape_metrics = false;
 };
 
-void ReadGlobalScrapeKeys(base::yaml::Reader* reader, base::yaml::Errors* errors, GlobalScrapeConfig* config);
+void ReadGlobalScrapeKeys(base::yaml::Reader* reader, GlobalScrapeConfig* config);
 
 // Reads one entry of scrape_configs; an error of several keys names the job.
 void ReadScrapeConfig(const base::yaml::Node& node, const GlobalScrapeConfig& global, base::yaml::Errors* errors,
