@@ -52,18 +52,23 @@ void PrometheusApi::Impl::RegisterManagement(Router* router) {
     x->Respond(net::HttpResponse::Json(200, std::move(body)));
   });
   router->Add({"GET"}, "/federate", [self](ExchangePtr x, const auto& path) {
-    if (!self->RequireReady(x)) return;
-    auto response = std::make_shared<net::HttpResponse>();
-    model::Labels external;
-    if (self->backend_->external_labels) external = self->backend_->external_labels();
-    self->Offload(
-        base::Lane::kQueries,
-        [response, external, call = self->MakeCall(x, path)] { *response = Federate(call, external); },
-        [self, response, x] {
-          if (response->status >= 500) self->federation_errors_->Add(1);
-          x->Respond(std::move(*response));
-        });
+    self->ServeRaw(std::move(x), path, &Federate);
   });
+}
+
+void PrometheusApi::Impl::ServeRaw(ExchangePtr x, const PathParams& path,
+                                   net::HttpResponse (*work)(const Call&, const model::Labels&)) {
+  if (!RequireReady(x)) return;
+  auto response = std::make_shared<net::HttpResponse>();
+  model::Labels external;
+  if (backend_->external_labels) external = backend_->external_labels();
+  Offload(
+      base::Lane::kQueries,
+      [response, external, work, call = MakeCall(x, path)] { *response = work(call, external); },
+      [self = shared_from_this(), response, work, x] {
+        if (work == &Federate && response->status >= 500) self->federation_errors_->Add(1);
+        x->Respond(std::move(*response));
+      });
 }
 
 void PrometheusApi::Impl::Reload(ExchangePtr x) {

@@ -97,6 +97,13 @@ void PrometheusApi::Impl::RegisterWrites(Router* router) {
   router->Add({"POST"}, V1("/write"), [self = shared_from_this()](ExchangePtr x, const auto&) {
     self->ServeWrite(std::move(x));
   });
+  router->Add({"POST"}, V1("/read"), [self = shared_from_this()](ExchangePtr x, const auto& path) {
+    self->ServeRaw(std::move(x), path, &RemoteRead);
+  });
+  router->Add({"POST"}, V1("/otlp/v1/metrics"), [](ExchangePtr x, const auto&) {
+    x->Respond(net::HttpResponse::Text(
+        404, "otlp write receiver needs to be enabled with --web.enable-otlp-receiver\n"));
+  });
   Admin(router, "delete_series", &DeleteSeries);
   Admin(router, "clean_tombstones", &CleanTombstones);
   Admin(router, "snapshot", &TakeSnapshot);

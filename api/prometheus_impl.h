@@ -54,6 +54,7 @@ Answer TsdbBlocks(const Call& call);
 Answer DeleteSeries(const Call& call);
 Answer CleanTombstones(const Call& call);
 Answer TakeSnapshot(const Call& call);
+net::HttpResponse RemoteRead(const Call& call, const model::Labels& external_labels);
 net::HttpResponse Federate(const Call& call, const model::Labels& external_labels);
 
 // Those that show the state of the loop.  Loop only.
@@ -114,6 +115,9 @@ class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::I
   void ServeQuery(ExchangePtr x, const PathParams& path, Answer (*run)(const QueryRun&));
   void ServeWrite(ExchangePtr x);
   void Reload(ExchangePtr x);
+  // Runs `work` with the external labels on a worker and sends what it gives.
+  void ServeRaw(ExchangePtr x, const PathParams& path,
+                net::HttpResponse (*work)(const Call&, const model::Labels&));
 
   const PrometheusApiOptions options_;
   const PrometheusBackend* const backend_;

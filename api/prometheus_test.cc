@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 #include <random>
 
@@ -407,6 +408,50 @@ TEST_F(PrometheusApiTest, BrokenRequestsAreAnsweredNotDiedOf) {
       EXPECT_THAT(Write(flipped, headers)->status(), ::testing::AnyOf(204, 400));
     }
   }
+}
+
+// --- remote read
+
+std::string ReadRequest(std::string_view metric, int accepted) {
+  std::string out;
+  protozero::pbf_writer writer(out);
+  {
+    protozero::pbf_writer query(writer, 1);
+    query.add_int64(1, kNow - 60'000);
+    query.add_int64(2, kNow);
+    for (auto [name, value] : {std::pair<std::string_view, std::string_view>("__name__", metric),
+                               std::pair<std::string_view, std::string_view>("cluster", "c1")}) {
+      protozero::pbf_writer matcher(query, 3);
+      matcher.add_enum(1, 0);
+      matcher.add_string(2, std::string(name));
+      matcher.add_string(3, std::string(value));
+    }
+  }
+  writer.add_enum(2, accepted);
+  return base::SnappyEncode(out);
+}
+
+TEST_F(PrometheusApiTest, RemoteReadGivesSamplesWithExternalLabels) {
+  backend_.external_labels = [] { return model::Labels::FromPairs({{"cluster", "c1"}}); };
+  Fill({{"__name__", "up"}, {"job", "a"}});
+  auto x = Send("POST", "/api/v1/read", ReadRequest("up", 0));
+  ASSERT_EQ(x->status(), 200) << x->body();
+  std::string body = *base::SnappyDecode(x->body(), 1 << 20);
+  std::string want;
+  {
+    protozero::pbf_writer writer(want);
+    protozero::pbf_writer result(writer, 1);
+    std::string request;
+    AddSeries({{"__name__", "up"}, {"cluster", "c1"}, {"job", "a"}},
+              {{kNow - 60'000, 2}, {kNow, 3}}, &request);
+    // A series has the same form in both directions: the field of the list is 1 in both, too.
+    protozero::pbf_reader series(request);
+    ASSERT_TRUE(series.next(1));
+    result.add_message(1, series.get_view());
+  }
+  EXPECT_EQ(body, want);
+  EXPECT_EQ(Send("POST", "/api/v1/read", ReadRequest("up", 1))->status(), 400);
+  EXPECT_EQ(Send("POST", "/api/v1/read", "garbage")->status(), 400);
 }
 
 // --- targets and rules
