@@ -64,8 +64,8 @@ class EntrySource {
   // False at the end.  Fields that do not belong to the entry's kind keep old values; views live
   // until the next call.
   virtual base::Result<bool> Next(Entry* entry) = 0;
-  // A guess at the bytes of the next series, to save looking for their end.  It lives until the next
-  // call of Next().
+  // A guess at the bytes of the next series, as read before in this format, to save looking for their
+  // end.  It lives until the next call of Next().
   virtual void Expect(std::string_view) {}
 };
 

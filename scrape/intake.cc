@@ -167,7 +167,9 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
     base::LogDebug("Invalid content type on scrape, using fallback setting.",
                    {{"target", options_.target->url}, {"err", media.problem}});
   }
+  const ExpositionFormat last_format = format_;
   format_ = *media.format == BodyFormat::kOpenMetrics ? ExpositionFormat::kOpenMetrics : ExpositionFormat::kText;
+  const bool same_format = format_ == last_format;
   type_ = model::MetricType::kUnknown;
   last_family_.clear();
   const std::unique_ptr<EntrySource> source = MakeSource(
@@ -181,7 +183,7 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
 
   Entry entry;
   while (true) {
-    source->Expect(cache_->Expected());
+    if (same_format) source->Expect(cache_->Expected());
     ASSIGN_OR_RETURN(const bool more, source->Next(&entry));
     if (!more) break;
     switch (entry.kind) {

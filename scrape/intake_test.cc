@@ -240,6 +240,7 @@ TEST_F(IntakeTest, SeriesThatCannotBeStoredFailTheScrape) {
   intake_ = nullptr;
   EXPECT_THAT(Scrape("{\"a.b\"} 1\n").status.error().message(), HasSubstr("invalid metric name"));
   intake_ = nullptr;
+  const base::CaptureLog log;
   storage_.resolve_status = base::ResourceExhausted("too many series");
   EXPECT_THAT(Scrape("z 1\n").status.error().message(), HasSubstr("too many series"));
 }

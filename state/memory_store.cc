@@ -17,7 +17,7 @@ class MemoryStore : public Store {
       for (Event& event : events) journals_[journal].push_back(std::move(event));
     }
     for (const auto& [journal, before] : rep->forget_events_before) {
-      std::erase_if(journals_[journal], [before = before](const Event& e) { return e.at < before; });
+      std::erase_if(journals_[journal], [limit = before](const Event& e) { return e.at < limit; });
     }
     executor_->Post(gate_.Wrap([done = std::move(done)]() mutable { done({}); }));
   }
