@@ -23,6 +23,8 @@ namespace tocsin::alertmanager {
 
 namespace {
 
+// How long the way of an alert can be asked for.
+constexpr base::Duration kJournalRetention = std::chrono::days(30);
 // How long Stop() waits for sends that are under way.
 constexpr base::Duration kStopGrace = std::chrono::seconds(5);
 
@@ -85,6 +87,7 @@ class Alertmanager::Impl {
   void Store(std::span<const model::AlertPtr> batch);
   AlertStatus StatusOf(const model::Alert& alert) const;
   void AddReceivers(const model::Alert& alert, AlertView* view) const;
+  void CountReceived(const model::Alert& alert, std::string_view version);
   void SetStateMetrics();
   void ArmMaintenance();
   void ArmAlertGc();
@@ -182,6 +185,15 @@ void Alertmanager::Impl::AddReceivers(const model::Alert& alert, AlertView* view
   }
 }
 
+void Alertmanager::Impl::CountReceived(const model::Alert& alert, std::string_view version) {
+  const std::string_view state = alert.ends_at > executor->Now() ? "firing" : "resolved";
+  if (options.alert_names_in_metrics) {
+    metrics.received->With({state, version, alert.name()})->Add();
+  } else {
+    metrics.received->With({state, version})->Add();
+  }
+}
+
 void Alertmanager::Impl::SetStateMetrics() {
   const base::Time now = executor->Now();
   for (SilenceState s : {SilenceState::kActive, SilenceState::kPending, SilenceState::kExpired}) {
@@ -203,6 +215,7 @@ void Alertmanager::Impl::ArmMaintenance() {
     state::Transaction t;
     // Alerts are forgotten by their own collection.
     t.ForgetExpired(executor->Now(), base::Time(base::Duration(1)));
+    t.ForgetEventsBefore(state::Journal::kAlerts, executor->Now() - kJournalRetention);
     store->Commit(std::move(t), [](base::Status s) {
       if (!s) base::LogWarn("expired records could not be forgotten", {{"error", s.error()}});
     });
@@ -262,6 +275,7 @@ void Alertmanager::Send(std::span<const model::AlertPtr> alerts) {
       copy->timeout = true;
       copy->ends_at = now + (impl_->prepared ? impl_->prepared->config->resolve_timeout() : base::Duration(std::chrono::minutes(5)));
     }
+    impl_->CountReceived(*copy, "v2");
     batch.push_back(std::move(copy));
   }
   impl_->Store(batch);
@@ -279,12 +293,7 @@ base::Status Alertmanager::Post(std::vector<model::Alert> alerts, std::string_vi
       a.timeout = true;
       a.ends_at = now + impl_->prepared->config->resolve_timeout();
     }
-    const std::string_view state = a.ends_at > now ? "firing" : "resolved";
-    if (impl_->options.alert_names_in_metrics) {
-      impl_->metrics.received->With({state, api_version, a.name()})->Add();
-    } else {
-      impl_->metrics.received->With({state, api_version})->Add();
-    }
+    impl_->CountReceived(a, api_version);
     if (auto ok = ValidateAlert(a); !ok) {
       impl_->metrics.invalid->With({api_version})->Add();
       if (!problems.empty()) problems += "; ";

@@ -51,6 +51,7 @@ enum class Show {
   kNotEmpty,  // left out when empty, zero or false
   kAlways,    // printed even then
   kIfSet,     // printed when it was set, also to false or empty
+  kIfWritten, // printed when the file has it: keys of newer versions, which older amtools refuse
 };
 
 struct Table;

@@ -238,6 +238,7 @@ void Block::PrintField(size_t i, int indent, std::string* out) const {
   const Value& v = values_[i];
   if (f.show == Show::kNotEmpty && IsEmpty(i)) return;
   if (f.show == Show::kIfSet && !v.set && IsEmpty(i)) return;
+  if (f.show == Show::kIfWritten && v.at.line == 0) return;
   switch (f.kind) {
     case Kind::kSecret:
     case Kind::kSecretUrl:

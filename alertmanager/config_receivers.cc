@@ -135,7 +135,7 @@ constexpr Field kSlackFields[] = {
     {"api_url_file", kPath},
     {"app_token", kSecret},
     {"app_token_file", kPath},
-    {"app_url", kUrl},
+    {"app_url", kUrl, "", Show::kIfWritten},
     {"channel"},
     {"username", kText, "{{ template \"slack.default.username\" . }}"},
     {"color", kText, "{{ template \"slack.default.color\" . }}"},

@@ -489,6 +489,8 @@ bool CurlClient::Redirect(Transfer* t) {
     t->request.body.clear();
     for (const char* name : {"Content-Type", "Content-Encoding"}) t->request.headers.Remove(name);
   }
+  // Where it came from, as Go says it, but never from https to http.
+  if (t->url.scheme != "https" || next->scheme == "https") t->request.headers.Set("Referer", t->url.Text());
   t->url = std::move(*next);
   t->addresses.clear();
   // Not from within libcurl's callback chain: a chain of redirects must not recurse.

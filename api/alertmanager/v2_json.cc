@@ -66,7 +66,8 @@ std::optional<SchemaError> ReadTime(const element& object, const char* name, std
   if (value.get_string().get(text) != simdjson::SUCCESS) {
     return BadBody(what, "json: cannot unmarshal " + std::string(TypeName(value)) + " into Go value of type string");
   }
-  if (text.empty()) return std::nullopt;
+  // Go's zero time, which amtool sends for a time it was not given, means the same as none.
+  if (text.empty() || text.starts_with("0001-01-01T00:00:00")) return std::nullopt;
   const auto time = base::ParseRfc3339(text);
   if (!time) {
     return BadBody(what, "parsing time " + base::Quote(text) + " as \"2006-01-02 15:04:05\": cannot parse " +
