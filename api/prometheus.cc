@@ -4,6 +4,7 @@
 
 #include "api/prometheus_impl.h"
 #include "base/check.h"
+#include "base/random.h"
 
 namespace tocsin::api {
 namespace {
@@ -26,7 +27,7 @@ PrometheusApi::Impl::Impl(PrometheusApiOptions options, const PrometheusBackend*
       executor_(backend->executor),
       any_origin_(options_.cors_origin == ".*"),
       gate_(backend->executor, options_.max_concurrency),
-      receiver_(backend->registry, options_.seed) {
+      receiver_(backend->registry, options_.seed != 0 ? options_.seed : base::SystemSeed()) {
   if (!any_origin_) {
     auto regex = base::Regex::Anchored(options_.cors_origin);
     TOCSIN_CHECK(regex.has_value()) << "cors_origin: " << regex.error().message();

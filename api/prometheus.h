@@ -119,7 +119,7 @@ struct PrometheusApiOptions {
   std::string external_url;           // "http://host:9090/prefix"
   std::string listen_address;         // ":9090"
   std::string cors_origin = ".*";     // an anchored regular expression
-  uint64_t seed = 0;                  // random, so that nobody can make keys of caches collide
+  uint64_t seed = 0;                  // of hashes; 0: random, so that nobody can make them collide
 };
 
 class PrometheusApi {
