@@ -25,6 +25,7 @@ exec::RunOptions MakeRunOptions(const EngineOptions& engine, const QueryOptions&
   o.lookback_ms = Ms(query.lookback.count() > 0 ? query.lookback : engine.lookback);
   o.delayed_name_removal = engine.delayed_name_removal;
   o.type_and_unit_labels = engine.type_and_unit_labels;
+  o.use_start_timestamps = engine.use_start_timestamps;
   o.cancelled = query.cancelled;
   if (engine.default_subquery_step) {
     o.default_subquery_step_ms = [step = engine.default_subquery_step](int64_t range_ms) {

@@ -46,6 +46,7 @@ struct EngineOptions {
   ParseOptions parse;                     // experimental functions and other flags
   bool delayed_name_removal = false;
   bool type_and_unit_labels = false;      // __type__ and __unit__ go where __name__ goes
+  bool use_start_timestamps = false;      // rate() and its like see resets in them
   const base::Executor* clock = nullptr;  // for the timeout; null: no timeout
 };
 

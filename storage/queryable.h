@@ -43,12 +43,16 @@ struct SampleColumns {
   std::vector<uint32_t> histogram_at;
   std::vector<model::HistogramPtr> histograms;
 
+  // When what each sample counts began, in ms; 0: not known.  Empty when storage keeps none.
+  std::vector<model::Timestamp> start_times;
+
   void Clear() {
     times.clear();
     values.clear();
     offsets.clear();
     histogram_at.clear();
     histograms.clear();
+    start_times.clear();
   }
   size_t series() const { return offsets.empty() ? 0 : offsets.size() - 1; }
   std::span<const model::Timestamp> times_of(size_t i) const {

@@ -132,6 +132,15 @@ void Annotations::CounterResetCollision(HistogramOperation operation, ByteRange 
                   OperationName(operation)),
       pos);
 }
+void Annotations::StartTimeOverlap(std::string_view metric, ByteRange pos) {
+  Entry& e = Add(true,
+                 fmt::format("{}sample has start time that overlaps with previous sample timestamp "
+                             "for metric {}",
+                             kWarning, base::Quote(metric)),
+                 pos);
+  e.counted = true;
+  ++e.count;
+}
 void Annotations::PossibleNonCounter(std::string_view metric, ByteRange pos) {
   Add(false,
       fmt::format("{}metric might not be a counter, name does not end in "
@@ -227,6 +236,9 @@ std::vector<std::string> Annotations::Render(bool warnings, std::string_view tex
           e.text, base::FormatG(e.range.min_bucket), base::FormatG(e.range.max_bucket),
           base::FormatPrecision(e.range.max_diff, 'g', 2), e.count, Rfc3339Seconds(e.range.t),
           Rfc3339Seconds(e.last_t), Place(text, e.pos)));
+    } else if (e.counted && e.count > 1) {
+      out.push_back(
+          fmt::format("{} ({} occurrences) ({})", e.text, e.count, Place(text, e.pos)));
     } else {
       out.push_back(fmt::format("{} ({})", e.text, Place(text, e.pos)));
     }

@@ -30,6 +30,7 @@ class Annotations {
   void MixedExponentialCustom(std::string_view metric, ByteRange pos);
   void IncompatibleBucketLayout(std::string_view op, ByteRange pos);
   void SortInRangeQuery(ByteRange pos);
+  void StartTimeOverlap(std::string_view metric, ByteRange pos);
   void CounterResetCollision(HistogramOperation operation, ByteRange pos);
 
   void PossibleNonCounter(std::string_view metric, ByteRange pos);
@@ -66,7 +67,8 @@ class Annotations {
     bool forced = false;
     Forced range{};
     model::Timestamp last_t = 0;
-    int count = 0;
+    int count = 0;           // of forced, and of overlaps
+    bool counted = false;    // shown with the count
   };
   Entry& Add(bool warning, std::string text, ByteRange pos);
   std::vector<std::string> Render(bool warnings, std::string_view text) const;

@@ -120,6 +120,10 @@ base::Result<OperatorPtr> MakeCall(Run& run, const plan::Node& node, const Grid*
   if (plan::IsRangeFunction(f)) return MakeRangeCall(run, node, grid);
   switch (f) {
     case Function::kTimestamp:
+    case Function::kStartTimestamp:
+      if (f == Function::kStartTimestamp && !run.options().use_start_timestamps) {
+        return MakeElementCall(run, node, grid);
+      }
       if (node.inputs[0]->kind == NodeKind::kInstantSelector) return MakeTimestamp(run, node, grid);
       return MakeElementCall(run, node, grid);
     case Function::kStart:

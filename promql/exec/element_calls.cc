@@ -203,7 +203,7 @@ class ElementCallOperator : public Operator {
         ClampAll(b, [&](size_t s) { return Parameter(0, s); }, [](size_t) { return kInfinity; });
         return;
       case Function::kStartTimestamp:
-        // Storage keeps no start timestamps: no series has one.
+        // Only a selector's samples have one, and only where they are asked for.
         for (size_t row = 0; row < b->rows(); ++row) {
           std::fill_n(b->cells(row), b->steps(), uint8_t{kAbsent});
         }

@@ -20,6 +20,19 @@ using plan::Function;
 WindowResult Float(double v) { return {true, v, nullptr}; }
 WindowResult Of(HistogramPtr h) { return {true, 0, std::move(h)}; }
 
+// Whether a start timestamp tells of a reset between two samples.
+bool IsStartReset(Timestamp start_before, Timestamp before, Timestamp start, Timestamp t) {
+  if (start == 0 || start >= t || start < before) return false;
+  if (start > before) return true;
+  // It points to the sample before: a delta, or a cumulative series whose start is not known.
+  if (start_before > before) return false;
+  return start_before != 0 && start_before != before;
+}
+
+bool StartsOverlap(Timestamp start_before, Timestamp before, Timestamp start) {
+  return start != 0 && start < before && start != start_before;
+}
+
 // Everything that the functions below need of a call.
 class Evaluator {
  public:
@@ -86,12 +99,46 @@ class Evaluator {
     if (reconciled) annotations_.MismatchedCustomBuckets(operation, call_.arg_pos);
   }
 
+  bool StartReset(const Timestamp* starts, const Timestamp* t, size_t i) const {
+    return starts != nullptr && IsStartReset(starts[i - 1], t[i - 1], starts[i], t[i]);
+  }
+  void NoteOverlap(const Timestamp* starts, const Timestamp* t, size_t n) {
+    for (size_t i = 1; starts != nullptr && i < n; ++i) {
+      if (!StartsOverlap(starts[i - 1], t[i - 1], starts[i])) continue;
+      annotations_.StartTimeOverlap(metric_, call_.arg_pos);
+      return;
+    }
+  }
+  // Whether the first sample began to count inside the window: then it began at zero.
+  bool StartsInside(const Timestamp* starts, const Timestamp* t) const {
+    return counter() && starts != nullptr && starts[0] != 0 && starts[0] > begin_ &&
+           starts[0] < t[0];
+  }
+  // As ExtrapolationFactor, with the beginning known.
+  double FactorFromStart(Timestamp start, const Timestamp* t, size_t n) const {
+    const double sampled = static_cast<double>(t[n - 1] - start) / 1000;
+    double to_end = static_cast<double>(end_ - t[n - 1]) / 1000;
+    const double gap =
+        n > 1 ? static_cast<double>(t[n - 1] - t[0]) / 1000 / static_cast<double>(n - 1) : 0;
+    if (to_end >= gap * 1.1) to_end = gap / 2;
+    double factor = sampled != 0 ? (sampled + to_end) / sampled : 1;
+    if (call_.function == Function::kRate) factor /= static_cast<double>(call_.range_ms) / 1000;
+    return factor;
+  }
+
   WindowResult FloatRate() {
     const size_t n = w_.count;
-    if (n < 2) return {};
+    const bool inside = StartsInside(w_.starts, w_.times);
+    if (n < 2 && !inside) return {};
     double difference = w_.values[n - 1] - w_.values[0];
     for (size_t i = 1; counter() && i < n; ++i) {
-      if (w_.values[i] < w_.values[i - 1]) difference += w_.values[i - 1];
+      if (w_.values[i] < w_.values[i - 1] || StartReset(w_.starts, w_.times, i)) {
+        difference += w_.values[i - 1];
+      }
+    }
+    NoteOverlap(w_.starts, w_.times, n);
+    if (inside) {
+      return Float((difference + w_.values[0]) * FactorFromStart(w_.starts[0], w_.times, n));
     }
     return Float(difference * ExtrapolationFactor(call_, end_, w_.times[0], w_.times[n - 1], n,
                                                   w_.values[0], difference, counter()));
@@ -101,9 +148,23 @@ class Evaluator {
 
   WindowResult HistogramRate() {
     const size_t n = w_.histogram_count;
-    if (n < 2) return {};
-    HistogramPtr difference = HistogramDifference();
-    if (!difference) return {};
+    const bool inside = StartsInside(w_.histogram_starts, w_.histogram_times);
+    if (n < 2 && !inside) return {};
+    HistogramPtr difference = n > 1 ? HistogramDifference() : nullptr;
+    if (n > 1 && !difference) return {};
+    if (inside) {
+      const double factor = FactorFromStart(w_.histogram_starts[0], w_.histogram_times, n);
+      if (!difference) return Of(Scaled(H(0), factor));
+      HistogramSum sum(*difference);
+      const auto added = sum.Add(H(0));
+      if (!added.compatible) {
+        IncompatibleSchemas();
+        return {};
+      }
+      NoteReconciled(added.reconciled, HistogramOperation::kAddition);
+      sum.Multiply(factor);
+      return Of(sum.Build());
+    }
     const double factor = ExtrapolationFactor(
         call_, end_, w_.histogram_times[0], w_.histogram_times[n - 1], n, H(0).count,
         difference->count, counter());
@@ -123,7 +184,8 @@ class Evaluator {
     // With a reset right after the first one, its buckets do not matter.
     Histogram empty;
     const Histogram* first = &H(0);
-    if (counter() && DetectReset(H(1), H(0))) {
+    if (counter() && (StartReset(w_.histogram_starts, w_.histogram_times, 1) ||
+                      DetectReset(H(1), H(0)))) {
       empty.schema = H(1).schema;
       empty.custom_values = H(1).custom_values;
       first = &empty;
@@ -144,13 +206,14 @@ class Evaluator {
     if (counter()) {
       const Histogram* before = first;
       for (size_t i = 1; i < n; ++i) {
-        if (DetectReset(H(i), *before)) {
+        if (StartReset(w_.histogram_starts, w_.histogram_times, i) || DetectReset(H(i), *before)) {
           const auto added = sum.Add(*before);
           if (!added.compatible) return IncompatibleSchemas();
           NoteReconciled(added.reconciled, HistogramOperation::kAddition);
         }
         before = &H(i);
       }
+      NoteOverlap(w_.histogram_starts, w_.histogram_times, n);
     } else if (!is_gauge(H(0)) || !is_gauge(last)) {
       annotations_.NativeNotGauge(metric_, call_.arg_pos);
     }
@@ -167,7 +230,18 @@ class Evaluator {
     Timestamp t;
     double v;
     const HistogramPtr* h;  // null: a float
+    Timestamp start = 0;
   };
+  Sample FloatAt(size_t i) const {
+    return {w_.times[i], w_.values[i], nullptr, w_.starts != nullptr ? w_.starts[i] : 0};
+  }
+  Sample HistogramAt(size_t i) const {
+    return {w_.histogram_times[i], 0, &w_.histograms[i],
+            w_.histogram_starts != nullptr ? w_.histogram_starts[i] : 0};
+  }
+  static bool StartResetBetween(const Sample& before, const Sample& now) {
+    return IsStartReset(before.start, before.t, now.start, now.t);
+  }
 
   WindowResult InstantRate() {
     // The two newest of both kinds.
@@ -179,10 +253,10 @@ class Evaluator {
       const bool take_float = h == 0 || (f > 0 && w_.times[f - 1] > w_.histogram_times[h - 1]);
       if (take_float) {
         --f;
-        last[found++] = {w_.times[f], w_.values[f], nullptr};
+        last[found++] = FloatAt(f);
       } else {
         --h;
-        last[found++] = {w_.histogram_times[h], 0, &w_.histograms[h]};
+        last[found++] = HistogramAt(h);
       }
     }
     if (found < 2) return {};
@@ -192,7 +266,8 @@ class Evaluator {
     const bool rate = call_.function == Function::kIrate;
     if (seconds == 0) return {};
     if (!now.h && !before.h) {
-      double v = rate && now.v < before.v ? now.v : now.v - before.v;
+      const bool reset = rate && (now.v < before.v || StartResetBetween(before, now));
+      const double v = reset ? now.v : now.v - before.v;
       return Float(rate ? v / seconds : v);
     }
     if (!now.h || !before.h) {
@@ -206,7 +281,7 @@ class Evaluator {
     if (rate && (gauge_a || gauge_b)) annotations_.NativeNotCounter(metric_, call_.args_pos);
     if (!rate && (!gauge_a || !gauge_b)) annotations_.NativeNotGauge(metric_, call_.args_pos);
     HistogramSum sum(b);
-    if (!rate || !DetectReset(b, a)) {
+    if (!rate || (!StartResetBetween(before, now) && !DetectReset(b, a))) {
       const auto subtracted = sum.Subtract(a);
       if (!subtracted.compatible) {
         annotations_.MixedExponentialCustom(metric_, call_.args_pos);
@@ -336,11 +411,9 @@ class Evaluator {
           h == w_.histogram_count || (f < w_.count && w_.times[f] < w_.histogram_times[h]);
       Sample now{};
       if (take_float) {
-        now = {w_.times[f], w_.values[f], nullptr};
-        ++f;
+        now = FloatAt(f++);
       } else {
-        now = {w_.histogram_times[h], 0, &w_.histograms[h]};
-        ++h;
+        now = HistogramAt(h++);
       }
       if (any && IsEvent(before, now)) ++events;
       any = true;
@@ -353,9 +426,10 @@ class Evaluator {
     if ((before.h == nullptr) != (now.h == nullptr)) return true;
     const bool resets = call_.function == Function::kResets;
     if (now.h != nullptr) {
-      return resets ? DetectReset(**now.h, **before.h) : !SameHistogram(**now.h, **before.h);
+      return resets ? StartResetBetween(before, now) || DetectReset(**now.h, **before.h)
+                    : !SameHistogram(**now.h, **before.h);
     }
-    if (resets) return now.v < before.v;
+    if (resets) return now.v < before.v || StartResetBetween(before, now);
     return now.v != before.v && !(std::isnan(now.v) && std::isnan(before.v));
   }
 

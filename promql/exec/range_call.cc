@@ -79,6 +79,10 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor {
     call_.range_ms = source_->range_ms();
     call_.lookback_ms = run.options().lookback_ms;
     call_.boundary = source_->boundary();
+    call_.start_times =
+        run.options().use_start_timestamps &&
+        (node_.function == Function::kRate || node_.function == Function::kIncrease ||
+         node_.function == Function::kIrate || node_.function == Function::kResets);
     call_.arg_pos = arg_pos_;
     call_.first_arg_pos = node_.inputs.front()->pos;
     call_.args_pos = {node_.inputs.front()->pos.start, node_.inputs.back()->pos.end};

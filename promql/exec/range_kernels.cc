@@ -162,8 +162,15 @@ base::Status RunMixed(const RangeCall& call, model::LabelsView labels, const Ran
     while (hhi < in.histogram_count && in.histogram_times[hhi] <= end) ++hhi;
     while (hlo < hhi && in.histogram_times[hlo] <= begin) ++hlo;
     if (flo == fhi && hlo == hhi) continue;
-    const MixedWindow w{in.times + flo,           in.values + flo,     fhi - flo,
-                        in.histogram_times + hlo, in.histograms + hlo, hhi - hlo};
+    const bool starts = call.start_times;
+    const MixedWindow w{in.times + flo,
+                        in.values + flo,
+                        starts && in.starts ? in.starts + flo : nullptr,
+                        fhi - flo,
+                        in.histogram_times + hlo,
+                        in.histograms + hlo,
+                        starts && in.histogram_starts ? in.histogram_starts + hlo : nullptr,
+                        hhi - hlo};
     ASSIGN_OR_RETURN(WindowResult result, EvalMixedWindow(call, labels, w, scratch, s));
     if (!result.present) continue;
     if (result.histogram) {
@@ -183,7 +190,8 @@ bool Worse(double a, double b) { return a < b || std::isnan(b); }
 base::Status RunRangeKernel(const RangeCall& call, model::LabelsView labels, const RangeRow& in,
                             KernelScratch* scratch, size_t row, Block* out) {
   if (in.count == 0 && in.histogram_count == 0) return {};
-  if (in.histogram_count > 0 || call.boundary != Boundary::kPlain) {
+  const bool starts = call.start_times && in.starts != nullptr;
+  if (in.histogram_count > 0 || call.boundary != Boundary::kPlain || starts) {
     return RunMixed(call, labels, in, scratch, row, out);
   }
   const double* v = in.values;

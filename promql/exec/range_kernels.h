@@ -24,6 +24,7 @@ struct RangeCall {
   int64_t range_ms = 0;
   int64_t lookback_ms = 0;
   Boundary boundary = Boundary::kPlain;
+  bool start_times = false;    // whether they are looked at
   ByteRange arg_pos;           // of the range vector
   ByteRange args_pos;          // of all arguments
   ByteRange first_arg_pos;
@@ -50,9 +51,11 @@ base::Status RunRangeKernel(const RangeCall& call, model::LabelsView labels, con
 struct MixedWindow {
   const model::Timestamp* times;
   const double* values;
+  const model::Timestamp* starts;  // null: none
   size_t count;
   const model::Timestamp* histogram_times;
   const model::HistogramPtr* histograms;
+  const model::Timestamp* histogram_starts;
   size_t histogram_count;
 };
 struct WindowResult {

@@ -26,12 +26,16 @@ const RangeRow& RowSplitter::Split(const storage::SampleColumns& columns, size_t
   row_ = {};
   auto h = std::lower_bound(columns.histogram_at.begin(), columns.histogram_at.end(), first);
   const bool histograms = h != columns.histogram_at.end() && *h < last;
+  const bool starts = !columns.start_times.empty();
   if (!histograms && !AnyStale(v + first, last - first)) {
     row_.times = t + first;
     row_.values = v + first;
+    row_.starts = starts ? columns.start_times.data() + first : nullptr;
     row_.count = last - first;
     return row_;
   }
+  starts_.clear();
+  histogram_starts_.clear();
   times_.clear();
   values_.clear();
   histogram_times_.clear();
@@ -45,14 +49,18 @@ const RangeRow& RowSplitter::Split(const storage::SampleColumns& columns, size_t
       if (histogram->IsStale()) continue;
       histogram_times_.push_back(t[s]);
       histograms_.push_back(histogram);
+      if (starts) histogram_starts_.push_back(columns.start_times[s]);
     } else if (!model::IsStale(v[s])) {
       times_.push_back(t[s]);
       values_.push_back(v[s]);
+      if (starts) starts_.push_back(columns.start_times[s]);
     }
   }
   row_.times = times_.data();
   row_.values = values_.data();
   row_.count = times_.size();
+  row_.starts = starts ? starts_.data() : nullptr;
+  row_.histogram_starts = starts ? histogram_starts_.data() : nullptr;
   row_.histogram_times = histogram_times_.data();
   row_.histograms = histograms_.data();
   row_.histogram_count = histograms_.size();

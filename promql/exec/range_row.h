@@ -15,9 +15,11 @@ namespace tocsin::promql::exec {
 struct RangeRow {
   const model::Timestamp* times = nullptr;
   const double* values = nullptr;
+  const model::Timestamp* starts = nullptr;  // null: not known of any
   size_t count = 0;
   const model::Timestamp* histogram_times = nullptr;
   const model::HistogramPtr* histograms = nullptr;
+  const model::Timestamp* histogram_starts = nullptr;
   size_t histogram_count = 0;
 };
 
@@ -34,6 +36,8 @@ class RowSplitter {
   std::vector<double> values_;
   std::vector<model::Timestamp> histogram_times_;
   std::vector<model::HistogramPtr> histograms_;
+  std::vector<model::Timestamp> starts_;
+  std::vector<model::Timestamp> histogram_starts_;
 };
 
 // Replaces the histograms of all series by their counts and sums; each is told from the one before

@@ -39,6 +39,7 @@ struct RunOptions {
   int64_t lookback_ms = 300'000;
   bool delayed_name_removal = false;
   bool type_and_unit_labels = false;
+  bool use_start_timestamps = false;
   std::function<int64_t(int64_t range_ms)> default_subquery_step_ms;
   const std::atomic<bool>* cancelled = nullptr;
   std::function<base::Duration()> monotonic;  // null: no timeout

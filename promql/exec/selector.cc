@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kSeriesAtOnce = 128;
 constexpr size_t kLastAtOnce = 8192;
 
-enum class Output { kValue, kTime };
+enum class Output { kValue, kTime, kStartTime };
 
 class SelectorOperator : public Operator {
  public:
@@ -29,7 +29,7 @@ class SelectorOperator : public Operator {
   base::Status Open(Run& run) override {
     ASSIGN_OR_RETURN(set_, run.Selection(handle_));
     series_.resize(set_->size());
-    const bool drop = output_ == Output::kTime;
+    const bool drop = output_ != Output::kValue;
     for (size_t i = 0; i < series_.size(); ++i) {
       model::LabelsView labels = set_->labels(i);
       if (drop && !run.options().delayed_name_removal) labels = DropMetadata(labels, &run.arena());
@@ -41,7 +41,7 @@ class SelectorOperator : public Operator {
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
     out->Reset(series_.size(), span.count);
-    if (span.count != 1) return EvalMany(run, span, out);
+    if (span.count != 1 || output_ == Output::kStartTime) return EvalMany(run, span, out);
     RETURN_IF_ERROR(EvalOne(run, span, out));
     if (!node_.histogram_stats_only || !out->has_histograms()) return {};
     // What is said of counter resets needs the samples before.
@@ -104,8 +104,13 @@ class SelectorOperator : public Operator {
       const model::Timestamp at = map_.time(span.first + s);
       while (next < t.size() && t[next] <= at) ++next;
       if (next == 0 || t[next - 1] <= at - lookback_ || model::IsStale(v[next - 1])) continue;
-      if (output_ == Output::kTime) {
-        values[s] = static_cast<double>(t[next - 1]) / 1000;
+      if (output_ != Output::kValue) {
+        model::Timestamp shown = t[next - 1];
+        if (output_ == Output::kStartTime) {
+          const size_t at_sample = columns_.offsets[i] + next - 1;
+          shown = columns_.start_times.empty() ? 0 : columns_.start_times[at_sample];
+        }
+        values[s] = static_cast<double>(shown) / 1000;
         cells[s] = kFloat;
         continue;
       }
@@ -236,7 +241,9 @@ base::Result<OperatorPtr> MakeSelector(Run& run, const plan::Node& node, const G
 }
 
 base::Result<OperatorPtr> MakeTimestamp(Run& run, const plan::Node& node, const Grid* grid) {
-  return Make(run, node, As<VectorSelector>(*node.inputs[0]->expr), grid, Output::kTime);
+  const Output output =
+      node.function == plan::Function::kTimestamp ? Output::kTime : Output::kStartTime;
+  return Make(run, node, As<VectorSelector>(*node.inputs[0]->expr), grid, output);
 }
 
 }  // namespace tocsin::promql::exec

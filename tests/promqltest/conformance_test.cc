@@ -43,7 +43,7 @@ TEST(ConformanceTest, AnnotationsAreThoseOfPrometheus) {
     MemoryStorage storage;
     for (const Command& command : *commands) {
       const auto& load = std::get<LoadCommand>(command);
-      for (const auto& series : load.series) {
+      for (const auto& [series, starts] : load.series) {
         for (size_t i = 0; i < series.values.size(); ++i) {
           if (series.values[i].omitted) continue;
           ASSERT_TRUE(storage.Append(series.labels, static_cast<int64_t>(i) * load.step_ms,
@@ -95,7 +95,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "duration_expression.test", "extended_vectors.test", "fill-modifier.test",
                     "functions.test", "histograms.test", "info.test", "limit.test", "literals.test",
                     "name_label_dropping.test", "native_histograms.test", "operators.test",
-                    "range_queries.test", "selectors.test", "staleness.test", "subquery.test",
+                    "range_queries.test", "selectors.test", "staleness.test",
+                    "start_timestamps.test", "subquery.test",
                     "trig_functions.test", "type_and_unit.test", "engine/at_modifier_ranges.test",
                     "engine/extended_range_selectors.test", "engine/subquery_selector.test"),
     [](const auto& param_info) {

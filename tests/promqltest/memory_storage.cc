@@ -49,9 +49,13 @@ class Set : public storage::SeriesSet {
         }
         out->times.push_back(s.t);
         out->values.push_back(s.v);
+        out->start_times.push_back(s.start);
       }
       out->offsets.push_back(static_cast<uint32_t>(out->times.size()));
     }
+    const bool any_start =
+        std::ranges::any_of(out->start_times, [](model::Timestamp t) { return t != 0; });
+    if (!any_start) out->start_times.clear();
     return {};
   }
 
@@ -120,7 +124,7 @@ class MemoryQuerier : public storage::Querier {
 }  // namespace
 
 base::Status MemoryStorage::Append(const model::Labels& labels, model::Timestamp t, double v,
-                                   model::HistogramPtr h) {
+                                   model::HistogramPtr h, model::Timestamp start) {
   std::vector<Sample>& samples = series_[labels];
   const Sample* before = samples.empty() ? nullptr : &samples.back();
   if (before != nullptr && t < before->t) {
@@ -135,9 +139,9 @@ base::Status MemoryStorage::Append(const model::Labels& labels, model::Timestamp
   if (h) {
     const CounterReset hint = HintAfter(before, *h);
     const double sum = h->sum;
-    samples.push_back({t, sum, promql::exec::WithCounterReset(h, hint)});
+    samples.push_back({t, sum, promql::exec::WithCounterReset(h, hint), start});
   } else {
-    samples.push_back({t, v, nullptr});
+    samples.push_back({t, v, nullptr, start});
   }
   return {};
 }

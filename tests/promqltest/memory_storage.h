@@ -20,7 +20,7 @@ class MemoryStorage : public storage::Queryable {
   // Samples of a series come in order of time.  An equal repeat is dropped.
   // Errors: kInvalidArgument.
   base::Status Append(const model::Labels& labels, model::Timestamp t, double v,
-                      model::HistogramPtr h);
+                      model::HistogramPtr h, model::Timestamp start = 0);
 
   std::unique_ptr<storage::Querier> NewQuerier(storage::Window window) override;
 
@@ -28,6 +28,7 @@ class MemoryStorage : public storage::Queryable {
     model::Timestamp t = 0;
     double v = 0;           // of a histogram: its sum
     model::HistogramPtr h;  // null: a float
+    model::Timestamp start = 0;
   };
 
  private:

@@ -139,12 +139,13 @@ class Runner {
 
  private:
   base::Status Load(const LoadCommand& load) {
-    for (const auto& series : load.series) {
+    for (const auto& [series, starts] : load.series) {
       for (size_t i = 0; i < series.values.size(); ++i) {
         const promql::SequenceValue& v = series.values[i];
         if (v.omitted && !v.histogram) continue;
-        RETURN_IF_ERROR(storage_.Append(series.labels, static_cast<int64_t>(i) * load.step_ms,
-                                        v.value, v.histogram));
+        const int64_t t = static_cast<int64_t>(i) * load.step_ms;
+        const model::Timestamp start = !starts.empty() && !starts[i].omitted ? t + starts[i].ms : 0;
+        RETURN_IF_ERROR(storage_.Append(series.labels, t, v.value, v.histogram, start));
       }
     }
     return load.with_nhcb ? LoadClassic(load) : base::Status();
@@ -152,7 +153,7 @@ class Runner {
 
   base::Status LoadClassic(const LoadCommand& load) {
     std::map<model::Labels, std::map<int64_t, ClassicHistogram>> histograms;
-    for (const auto& series : load.series) {
+    for (const auto& [series, starts] : load.series) {
       const std::string_view name = series.labels.MetricName();
       const bool bucket = name.ends_with("_bucket");
       const bool count = name.ends_with("_count");
@@ -265,6 +266,7 @@ RunnerOptions ConformanceOptions() {
   RunnerOptions options;
   options.engine.max_samples = 10'000;
   options.engine.delayed_name_removal = true;
+  options.engine.use_start_timestamps = true;
   options.engine.parse.experimental_functions = true;
   options.engine.parse.extended_range_selectors = true;
   options.engine.parse.binop_fill_modifiers = true;

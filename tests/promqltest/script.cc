@@ -82,28 +82,35 @@ class ScriptParser {
                                        step.error().message()));
     }
     load.step_ms = *step;
-    bool start_timestamps = false;
+    std::optional<std::vector<promql::StartOffset>> starts;
     while (Next()) {
       // A line `name@st offsets` gives the start timestamps of the next line's samples.
       const std::string_view text = lines_[at_];
       const size_t st = text.find("@st ");
       if (st != std::string_view::npos && text.find(' ') == st + 3) {
-        if (start_timestamps) return Raise(line(), "@st line has no following sample line");
+        if (starts) return Raise(line(), "@st line has no following sample line");
         auto offsets = promql::ParseStartOffsets(text.substr(st + 4));
         if (!offsets) return Raise(line(), offsets.error().message());
-        start_timestamps = true;
+        starts = std::move(*offsets);
         continue;
       }
-      start_timestamps = false;
       ASSIGN_OR_RETURN(auto series, ParseSeries(text));
-      auto same = std::ranges::find(load.series, series.labels, &promql::SeriesDescription::labels);
+      if (starts && starts->size() != series.values.size()) {
+        return Raise(line(), fmt::format("@st line has {} values but sample line has {}",
+                                         starts->size(), series.values.size()));
+      }
+      LoadCommand::Series loaded{std::move(series), std::move(starts).value_or(
+                                                        std::vector<promql::StartOffset>())};
+      starts.reset();
+      auto same = std::ranges::find(load.series, loaded.description.labels,
+                                    [](const auto& s) { return s.description.labels; });
       if (same != load.series.end()) {
-        *same = std::move(series);
+        *same = std::move(loaded);
       } else {
-        load.series.push_back(std::move(series));
+        load.series.push_back(std::move(loaded));
       }
     }
-    if (start_timestamps) return Raise(line(), "@st line has no following sample line");
+    if (starts) return Raise(line(), "@st line has no following sample line");
     return load;
   }
 

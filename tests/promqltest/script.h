@@ -24,7 +24,11 @@ struct LoadCommand {
   int line = 0;
   int64_t step_ms = 0;
   bool with_nhcb = false;
-  std::vector<promql::SeriesDescription> series;
+  struct Series {
+    promql::SeriesDescription description;
+    std::vector<promql::StartOffset> starts;  // empty, or one a value
+  };
+  std::vector<Series> series;
 };
 
 // `msg: text`, `regex: pattern`, or anything.
