@@ -135,7 +135,7 @@ void WriteRule(const ruler::RuleStatus& r, bool exclude_alerts, JsonWriter* json
     json->Member("duration", base::ToSeconds(r.hold));
     json->Member("keepFiringFor", base::ToSeconds(r.keep_firing));
   }
-  WritePairs("labels", r.labels, json);
+  if (r.is_alert || !r.labels.empty()) WritePairs("labels", r.labels, json);
   if (r.is_alert) {
     WritePairs("annotations", r.annotations, json);
     json->Key("alerts");

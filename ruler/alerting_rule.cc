@@ -66,9 +66,12 @@ ActiveAlert AlertingRule::Expand(const promql::VectorSample& sample,
   for (const auto& [name, text] : spec_.labels) labels.Set(name, expand(text));
   labels.Set(model::kAlertName, spec_.alert);
   alert.labels = labels.Build();
-  labels.Reset(model::LabelsView());
-  for (const auto& [name, text] : spec_.annotations) labels.Set(name, expand(text));
-  alert.annotations = labels.Build();
+  // Annotations keep empty values, which label sets drop.
+  std::string annotations;
+  for (const auto& [name, text] : spec_.annotations) {
+    model::AppendEncodedLabel(name, expand(text), &annotations);
+  }
+  alert.annotations = model::Labels::FromEncoded(annotations);
   alert.value = sample.v;
   alert.histogram = sample.h;
   alert.active_at = context.ts;
@@ -101,6 +104,7 @@ bool AlertingRule::Advance(ActiveAlert* alert, bool present, base::Time ts) cons
 }
 
 base::Result<std::vector<RecordedSample>> AlertingRule::Evaluate(const EvaluationContext& context) {
+  evaluated_ = true;
   ASSIGN_OR_RETURN(const promql::Vector vector, RunQuery(context));
 
   std::map<model::Labels, ActiveAlert> present;
@@ -132,7 +136,6 @@ base::Result<std::vector<RecordedSample>> AlertingRule::Evaluate(const Evaluatio
     if (it->second.state != AlertState::kInactive) ++active;
     ++it;
   }
-  evaluated_ = true;
   if (context.limit > 0 && active > context.limit) {
     active_.clear();
     return base::FailedPrecondition("exceeded limit of " + std::to_string(context.limit) + " with " +

@@ -272,12 +272,13 @@ Status Parser::ParseDefinition() {
   ASSIGN_OR_RETURN(const std::string name, ParseName(token, "define clause"));
   const Token close = NextNonSpace();
   if (close.kind != TokenKind::kRightDelim) return Unexpected(close, "define clause");
-  vars_ = {"$"};
+  // A definition has variables of its own; those around it are there again after it.
+  std::vector<std::string> outer = std::exchange(vars_, {"$"});
   NodeList root;
   ListEnd end = ListEnd::kEof;
   RETURN_IF_ERROR(ParseList(&root, &end));
   if (end != ListEnd::kEnd) return Fail("unexpected {{else}} in define clause");
-  vars_ = {"$"};
+  vars_ = std::move(outer);
   return Add(name, std::move(root));
 }
 

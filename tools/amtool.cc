@@ -88,9 +88,10 @@ base::Result<std::string> Amtool::Call(const std::string& method, const std::str
   }
   ASSIGN_OR_RETURN(net::FetchResponse response, FetchNow(std::move(request)));
   if (response.status / 100 == 2) return std::move(response.body);
-  return base::Unavailable("[" + method + " " + path.substr(0, path.find('?')) + "][" +
-                           std::to_string(response.status) + "] " +
-                           std::string(base::Trim(response.body)));
+  return base::MakeError(response.status == 404 ? base::Code::kNotFound : base::Code::kUnavailable,
+                         "[" + method + " " + path.substr(0, path.find('?')) + "][" +
+                             std::to_string(response.status) + "] " +
+                             std::string(base::Trim(response.body)));
 }
 
 base::Result<std::string> Amtool::Get(const std::string& path) const { return Call("GET", path, ""); }
@@ -136,6 +137,12 @@ std::vector<std::string> FiltersOf(std::vector<std::string> words) {
     words[0] = "alertname=" + base::Quote(words[0]);
   }
   return words;
+}
+
+std::string GoJson(std::string_view json) {
+  // These occur in strings only.
+  return base::ReplaceAll(base::ReplaceAll(base::ReplaceAll(json, "<", "\\u003c"), ">", "\\u003e"), "&",
+                          "\\u0026");
 }
 
 base::Result<base::Time> ParseTimeFlag(std::string_view text) {

@@ -75,6 +75,9 @@ struct ApiMatcher {
 // Words to filters: where the first is no matcher it is the alert's name.
 std::vector<std::string> FiltersOf(std::vector<std::string> words);
 
+// JSON text with <, > and & in strings written as Go does (\u003c), which is what amtool prints.
+std::string GoJson(std::string_view json);
+
 // "simple" form of a time flag: RFC 3339.
 base::Result<base::Time> ParseTimeFlag(std::string_view text);
 

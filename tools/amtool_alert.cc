@@ -39,7 +39,7 @@ std::string Field(const Json& object, const char* name) {
 
 void PrintAlerts(const Amtool& tool, Json alerts) {
   if (tool.output() == "json") {
-    tool.io().out(alerts.dump() + "\n");
+    tool.io().out(GoJson(alerts.dump()) + "\n");
     return;
   }
   std::stable_sort(alerts.begin(), alerts.end(), [](const Json& a, const Json& b) {

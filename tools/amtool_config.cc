@@ -108,7 +108,7 @@ void PrintTree(const RouteConfig& route, const std::string& inherited, const Mat
   for (const RouteConfig* child : shown) {
     const bool last = child == shown.back();
     *out += indent + (last ? "└── " : "├── ");
-    PrintTree(*child, receiver, matched, indent + (last ? "    " : "│   "), false, out);
+    PrintTree(*child, receiver, matched, indent + (last ? "    " : "│\u00a0\u00a0 "), false, out);
   }
 }
 
@@ -209,7 +209,7 @@ int Show(const std::vector<std::string>& args, const ToolIo& io) {
   const auto status = nlohmann::ordered_json::parse(*body, nullptr, false);
   if (!status.is_object() || !status.contains("config")) return tool.Fail("the answer is no status");
   if (tool.output() == "json") {
-    io.out(*body + (body->ends_with('\n') ? "" : "\n"));
+    io.out(GoJson(status.dump()) + "\n");
     return 0;
   }
   io.out(status["config"].value("original", "") + "\n");

@@ -43,7 +43,7 @@ base::Time EndOf(const Json& silence) {
 
 void PrintSilences(const Amtool& tool, Json silences) {
   if (tool.output() == "json") {
-    tool.io().out(silences.dump() + "\n");
+    tool.io().out(GoJson(silences.dump()) + "\n");
     return;
   }
   std::stable_sort(silences.begin(), silences.end(),
@@ -284,11 +284,14 @@ int Import(const std::vector<std::string>& args, const ToolIo& io) {
   for (const Json& silence : silences) {
     Json posted = Postable(silence);
     if (force) posted.erase("id");
-    const auto answer = tool.Post("/silences", posted.dump());
+    auto answer = tool.Post("/silences", posted.dump());
+    if (!answer && answer.error().code() == base::Code::kNotFound && posted.erase("id") > 0) {
+      answer = tool.Post("/silences", posted.dump());  // unknown there: a new one
+    }
     if (answer) {
       io.out(Field(Json::parse(*answer, nullptr, false), "silenceID") + "\n");
     } else {
-      io.err("Error adding silence id='" + Field(posted, "id") + "': " + answer.error().message() + "\n");
+      io.err("Error adding silence id='" + Field(silence, "id") + "': " + answer.error().message() + "\n");
     }
   }
   return 0;
