@@ -25,7 +25,8 @@ std::string ExternalUrl(const Flags& flags) {
   std::string url = flags.String("web.external-url");
   if (url.empty()) {
     const std::string listen = flags.List("web.listen-address").front();
-    url = "http://" + HostName() + listen.substr(listen.rfind(':'));
+    const size_t colon = listen.rfind(':');  // an address without port is refused when listening
+    url = "http://" + HostName() + (colon == std::string::npos ? "" : listen.substr(colon));
   } else if (url.find("://") == std::string::npos) {
     url = "http://" + url;
   }
