@@ -1,5 +1,6 @@
 #include "promql/parse/series_notation.h"
 
+#include <algorithm>
 #include <fmt/core.h>
 
 #include <charconv>
@@ -24,7 +25,8 @@ bool StartsNumber(TokenType t) {
 
 class SeriesParser : public TokenStream {
  public:
-  SeriesParser(std::string_view text, LexMode mode) : TokenStream(text, mode) {}
+  SeriesParser(std::string_view text, LexMode mode, size_t wanted = 0)
+      : TokenStream(text, mode), wanted_(wanted) {}
 
   void ParseSeries(SeriesDescription* series);
   void ParseMetricAlone(model::Labels* labels);
@@ -46,6 +48,8 @@ class SeriesParser : public TokenStream {
   bool ParseUint(uint64_t* value);
   bool Repeat(uint64_t count, Values* values, const std::function<SequenceValue(uint64_t)>& make);
   void Finish();
+
+  const size_t wanted_;  // values; 0: all
 };
 
 // What is left over fits nowhere.
@@ -142,6 +146,7 @@ bool SeriesParser::ParseLabel(model::LabelsBuilder* labels) {
 
 bool SeriesParser::Repeat(uint64_t count, Values* values,
                           const std::function<SequenceValue(uint64_t)>& make) {
+  if (wanted_ > 0) count = std::min<uint64_t>(count, wanted_ - std::min(wanted_, values->size()));
   if (count > kMaxSeriesValues - values->size()) {
     AddError(LastRange(),
              fmt::format("series has more than {} values; use a longer interval, or fewer "
@@ -363,9 +368,9 @@ base::Status CheckSize(std::string_view text) {
 
 }  // namespace
 
-base::Result<SeriesDescription> ParseSeriesDescription(std::string_view line) {
+base::Result<SeriesDescription> ParseSeriesDescription(std::string_view line, size_t wanted) {
   RETURN_IF_ERROR(CheckSize(line));
-  SeriesParser parser(line, LexMode::kSeries);
+  SeriesParser parser(line, LexMode::kSeries, wanted);
   SeriesDescription series;
   parser.ParseSeries(&series);
   return ResultOf(&parser, line, std::move(series));

@@ -34,7 +34,9 @@ struct SeriesDescription {
   std::vector<SequenceValue> values;
 };
 
-base::Result<SeriesDescription> ParseSeriesDescription(std::string_view line);
+// Only the first `wanted` values are made, if that is not 0: tests look at a few minutes of series that
+// are written as years.
+base::Result<SeriesDescription> ParseSeriesDescription(std::string_view line, size_t wanted = 0);
 
 // A metric with labels alone: up{job="a"}, {__name__="up"}.
 base::Result<model::Labels> ParseMetric(std::string_view text);

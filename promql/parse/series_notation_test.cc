@@ -73,6 +73,13 @@ TEST(SeriesNotationTest, ErrorsSayWhereAndWhat) {
   for (const Row& row : kRows) EXPECT_EQ(Show(row.line), row.error) << row.line;
 }
 
+TEST(SeriesNotationTest, OnlyTheWantedValuesAreMade) {
+  auto series = ParseSeriesDescription("up 1 2+2x99999999999 7", 4);
+  ASSERT_TRUE(series) << series.error().message();
+  ASSERT_EQ(series->values.size(), 4u);
+  EXPECT_EQ(series->values[3].value, 6);
+}
+
 TEST(SeriesNotationTest, AHistogramKeepsItsFields) {
   auto series = ParseSeriesDescription(
       "x {{schema:-53 sum:5 count:4 custom_values:[5 10] buckets:[1 4] counter_reset_hint:gauge}}");
