@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mutex.h"
@@ -13,6 +11,7 @@
 namespace tocsin::tsdb {
 namespace {
 
+constexpr std::string_view kOutOfOrderHint = "from-out-of-order";  // such blocks reach into the head's time
 constexpr base::Duration kMaintenanceInterval = std::chrono::minutes(1);
 
 int64_t Millis(base::Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
@@ -77,6 +76,14 @@ void Db::Impl::AddGauges() {
                       [h] { return static_cast<double>(h->open_appenders()); });
   r->AddGaugeCallback("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks",
                       [h] { return static_cast<double>(h->symbol_bytes()); });
+  r->AddGaugeCallback("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks",
+                      [this] { return static_cast<double>(Blocks().size()); });
+  r->AddGaugeCallback("prometheus_tsdb_storage_blocks_bytes",
+                      "The number of bytes that are currently used for local storage by all blocks.", [this] {
+                        double bytes = 0;
+                        for (const auto& b : Blocks()) bytes += static_cast<double>(b->size_bytes());
+                        return bytes;
+                      });
   r->AddGaugeCallback("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.",
                       [h] { return static_cast<double>(h->LogBytes()); });
   r->AddGaugeCallback("prometheus_tsdb_exemplar_exemplars_in_storage", "Number of exemplars currently in circular storage.",
@@ -120,7 +127,19 @@ base::Status Db::Impl::Open() {
   }
   metrics.retention_limit_bytes->Set(static_cast<double>(retention_bytes));
   metrics.retention_limit_seconds->Set(static_cast<double>(retention_ms) / 1000);
-  return head->Replay(model::kMinTimestamp);
+  model::Timestamp min_valid = model::kMinTimestamp;
+  if (options.wal) {
+    base::MutexLock once(&compact_mu);
+    RETURN_IF_ERROR(OpenBlocks());
+    // What is in blocks need not come back from the log.
+    for (const auto& b : Blocks()) {
+      const auto& hints = b->meta().hints;
+      if (std::find(hints.begin(), hints.end(), kOutOfOrderHint) == hints.end()) {
+        min_valid = std::max(min_valid, b->meta().max_time);
+      }
+    }
+  }
+  return head->Replay(min_valid);
 }
 
 void Db::Impl::ScheduleMaintenance() {
@@ -129,7 +148,10 @@ void Db::Impl::ScheduleMaintenance() {
     options.executor->Offload(
         base::Lane::kBackground,
         [this] {
-          if (base::Status s = Compact(); !s) base::LogError("compaction failed", {{"error", s.error()}});
+          const base::Status s = Compact();
+          if (!s && s.error().code() != base::Code::kCancelled) {
+            base::LogError("compaction failed; tried again in a minute", {{"error", s.error()}});
+          }
         },
         [this, state = loop] {
           state->busy = false;
@@ -155,22 +177,6 @@ void Db::Impl::CloseNow() {
   lock = nullptr;
 }
 
-std::optional<model::Timestamp> Db::Impl::MinTime() const {
-  if (head->min_time() > head->max_time()) return std::nullopt;
-  return head->min_time();
-}
-
-base::Status Db::Impl::Compact() {
-  base::MutexLock once(&compact_mu);
-  const int64_t retention = retention_ms.load();
-  if (retention > 0 && head->max_time() > head->min_time()) {
-    const int64_t range = head->chunk_range_ms();
-    const model::Timestamp bound = (head->max_time() - retention) / range * range;
-    if (head->min_time() + range < bound) return head->Truncate(bound);
-  }
-  return {};
-}
-
 Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Db::~Db() {
@@ -180,7 +186,22 @@ Db::~Db() {
 
 std::unique_ptr<storage::Appender> Db::NewAppender() { return impl_->head->NewAppender(); }
 
-std::unique_ptr<storage::Querier> Db::NewQuerier(storage::Window window) { return impl_->head->NewQuerier(window); }
+std::unique_ptr<storage::Querier> Db::NewQuerier(storage::Window window) {
+  // The head is entered first: its truncation waits for readers from before a block took samples over, so
+  // whoever enters later must see the block.  Where both have a sample, the block's counts.
+  std::unique_ptr<storage::Querier> head = impl_->head->NewQuerier(window);
+  std::vector<std::unique_ptr<storage::Querier>> parts;
+  {
+    base::MutexLock lock(&impl_->blocks_mu);
+    for (const auto& b : impl_->blocks) {
+      if (b->meta().max_time - 1 > window.after && b->meta().min_time <= window.upto) {
+        parts.push_back(Block::NewQuerier(b, window));
+      }
+    }
+  }
+  parts.push_back(std::move(head));
+  return storage::MakeMergeQuerier(std::move(parts));
+}
 
 base::Result<std::vector<storage::ExemplarSeries>> Db::SelectExemplars(storage::Window window,
                                                                        std::span<const model::Matchers> any_of) {
@@ -193,20 +214,33 @@ std::optional<storage::SeriesChanges> Db::ChangesSince(uint64_t generation) cons
 }
 std::optional<model::Labels> Db::LabelsOf(storage::SeriesRef ref) const { return impl_->head->LabelsOf(ref); }
 HeadStats Db::Stats(size_t top) const { return impl_->head->Stats(top); }
-std::vector<BlockInfo> Db::Blocks() const { return {}; }
 std::optional<model::Timestamp> Db::MinTime() const { return impl_->MinTime(); }
-std::optional<model::Timestamp> Db::MaxTime() const {
-  if (impl_->head->min_time() > impl_->head->max_time()) return std::nullopt;
-  return impl_->head->max_time();
+std::optional<model::Timestamp> Db::MaxTime() const { return impl_->MaxTime(); }
+
+std::vector<BlockInfo> Db::Blocks() const {
+  std::vector<BlockInfo> out;
+  for (const auto& b : impl_->Blocks()) {
+    const BlockMeta& m = b->meta();
+    out.push_back({.ulid = m.ulid,
+                   .folder = b->folder(),
+                   .min_time = m.min_time,
+                   .max_time = m.max_time,
+                   .samples = m.samples,
+                   .series = m.series,
+                   .chunks = m.chunks,
+                   .tombstones = b->tombstone_count(),
+                   .bytes = b->size_bytes(),
+                   .level = m.level,
+                   .sources = m.sources});
+  }
+  return out;
 }
 
 base::Status Db::DeleteSeries(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of) {
-  return impl_->head->Delete(mint, maxt, any_of);
+  return impl_->DeleteSeries(mint, maxt, any_of);
 }
-base::Status Db::CleanTombstones() { return {}; }
-base::Result<std::string> Db::Snapshot(SnapshotHead) {
-  return base::Unimplemented("snapshot: this version cannot write blocks yet");
-}
+base::Status Db::CleanTombstones() { return impl_->CleanTombstones(); }
+base::Result<std::string> Db::Snapshot(SnapshotHead head) { return impl_->Snapshot(head); }
 base::Status Db::Compact() { return impl_->Compact(); }
 
 void Db::SetOutOfOrderWindow(base::Duration window) { impl_->head->SetOutOfOrderWindow(Millis(window)); }
@@ -227,6 +261,7 @@ void Db::Stop(base::Task done) {
   TOCSIN_DCHECK(impl_->options.executor->OnThread()) << "Stop() is for the loop";
   Impl::LoopState& loop = *impl_->loop;
   loop.stopped = true;
+  impl_->stopping = true;
   loop.timer.Cancel();
   if (loop.busy) {
     loop.when_idle = std::move(done);

@@ -1,6 +1,8 @@
 #pragma once
 
 // What stands behind Db: for the files of this folder only.
+//
+// Lock order: compact_mu, then blocks_mu; the head's own locks after both.
 
 #include <atomic>
 #include <memory>
@@ -8,11 +10,15 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "tsdb/block.h"
+#include "tsdb/compact.h"
 #include "tsdb/db.h"
 #include "tsdb/head.h"
 #include "tsdb/metrics.h"
 
 namespace tocsin::tsdb {
+
+using BlockList = std::vector<std::shared_ptr<Block>>;  // by min_time
 
 class Db::Impl {
  public:
@@ -23,8 +29,23 @@ class Db::Impl {
   void ScheduleMaintenance();       // loop only
   void Close(base::Task done);      // loop only
   void CloseNow();
+
+  // db_blocks.cc
+  base::Status OpenBlocks() TOCSIN_REQUIRES(compact_mu);
   base::Status Compact();
+  base::Status CompactHead() TOCSIN_REQUIRES(compact_mu);
+  base::Status CompactBlocks() TOCSIN_REQUIRES(compact_mu);
+  base::Status ApplyRetention() TOCSIN_REQUIRES(compact_mu);
+  base::Status Replace(const BlockList& gone, const std::optional<std::string>& folder) TOCSIN_REQUIRES(compact_mu);
+  base::Status DeleteSeries(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of);
+  base::Status CleanTombstones();
+  base::Result<std::string> Snapshot(SnapshotHead head);
+  BlockList Blocks() const;
+  CompactContext Context(std::string parent) const;
+  int64_t NowMs() const;
+
   std::optional<model::Timestamp> MinTime() const;
+  std::optional<model::Timestamp> MaxTime() const;
 
   const DbOptions options;
   std::unique_ptr<base::Registry> own_registry;
@@ -33,8 +54,19 @@ class Db::Impl {
   std::unique_ptr<base::File> lock;
   std::atomic<int64_t> retention_ms;
   std::atomic<uint64_t> retention_bytes;
-  base::Mutex compact_mu;  // one round of housekeeping at a time
+  std::atomic<bool> stopping{false};
   bool closed = false;
+
+  base::Mutex compact_mu;  // one round of housekeeping, deletion or snapshot at a time
+  // A block was cut up to here, and readers from before still look at the head's copy.
+  struct PendingTruncation {
+    model::Timestamp mint = 0;
+    uint64_t stamp = 0;
+  };
+  std::optional<PendingTruncation> pending TOCSIN_GUARDED_BY(compact_mu);
+
+  mutable base::Mutex blocks_mu;
+  BlockList blocks TOCSIN_GUARDED_BY(blocks_mu);
 
   // Touched on the loop only; callbacks share it so that they may outlive the database.
   struct LoopState {

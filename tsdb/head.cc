@@ -263,12 +263,15 @@ size_t Head::CollectGarbage(model::Timestamp mint) {
   return removed;
 }
 
+void Head::RaiseMinValid(model::Timestamp mint) {
+  base::MutexLock commit(&commit_mu_);  // a batch that is applied now has read the bound
+  min_valid_.store(std::max(mint, min_valid_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+}
+
 base::Status Head::Truncate(model::Timestamp mint) {
   base::MutexLock once(&truncate_mu_);
   metrics_->head_truncations->Add();
-  for (auto now = min_valid_.load(std::memory_order_relaxed); mint > now;) {
-    if (min_valid_.compare_exchange_weak(now, mint, std::memory_order_relaxed)) break;
-  }
+  RaiseMinValid(mint);
   const base::Duration begin = options_.monotonic ? options_.monotonic() : base::Duration(0);
   const size_t removed = CollectGarbage(mint);
   if (options_.monotonic) metrics_->head_gc_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));

@@ -92,6 +92,12 @@ class Head {
   // Then shortens the log behind a checkpoint.
   base::Status Truncate(model::Timestamp mint);
 
+  // Takes nothing before `mint` in order from now on.
+  void RaiseMinValid(model::Timestamp mint);
+  // A moment, and whether everybody who reads or writes since before it is gone.
+  uint64_t Stamp() const { return isolation_.Stamp(); }
+  bool ReadersGoneSince(uint64_t stamp) const { return isolation_.AllGoneSince(stamp); }
+
   // Removes samples of matching series in [mint, maxt], and logs it.
   base::Status Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of);
 
@@ -117,6 +123,7 @@ class Head {
   friend class HeadAppender;
   friend class HeadQuerier;
   friend class HeadView;
+  friend class HeadExport;
   friend class HeadSeriesSet;
   friend class HeadReplay;
 

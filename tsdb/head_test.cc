@@ -1,14 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <map>
+#include <algorithm>
 #include <random>
 
-#include "base/faulty_file_system.h"
 #include "base/log.h"
-#include "base/simulated_file_system.h"
-#include "tsdb/db.h"
+#include "tsdb/db_test_util.h"
 
 namespace tocsin::tsdb {
 namespace {
@@ -22,67 +19,6 @@ using storage::SeriesRef;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-constexpr storage::Window kAll;
-
-class DbTest : public testing::Test {
- protected:
-  std::unique_ptr<Db> Open(DbOptions options = {}) {
-    options.path = "data";
-    options.fs = fs;
-    options.lock_file = false;
-    auto db = Db::Open(std::move(options));
-    EXPECT_TRUE(db) << db.error().message();
-    return db ? std::move(*db) : nullptr;
-  }
-  // As kill -9 does: nothing of the process runs any more.  It is destroyed when the test ends.
-  void Kill(std::unique_ptr<Db> db) { killed_.push_back(std::move(db)); }
-
-  base::SimulatedFileSystem fs_;
-  base::FaultyFileSystem faulty_{&fs_};
-  base::FileSystem* fs = &faulty_;
-  std::vector<std::unique_ptr<Db>> killed_;
-};
-
-Matcher M(std::string_view name, MatchOp op, std::string_view value) { return *Matcher::Make(op, name, value); }
-Matcher Name(std::string_view name) { return Matcher::Equal("__name__", name); }
-
-AppendOutcome Put(storage::Appender* app, const Labels& labels, model::Timestamp t, double v) {
-  const auto ref = app->Resolve(labels);
-  EXPECT_TRUE(ref);
-  const storage::FloatSample sample{*ref, t, v};
-  AppendOutcome outcome;
-  app->Append({&sample, 1}, {&outcome, 1});
-  return outcome;
-}
-
-void Add(Db* db, const Labels& labels, std::vector<model::Sample> samples, Durability d = Durability::kWritten) {
-  auto app = db->NewAppender();
-  for (const model::Sample& s : samples) EXPECT_EQ(Put(app.get(), labels, s.t, s.v), AppendOutcome::kOk);
-  EXPECT_TRUE(app->Commit(d));
-}
-
-using Dump = std::map<std::string, std::vector<std::pair<model::Timestamp, double>>>;
-
-Dump Read(Db* db, std::vector<Matcher> matchers, storage::Window window = kAll) {
-  auto q = db->NewQuerier(window);
-  auto set = q->Select({.window = window}, matchers);
-  EXPECT_TRUE(set) << set.error().message();
-  storage::SampleColumns columns;
-  EXPECT_TRUE((*set)->Read(0, (*set)->size(), window, &columns));
-  Dump out;
-  for (size_t i = 0; i < (*set)->size(); ++i) {
-    auto& samples = out[(*set)->labels(i).ToMetricString()];
-    for (size_t k = 0; k < columns.times_of(i).size(); ++k) {
-      samples.emplace_back(columns.times_of(i)[k], columns.values_of(i)[k]);
-    }
-  }
-  return out;
-}
-
-Dump ReadAll(Db* db) { return Read(db, {M("__name__", MatchOp::kRegex, ".+")}); }
-
-const Labels kUp = Labels::FromPairs({{"__name__", "up"}, {"job", "node"}});
 
 TEST_F(DbTest, WhatIsCommittedIsReadBackAndWhatIsRolledBackIsNot) {
   auto db = Open();

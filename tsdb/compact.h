@@ -1,0 +1,45 @@
+#pragma once
+
+// Making blocks of the head and of other blocks, and choosing which.
+//
+// Threads: blocking; one at a time in one folder.
+
+#include <atomic>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/result.h"
+#include "tsdb/block.h"
+#include "tsdb/block_meta.h"
+#include "tsdb/head.h"
+
+namespace tocsin::tsdb {
+
+struct CompactContext {
+  base::FileSystem* fs = nullptr;
+  std::string parent;        // folder the block goes to
+  int64_t now_ms = 0;        // for the ULID
+  int64_t chunk_range_ms = 2 * 3600 * 1000;
+  const std::atomic<bool>* stopping = nullptr;  // may be null; when true the work ends with kCancelled
+};
+
+// The head's samples in [mint, maxt) as a block; nullopt when there are none.  Returns the folder.
+base::Result<std::optional<std::string>> WriteHeadBlock(const CompactContext& context, Head* head,
+                                                        model::Timestamp mint, model::Timestamp maxt);
+
+// One block of several, without what their tombstones hide; of samples at one time the first block's.
+// nullopt when nothing is left.  `level` 0: one above the highest.
+base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& context,
+                                                     std::span<const std::shared_ptr<Block>> blocks, int level = 0);
+
+// Lengths of blocks: min, 3 min, 9 min ... up to `max`.
+std::vector<int64_t> BlockRanges(int64_t min_ms, int64_t max_ms);
+
+// What to merge next, by index into `metas` (sorted by min_time); empty: nothing.  The newest block is never
+// chosen but for overlaps; then overlapping ones, full ranges, and single ones with many tombstones.
+std::vector<size_t> PlanCompaction(std::span<const BlockMeta> metas, std::span<const int64_t> ranges);
+
+}  // namespace tocsin::tsdb

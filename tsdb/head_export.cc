@@ -1,0 +1,100 @@
+#include "tsdb/head_export.h"
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_set.h"
+#include "tsdb/chunk/histogram_chunk.h"
+#include "tsdb/page_cursor.h"
+
+namespace tocsin::tsdb {
+
+HeadExport::HeadExport(Head* head, model::Timestamp mint, model::Timestamp maxt) : view_(head), mint_(mint), maxt_(maxt) {
+  std::vector<Slot> slots;
+  {
+    base::ReaderLock lock(&head->index_mu_);
+    slots = head->postings_.Select({});
+  }
+  {
+    PageCursor cursor(head->table_);
+    for (const Slot slot : slots) {
+      const SeriesPage* page = cursor.MoveTo(slot);
+      const uint32_t at = SeriesTable::At(slot);
+      if (page->has(at, SeriesPage::kHasSamples) && MinTimeOf(*page, at) < maxt && page->last_t[at] >= mint) {
+        items_.push_back({slot, page->labels[at]});
+      }
+    }
+  }
+  std::sort(items_.begin(), items_.end(),
+            [head](const Item& a, const Item& b) { return head->CompareLabels(*a.labels, *b.labels) < 0; });
+}
+
+std::vector<std::string_view> HeadExport::Symbols() const {
+  absl::flat_hash_set<index::Symbol> symbols;
+  for (const Item& item : items_) {
+    for (const index::SymbolPair& p : item.labels->span()) {
+      symbols.insert(p.name);
+      symbols.insert(p.value);
+    }
+  }
+  std::vector<std::string_view> out;
+  out.reserve(symbols.size());
+  for (const index::Symbol s : symbols) out.push_back(view_.head()->symbols_.Text(s));
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+void HeadExport::Labels(size_t i, std::string* encoded) const {
+  encoded->clear();
+  view_.head()->EncodeLabels(*items_[i].labels, encoded);
+}
+
+base::Status HeadExport::Chunks(size_t i, std::vector<ChunkOut>* out) const {
+  const Slot slot = items_[i].slot;
+  PageCursor cursor(view_.head()->table_);
+  const SeriesPage& page = *cursor.MoveTo(slot);
+  const uint32_t at = SeriesTable::At(slot);
+  const size_t hidden = HiddenSamples(page, at, view_.visible());
+  const SealedList* list = page.sealed[at];
+  const uint32_t sealed = list == nullptr ? 0 : list->count;
+
+  // Whole chunks are copied as they are.
+  bool whole = hidden == 0 && !page.has(at, SeriesPage::kOutOfOrder);
+  const auto inside = [&](model::Timestamp first, model::Timestamp last) { return first >= mint_ && last < maxt_; };
+  const auto outside = [&](model::Timestamp first, model::Timestamp last) { return last < mint_ || first >= maxt_; };
+  for (uint32_t k = 0; whole && k < sealed; ++k) {
+    const SealedChunk& c = *list->items[k];
+    whole = inside(c.mint, c.maxt) || outside(c.mint, c.maxt);
+  }
+  const bool is_run = page.has(at, SeriesPage::kHistogramRun);
+  model::Timestamp open_first = model::kMaxTimestamp;
+  if (page.open[at] != nullptr) open_first = is_run ? page.run(at)->times.front() : page.xor_chunk(at)->mint;
+  const bool open_in = page.open[at] != nullptr && inside(open_first, page.last_t[at]);
+  whole = whole && (page.open[at] == nullptr || open_in || outside(open_first, page.last_t[at]));
+  if (!whole) {
+    storage::SampleColumns samples;
+    const model::Timestamp after = mint_ == model::kMinTimestamp ? mint_ : mint_ - 1;
+    RETURN_IF_ERROR(ReadSlot(page, at, {after, maxt_ - 1}, hidden, &samples));
+    cursor.Release();
+    std::vector<ChunkOut> chunks = EncodeChunks(samples, view_.head()->chunk_range_ms());
+    std::move(chunks.begin(), chunks.end(), std::back_inserter(*out));
+    return {};
+  }
+  for (uint32_t k = 0; k < sealed; ++k) {
+    const SealedChunk& c = *list->items[k];
+    if (inside(c.mint, c.maxt)) out->push_back({c.mint, c.maxt, c.count, c.encoding, std::string(c.data())});
+  }
+  if (!open_in) return {};
+  if (is_run) {
+    const HistogramRun& run = *page.run(at);
+    chunk::Encoding encoding;
+    std::string data = chunk::EncodeHistograms(run.times, run.histograms, run.header, &encoding);
+    out->push_back({open_first, page.last_t[at], static_cast<uint32_t>(run.times.size()), encoding, std::move(data)});
+  } else {
+    const OpenChunk& c = *page.xor_chunk(at);
+    out->push_back({open_first, page.last_t[at], c.state.count, chunk::Encoding::kXor,
+                    std::string(reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8)});
+  }
+  return {};
+}
+
+}  // namespace tocsin::tsdb
