@@ -12,7 +12,7 @@ function el(tag, attributes = {}, ...children) {
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
     else if (value !== undefined) node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child !== undefined));
+  node.append(...children.flat(Infinity).filter((child) => child !== undefined));
   return node;
 }
 
@@ -37,6 +37,7 @@ function ago(time) {
   return past ? `${text} ago` : `in ${text}`;
 }
 function span(seconds) {
+  if (seconds < 0.01) return `${(seconds * 1000).toPrecision(2)} ms`;
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
@@ -326,6 +327,6 @@ if (/\/(graph|query)$/.test(location.pathname)) {
 } else {
   window.addEventListener('hashchange', () => { page.replaceChildren(); draw(); page.focus(); });
   setInterval(() => { if (!document.hidden && refreshed.includes(where().name)) draw(); }, 5000);
-  get('api/v1/status/buildinfo').then((build) => { document.getElementById('version').textContent = build.version; }).catch(() => {});
+  get('api/v1/status/buildinfo').then((build) => { document.getElementById('version').textContent = `${build.revision || ''} (Prometheus ${build.version})`; }).catch(() => {});
   draw();
 }
