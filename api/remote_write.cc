@@ -176,8 +176,8 @@ model::Exemplar ReadExemplarV1(protozero::data_view message) {
   return exemplar;
 }
 
-// The bytes of the label fields, which stand together at the start of nearly every series.
-base::Hash128 HashLabelsV1(protozero::data_view message, uint64_t seed) {
+// Hashes the bytes of the label fields, which stand together at the start of nearly every series.
+WriteBatch::Incoming IncomingV1(protozero::data_view message, uint64_t seed) {
   const char* begin = message.data();
   const char* end = begin;
   bool gap = false;
@@ -193,20 +193,25 @@ base::Hash128 HashLabelsV1(protozero::data_view message, uint64_t seed) {
       reader.skip();
     }
   }
-  if (!scattered) return base::Xxh128({begin, static_cast<size_t>(end - begin)}, seed);
+  if (!scattered) {
+    std::string_view labels(begin, static_cast<size_t>(end - begin));
+    return {.message = View(message),
+            .samples = View(message).substr(labels.size()),
+            .key = base::Xxh128(labels, seed)};
+  }
   std::string all;
   protozero::pbf_reader again(message);
   while (again.next(v1::kLabels, kLengthDelimited)) {
     std::string_view label = View(again.get_view());
     all += fmt::format("{}:{}", label.size(), label);
   }
-  return base::Xxh128(all, seed ^ 1);
+  return {.message = View(message), .samples = View(message), .key = base::Xxh128(all, seed ^ 1)};
 }
 
-base::Status TakeSeriesV1(protozero::data_view message, uint64_t seed, WriteBatch* batch) {
-  ASSIGN_OR_RETURN(bool valid, batch->BeginSeries(HashLabelsV1(message, seed), View(message)));
+base::Status TakeSeriesV1(size_t i, std::string_view samples, WriteBatch* batch) {
+  ASSIGN_OR_RETURN(bool valid, batch->BeginSeries(i));
   if (!valid) return {};
-  protozero::pbf_reader reader(message);
+  protozero::pbf_reader reader(samples.data(), samples.size());
   while (reader.next()) {
     switch (reader.tag_and_type()) {
       case Bytes(v1::kSamples): {
@@ -228,9 +233,14 @@ base::Status TakeSeriesV1(protozero::data_view message, uint64_t seed, WriteBatc
 }
 
 base::Status TakeV1(std::string_view body, uint64_t seed, WriteBatch* batch) {
+  std::vector<WriteBatch::Incoming> series;
   protozero::pbf_reader request(body.data(), body.size());
   while (request.next(v1::kTimeseries, kLengthDelimited)) {
-    RETURN_IF_ERROR(TakeSeriesV1(request.get_view(), seed, batch));
+    series.push_back(IncomingV1(request.get_view(), seed));
+  }
+  batch->Expect(series);
+  for (size_t i = 0; i < series.size(); ++i) {
+    RETURN_IF_ERROR(TakeSeriesV1(i, series[i].samples, batch));
   }
   return {};
 }
@@ -323,21 +333,11 @@ void TakeMetadataV2(protozero::data_view message, const Symbols& symbols, WriteB
   batch->SetMetadata(metadata);
 }
 
-base::Status TakeSeriesV2(protozero::data_view message, const Symbols& symbols, uint64_t seed,
-                          std::vector<uint32_t>* refs, std::vector<base::Hash128>* hashes,
+base::Status TakeSeriesV2(size_t i, std::string_view message, const Symbols& symbols,
                           WriteBatch* batch) {
-  if (auto ok = ReadRefs(message, symbols, refs); !ok) {
-    batch->AddProblem("parsing labels: " + ok.error().message());
-    return {};
-  }
-  hashes->clear();
-  for (uint32_t ref : *refs) hashes->push_back(symbols.hashes[ref]);
-  base::Hash128 key = base::Xxh128({reinterpret_cast<const char*>(hashes->data()),
-                                    hashes->size() * sizeof(base::Hash128)},
-                                   seed ^ 2);
-  ASSIGN_OR_RETURN(bool valid, batch->BeginSeries(key, View(message)));
+  ASSIGN_OR_RETURN(bool valid, batch->BeginSeries(i));
   if (!valid) return {};
-  protozero::pbf_reader reader(message);
+  protozero::pbf_reader reader(message.data(), message.size());
   while (reader.next()) {
     switch (reader.tag_and_type()) {
       case Bytes(v2::kSamples): {
@@ -359,6 +359,8 @@ base::Status TakeSeriesV2(protozero::data_view message, const Symbols& symbols, 
   return {};
 }
 
+// The key of a series: a hash over the hashes of its labels' strings.  Series whose references are
+// wrong are told and left out.
 base::Status TakeV2(std::string_view body, uint64_t seed, Symbols* symbols, WriteBatch* batch) {
   protozero::pbf_reader table(body.data(), body.size());
   while (table.next(v2::kSymbols, kLengthDelimited)) {
@@ -367,9 +369,24 @@ base::Status TakeV2(std::string_view body, uint64_t seed, Symbols* symbols, Writ
   }
   std::vector<uint32_t> refs;
   std::vector<base::Hash128> hashes;
+  std::vector<WriteBatch::Incoming> series;
   protozero::pbf_reader request(body.data(), body.size());
   while (request.next(v2::kTimeseries, kLengthDelimited)) {
-    RETURN_IF_ERROR(TakeSeriesV2(request.get_view(), *symbols, seed, &refs, &hashes, batch));
+    protozero::data_view message = request.get_view();
+    if (auto ok = ReadRefs(message, *symbols, &refs); !ok) {
+      batch->AddProblem("parsing labels: " + ok.error().message());
+      continue;
+    }
+    hashes.clear();
+    for (uint32_t ref : refs) hashes.push_back(symbols->hashes[ref]);
+    std::string_view bytes(reinterpret_cast<const char*>(hashes.data()),
+                           hashes.size() * sizeof(base::Hash128));
+    series.push_back(
+        {.message = View(message), .samples = View(message), .key = base::Xxh128(bytes, seed ^ 2)});
+  }
+  batch->Expect(series);
+  for (size_t i = 0; i < series.size(); ++i) {
+    RETURN_IF_ERROR(TakeSeriesV2(i, series[i].message, *symbols, batch));
   }
   return {};
 }

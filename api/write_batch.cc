@@ -52,7 +52,7 @@ void WriteBatch::AddProblem(std::string_view text) {
   problems_ += '\n';
 }
 
-base::Result<storage::SeriesRef> WriteBatch::Resolve(const Series& series) {
+base::Result<storage::SeriesRef> WriteBatch::Resolve(const Incoming& series) {
   labels_.clear();
   RETURN_IF_ERROR(read_(series.message, context_, &labels_));
   if (!ValidLabels(&labels_)) {
@@ -65,12 +65,21 @@ base::Result<storage::SeriesRef> WriteBatch::Resolve(const Series& series) {
   return ref;
 }
 
-base::Result<bool> WriteBatch::BeginSeries(const base::Hash128& key, std::string_view message) {
-  Series series{.key = key, .message = message, .first_sample = floats_.size()};
-  if (auto known = cache_->Find(key)) {
-    ref_ = *known;
-  } else {
-    auto ref = Resolve(series);
+void WriteBatch::Expect(std::vector<Incoming> series) {
+  series_ = std::move(series);
+  std::vector<base::Hash128> keys;
+  keys.reserve(series_.size());
+  for (const Incoming& s : series_) keys.push_back(s.key);
+  refs_.resize(keys.size());
+  cache_->Find(keys, refs_);
+  begun_.reserve(series_.size());
+  floats_.reserve(series_.size());
+}
+
+base::Result<bool> WriteBatch::BeginSeries(size_t i) {
+  ref_ = refs_[i];
+  if (ref_ == 0) {
+    auto ref = Resolve(series_[i]);
     if (!ref && ref.error().code() == base::Code::kInvalidArgument) {
       ++invalid_series_;
       AddProblem(ref.error().message());
@@ -79,7 +88,7 @@ base::Result<bool> WriteBatch::BeginSeries(const base::Hash128& key, std::string
     if (!ref) return std::unexpected(ref.error());
     ref_ = *ref;
   }
-  series_.push_back(series);
+  begun_.push_back({.series = i, .first_sample = floats_.size()});
   return true;
 }
 
@@ -94,7 +103,7 @@ void WriteBatch::Add(model::Timestamp t, model::Histogram h) {
   auto shared = std::make_shared<const model::Histogram>(std::move(h));
   auto outcome = appender_->AppendHistogram(ref_, t, shared);
   if (outcome == storage::AppendOutcome::kUnknownSeries) {
-    if (auto ref = Resolve(series_.back())) {
+    if (auto ref = Resolve(series_[begun_.back().series])) {
       ref_ = *ref;
       outcome = appender_->AppendHistogram(ref_, t, shared);
     }
@@ -123,16 +132,15 @@ void WriteBatch::Judge(storage::AppendOutcome outcome, model::Timestamp t) {
 void WriteBatch::RetryUnknown() {
   std::vector<storage::FloatSample> again;
   std::vector<size_t> places;
-  const Series* resolved = nullptr;
+  const Begun* resolved = nullptr;
   storage::SeriesRef ref = 0;
   for (size_t i = 0; i < floats_.size(); ++i) {
     if (outcomes_[i] != storage::AppendOutcome::kUnknownSeries) continue;
-    const Series* series =
-        &*(std::ranges::upper_bound(series_, i, {}, &Series::first_sample) - 1);
-    if (series != resolved) {
-      auto found = Resolve(*series);
+    const Begun* begun = &*(std::ranges::upper_bound(begun_, i, {}, &Begun::first_sample) - 1);
+    if (begun != resolved) {
+      auto found = Resolve(series_[begun->series]);
       if (!found) continue;
-      resolved = series;
+      resolved = begun;
       ref = *found;
     }
     floats_[i].ref = ref;

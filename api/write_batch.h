@@ -33,9 +33,17 @@ class WriteBatch {
         read_(read),
         context_(context) {}
 
-  // The samples that follow are of the series of this message, which outlives the batch.  False: its
-  // labels are invalid (counted), leave it out.  Errors: malformed, or the storage's.
-  base::Result<bool> BeginSeries(const base::Hash128& key, std::string_view message);
+  // The series of the request, all of them, before the first is begun.
+  struct Incoming {
+    std::string_view message;  // outlives the batch
+    std::string_view samples;  // the part of it behind the labels
+    base::Hash128 key;
+  };
+  void Expect(std::vector<Incoming> series);
+
+  // The samples that follow are of the series that was expected as number `i`.  False: its labels are
+  // invalid (counted), leave it out.  Errors: malformed, or the storage's.
+  base::Result<bool> BeginSeries(size_t i);
   void Add(model::Timestamp t, double v);
   void Add(model::Timestamp t, model::Histogram h);
   void Add(const model::Exemplar& exemplar);
@@ -55,14 +63,14 @@ class WriteBatch {
   void AddProblem(std::string_view text);
 
  private:
-  struct Series {
-    base::Hash128 key;
-    std::string_view message;
+  // A series whose samples are taken, and where they begin.
+  struct Begun {
+    size_t series = 0;
     size_t first_sample = 0;
   };
 
   // kInvalidArgument: the labels are invalid.
-  base::Result<storage::SeriesRef> Resolve(const Series& series);
+  base::Result<storage::SeriesRef> Resolve(const Incoming& series);
   void RetryUnknown();
   void AppendFloats();
   void Judge(storage::AppendOutcome outcome, model::Timestamp t);
@@ -73,7 +81,9 @@ class WriteBatch {
   const ReadLabels read_;
   const void* const context_;
   storage::SeriesRef ref_ = 0;  // of the series being taken
-  std::vector<Series> series_;
+  std::vector<Incoming> series_;
+  std::vector<storage::SeriesRef> refs_;  // of series_; 0: not known
+  std::vector<Begun> begun_;
   std::vector<storage::FloatSample> floats_;
   std::vector<storage::AppendOutcome> outcomes_;
   std::vector<model::Label> labels_;  // kept between series
