@@ -25,6 +25,7 @@ using testing::SizeIs;
 struct ReadBody {
   std::vector<std::string> lines;  // series and value, or series and histogram
   std::vector<Entry> histograms;
+  std::vector<std::string> histogram_series;  // the entries' own views have ended
   std::vector<Entry> all;
   std::string error;
 };
@@ -48,6 +49,7 @@ ReadBody ReadAll(BodyFormat format, std::string_view body, const SourceOptions& 
     if (entry.kind == EntryKind::kHistogram) {
       result.lines.push_back(std::string(entry.series) + " " + entry.histogram->ToString() + time);
       result.histograms.push_back(entry);
+      result.histogram_series.emplace_back(entry.series);
     }
   }
 }
@@ -241,7 +243,8 @@ TEST(HistogramLimitsTest, ResolutionIsHalvedUntilTheBucketsFit) {
   EXPECT_THAT(half->positive_spans, ElementsAre(model::Span{-1, 4}, model::Span{2, 1}));
   EXPECT_TRUE(half->Validate()) << half->Validate().error().message();
   EXPECT_EQ(LimitBuckets(h, 0, 1.5)->schema, 0);
-  EXPECT_EQ(LimitBuckets(h, 1, 0)->schema, -2);
+  EXPECT_EQ(LimitBuckets(h, 2, 0)->schema, -2);
+  EXPECT_EQ(LimitBuckets(h, 1, 0), nullptr);  // below and above 1 stay apart at any resolution
   h->negative_spans = {{.offset = 1, .length = 1}};
   h->negative_buckets = {1};
   EXPECT_EQ(LimitBuckets(h, 1, 0), nullptr);
@@ -281,7 +284,7 @@ TEST(NhcbTest, HistogramsThatDoNotConvertAreLostAndOthersGoOn) {
   EXPECT_EQ(read.lines[1], "h_other 1.0");
   EXPECT_THAT(ReadAll(BodyFormat::kText, body, {.always_classic = true, .convert_to_nhcb = true}).lines, SizeIs(9));
   EXPECT_THAT(ReadAll(BodyFormat::kText, "# TYPE h histogram\nh_count{ 1\n", {.convert_to_nhcb = true}).error,
-              HasSubstr("expected label name"));
+              HasSubstr("expected label value"));
 }
 
 TEST(NhcbConformanceTest, HistogramsAreThoseOfPrometheus) {
@@ -305,9 +308,9 @@ TEST(NhcbConformanceTest, HistogramsAreThoseOfPrometheus) {
     for (const json& want : row["entries"]) {
       if (!want.contains("histogram")) continue;
       ASSERT_LT(next, read.histograms.size()) << row["test"];
-      const Entry& entry = read.histograms[next++];
+      const Entry& entry = read.histograms[next];
       const model::Histogram& h = *entry.histogram;
-      EXPECT_EQ(entry.series, want["metric"].get<std::string>());
+      EXPECT_EQ(read.histogram_series[next++], want["metric"].get<std::string>());
       const json& hist = want["histogram"];
       EXPECT_EQ(h.count, hist["Count"].get<double>());
       EXPECT_EQ(h.sum, hist["Sum"].get<double>());
