@@ -88,7 +88,7 @@ bool AlertingRule::Advance(ActiveAlert* alert, bool present, base::Time ts) cons
       // A reload made `for` longer than the alert is old.
       alert->state = AlertState::kPending;
       alert->fired_at = {};
-      alert->last_sent_at = {};
+      alert->last_sent_at = base::kZeroTime;
     }
     return true;
   }

@@ -29,7 +29,7 @@ struct ActiveAlert {
   base::Time active_at{};
   base::Time fired_at{};
   base::Time resolved_at{};
-  base::Time last_sent_at{};
+  base::Time last_sent_at = base::kZeroTime;  // never
   base::Time keep_firing_since{};  // zero: the expression still has it
 };
 
