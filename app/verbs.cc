@@ -4,6 +4,7 @@
 #include "app/serve.h"
 #include "base/version.h"
 #include "tools/amtool.h"
+#include "tools/check_config.h"
 #include "tools/check_metrics.h"
 #include "tools/check_rules.h"
 #include "tools/inbox.h"
@@ -19,6 +20,7 @@ constexpr VerbRow kVerbs[] = {
     {"alertmanager", "tocsin", AlertmanagerVerb, "The Alertmanager alone; flags as Alertmanager's."},
     {"inbox", "tocsin", tools::RunInbox, "A local mail server and Slack look-alike that shows what would be delivered."},
 
+    {"check config", "promtool", tools::CheckConfig, "Check prometheus.yml files and what they name."},
     {"check rules", "promtool", tools::CheckRules, "Check rule files."},
     {"check metrics", "promtool", tools::CheckMetrics, "Check the names of an exposition on standard input."},
     {"check healthy", "promtool", tools::CheckHealthy, "Ask whether a server is healthy."},

@@ -282,7 +282,7 @@ constexpr std::string_view kByteUnits[] = {"B", "KB", "MB", "GB", "TB", "PB", "E
 }
 
 Result<uint64_t> ParseBytes(std::string_view text) {
-  auto bad = [text](const std::string& why) {
+  auto bad = [](const std::string& why) {
     return InvalidArgument("units: " + why + "; write it as 512MB or 10GiB, units B KB MB GB TB PB EB in powers of 1024");
   };
   auto invalid = [&] { return bad("invalid " + std::string(text)); };

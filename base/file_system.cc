@@ -372,7 +372,7 @@ Result<std::vector<std::string>> Glob(FileSystem* fs, const std::string& pattern
 }
 
 std::string JoinPath(std::string_view folder, std::string_view name) {
-  if (folder.empty() || name.starts_with('/')) return std::string(name);
+  if (folder.empty() || folder == "." || name.starts_with('/')) return std::string(name);
   std::string path(folder);
   if (!path.ends_with('/')) path += '/';
   path += name;

@@ -142,6 +142,7 @@ TEST(PathTest, PathsAreJoinedAndSplit) {
   EXPECT_EQ(JoinPath("a/", "b"), "a/b");
   EXPECT_EQ(JoinPath("a", "/b"), "/b");
   EXPECT_EQ(JoinPath("", "b"), "b");
+  EXPECT_EQ(JoinPath(".", "b"), "b");
   EXPECT_EQ(FolderOf("a/b/c"), "a/b");
   EXPECT_EQ(FolderOf("/c"), "/");
   EXPECT_EQ(FolderOf("c"), ".");

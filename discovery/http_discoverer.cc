@@ -46,7 +46,10 @@ class HttpDiscoverer : public Discoverer {
 
  private:
   void Ask() {
-    net::FetchRequest request{.url = config_.url, .timeout = config_.refresh_interval, .config = http_};
+    net::FetchRequest request;
+    request.url = config_.url;
+    request.timeout = config_.refresh_interval;
+    request.config = http_;
     request.headers.Set("Accept", "application/json");
     request.headers.Set("X-Prometheus-Refresh-Interval-Seconds",
                         std::to_string(std::chrono::floor<std::chrono::seconds>(config_.refresh_interval).count()));

@@ -167,8 +167,10 @@ LabelsView Labels::view() const {
 }
 
 Labels Labels::FromLabels(std::vector<Label> labels) {
-  std::stable_sort(labels.begin(), labels.end(),
-                   [](const Label& a, const Label& b) { return a.name < b.name; });
+  auto by_name = [](const Label& a, const Label& b) { return a.name < b.name; };
+  if (!std::is_sorted(labels.begin(), labels.end(), by_name)) {
+    std::stable_sort(labels.begin(), labels.end(), by_name);
+  }
   size_t kept = 0;
   size_t bytes = 0;
   for (size_t i = 0; i < labels.size(); ++i) {
