@@ -549,6 +549,13 @@ std::vector<std::string> Config::UnsupportedBlocks() const {
       if (!i.kind->built) {
         add(i.block.position(), fmt::format("receiver {}: {}", Quote(r.name), i.kind->key));
       } else if (HasKey(i.block.table(), "http_config")) {
+        if (i.kind->integration == "sns" && !i.block.Blocks("sigv4").empty()) {
+          for (const char* key : {"profile", "role_arn", "external_id"}) {
+            if (i.block.Blocks("sigv4").front().Has(key)) {
+              add(i.block.position(), fmt::format("receiver {}: sns_configs: sigv4.{}", Quote(r.name), key));
+            }
+          }
+        }
         for (const std::string& key : i.block.Http()->UnsupportedKeys()) {
           add(i.block.position(), fmt::format("receiver {}: {}: http_config.{}", Quote(r.name), i.kind->key, key));
         }

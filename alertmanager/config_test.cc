@@ -14,6 +14,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using testing::UnorderedElementsAre;
 
 std::string ErrorOf(std::string_view text) {
   auto config = LoadConfig(text, "am.yml");
@@ -179,9 +180,11 @@ TEST(ConfigTest, SecretsPrintMaskedAndTheMaskIsReadBack) {
 
 TEST(ConfigTest, NamesTheReceiversThisVersionCannotSend) {
   auto config = LoadConfig("route: {receiver: r}\nreceivers:\n- name: r\n  webhook_configs: [{url: 'http://x/'}]\n"
-                           "  pagerduty_configs: [{routing_key: k}]\n- name: unused\n  discord_configs: [{webhook_url: 'http://x/'}]\n", "am.yml");
+                           "  jira_configs: [{api_url: 'http://j/', project: P, issue_type: Bug}]\n"
+                           "  sns_configs: [{topic_arn: t, sigv4: {region: r, profile: p}}]\n"
+                           "- name: unused\n  jira_configs: [{api_url: 'http://j/', project: P, issue_type: Bug}]\n", "am.yml");
   ASSERT_TRUE(config.has_value()) << config.error().message();
-  EXPECT_THAT((*config)->UnsupportedBlocks(), ElementsAre(HasSubstr("pagerduty_configs")));
+  EXPECT_THAT((*config)->UnsupportedBlocks(), UnorderedElementsAre(HasSubstr("jira_configs"), HasSubstr("sigv4.profile")));
 }
 
 TEST(ConfigTest, AReceiversHttpConfigReplacesTheGlobalOne) {

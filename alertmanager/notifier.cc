@@ -49,6 +49,7 @@ class Notifier::Delivery {
   const Parts& parts() const { return owner_->parts_; }
   void Decide();
   void Attempt();
+  void NextStep();
   void BuiltOne(base::Result<Built> built);
   void Answered(Outcome outcome);
   void Succeed(std::optional<std::string> receiver_data);
@@ -73,7 +74,9 @@ class Notifier::Delivery {
   int attempts_ = 0;
   bool intended_ = false;
   bool ended_ = false;
-  base::Duration sent_at_{};
+  base::Duration began_{};  // the attempt
+  int step_ = 0;
+  std::shared_ptr<const net::FetchResponse> last_response_;
   base::Timer timer_;
   base::Timer deadline_timer_;
   net::Call call_;
@@ -140,19 +143,27 @@ void Notifier::Delivery::Decide() {
 
 void Notifier::Delivery::Attempt() {
   ++attempts_;
+  step_ = 0;
+  last_response_.reset();
   notification_->now = parts().executor->Now();
+  parts().metrics->Of(parts().metrics->requests, integration_->name, integration_->receiver_name)->Add();
+  began_ = parts().executor->Monotonic();
+  NextStep();
+}
+
+void Notifier::Delivery::NextStep() {
   auto built = std::make_shared<std::optional<base::Result<Built>>>();
   const Receiver* receiver = integration_->receiver.get();
   // The worker holds the configuration, so that the receiver outlives this delivery.
   parts().executor->Offload(
       base::Lane::kQueries,
-      [receiver, built, n = notification_, prepared = group_->prepared] { built->emplace(receiver->Build(*n)); },
+      [receiver, built, n = notification_, prepared = group_->prepared, step = step_, last = last_response_] {
+        built->emplace(receiver->Build(*n, {.index = step, .last = last.get()}));
+      },
       gate_.Wrap([this, built] { BuiltOne(std::move(**built)); }));
 }
 
 void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
-  sent_at_ = parts().executor->Monotonic();
-  parts().metrics->Of(parts().metrics->requests, integration_->name, integration_->receiver_name)->Add();
   if (!built) {
     return Answered(OutcomeOfError(built.error()));
   }
@@ -161,12 +172,15 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
     base::LogError("a notification template failed; a plain text was sent instead",
                    {{"integration", integration_->key}, {"group", group_->key}, {"error", *built->replaced}});
   }
-  const base::Duration left = std::max<base::Duration>(deadline_ - sent_at_, std::chrono::milliseconds(1));
+  const base::Duration left =
+      std::max<base::Duration>(deadline_ - parts().executor->Monotonic(), std::chrono::milliseconds(1));
   if (auto* request = std::get_if<net::FetchRequest>(&built->message)) {
     // The receiver's own timeout, of one attempt, is 0 if it has none.
     request->timeout = request->timeout > base::Duration{} ? std::min(left, request->timeout) : left;
     call_ = parts().transport.http->Fetch(std::move(*request), Gated<base::Result<net::FetchResponse>>(gate_, [this](base::Result<net::FetchResponse> r) {
-      Answered(r ? integration_->receiver->Judge(*notification_, *r) : OutcomeOfError(r.error()));
+      if (!r) return Answered(OutcomeOfError(r.error()));
+      last_response_ = std::make_shared<const net::FetchResponse>(std::move(*r));
+      Answered(integration_->receiver->Judge(*notification_, step_, *last_response_));
     }));
   } else {
     auto& mail = std::get<net::SmtpMessage>(built->message);
@@ -182,9 +196,12 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
 }
 
 void Notifier::Delivery::Answered(Outcome outcome) {
-  const base::Duration now = parts().executor->Monotonic();
+  if (outcome.ok && outcome.more) {
+    ++step_;
+    return NextStep();
+  }
   parts().metrics->Of(parts().metrics->latency, integration_->name, integration_->receiver_name)
-      ->Observe(base::ToSeconds(now - sent_at_));
+      ->Observe(base::ToSeconds(parts().executor->Monotonic() - began_));
   if (outcome.ok) return Succeed(std::move(outcome.receiver_data));
   parts().metrics->Of(parts().metrics->requests_failed, integration_->name, integration_->receiver_name)->Add();
   last_reason_ = outcome.reason;

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <set>
 
 #include "base/digest.h"
+#include "base/number.h"
 #include "base/text.h"
 
 namespace tocsin::alertmanager {
@@ -21,13 +24,33 @@ std::string_view FailureReasonName(FailureReason reason) { return kReasons[stati
 std::span<const std::string_view> FailureReasonNames() { return kReasons; }
 
 std::unique_ptr<Receiver> MakeReceiver(const IntegrationConfig& config, const ReceiverContext& context) {
-  if (config.kind->integration == "webhook") return MakeWebhook(config, context);
-  if (config.kind->integration == "slack") return MakeSlack(config, context);
-  if (config.kind->integration == "email") return MakeEmail(config, context);
+  using Maker = std::unique_ptr<Receiver> (*)(const IntegrationConfig&, const ReceiverContext&);
+  constexpr std::pair<std::string_view, Maker> kMakers[] = {
+      {"webhook", MakeWebhook},
+      {"slack", MakeSlack},
+      {"email", MakeEmail},
+      {"pagerduty", MakePagerDuty},
+      {"opsgenie", MakeOpsGenie},
+      {"victorops", MakeVictorOps},
+      {"pushover", MakePushover},
+      {"telegram", MakeTelegram},
+      {"discord", MakeDiscord},
+      {"webex", MakeWebex},
+      {"msteams", MakeTeams},
+      {"msteamsv2", MakeTeamsV2},
+      {"wechat", MakeWeChat},
+      {"sns", MakeSns},
+      {"rocketchat", MakeRocketChat},
+      {"mattermost", MakeMattermost},
+      {"incidentio", MakeIncidentIo},
+  };
+  for (const auto& [name, make] : kMakers) {
+    if (name == config.kind->integration) return make(config, context);
+  }
   return nullptr;
 }
 
-Outcome Receiver::Judge(const Notification&, const net::FetchResponse& response) const {
+Outcome Receiver::Judge(const Notification&, int, const net::FetchResponse& response) const {
   const int status = response.status;
   if (status / 100 == 2) return {.ok = true};
   Outcome o{.retry = status / 100 == 5};
@@ -82,22 +105,42 @@ templates::FunctionMap RouteLabelFunctions(const Pairs& labels) {
 
 }  // namespace
 
-Expander::Expander(const templates::TemplateSet& set, const Notification& n)
-    : set_(set), data_(templates::MakeNotificationValue(n.data)), functions_(RouteLabelFunctions(n.route_labels)) {}
+Expander::Expander(const ReceiverContext& context, const Notification& n)
+    : context_(context), notification_(n), data_(templates::MakeNotificationValue(n.data)),
+      functions_(RouteLabelFunctions(n.route_labels)) {}
 
-std::string Expander::Run(std::string_view text, templates::Mode mode) {
+std::string Expander::Run(std::string_view text, templates::Mode mode, bool replace) {
   if (!status_ || text.empty()) return {};
   if (!templates::HasActions(text) && mode == templates::Mode::kText) return std::string(text);
-  auto out = set_.ExecuteText(text, data_, {.mode = mode, .functions = &functions_});
-  if (!out) {
-    status_ = std::unexpected(out.error());
+  const bool exhausted = replaced_ && replaced_->code() == base::Code::kResourceExhausted;
+  if (exhausted && replace) return FallbackText(notification_, *replaced_);  // once was enough
+  auto out = context_.templates->ExecuteText(text, data_, {.mode = mode, .functions = &functions_});
+  if (out) return std::move(*out);
+  if (!replace || context_.compat.no_fallback_text) {
+    status_ = base::InvalidArgument(out.error().message());
     return {};
   }
-  return std::move(*out);
+  if (!replaced_) replaced_ = out.error();
+  return FallbackText(notification_, out.error());
 }
 
-std::string Expander::Text(std::string_view text) { return Run(text, templates::Mode::kText); }
-std::string Expander::Html(std::string_view text) { return Run(text, templates::Mode::kHtml); }
+std::string Expander::Text(std::string_view text) { return Run(text, templates::Mode::kText, true); }
+std::string Expander::Html(std::string_view text) { return Run(text, templates::Mode::kHtml, true); }
+std::string Expander::Key(std::string_view text) { return Run(text, templates::Mode::kText, false); }
+
+base::Result<Built> Expander::Finish(Message message) const {
+  if (!status_) return std::unexpected(status_.error());
+  return Built{.message = std::move(message), .replaced = replaced_};
+}
+
+net::FetchRequest JsonPost(const Block& block, const ReceiverContext& context, std::string url) {
+  net::FetchRequest request{.method = "POST", .url = std::move(url), .config = block.Http()};
+  request.headers = {{"Content-Type", "application/json"}, {"User-Agent", context.user_agent}};
+  // 0: as long as the flush may take.
+  const bool timed = std::ranges::any_of(block.table().fields, [](const Field& f) { return f.key == "timeout"; });
+  request.timeout = timed ? block.Span("timeout") : base::Duration{};
+  return request;
+}
 
 // ---- texts -------------------------------------------------------------------------------------
 
@@ -141,57 +184,118 @@ void AppendText(std::string_view text, std::string* out) {
   base::AppendJsonString(text, out, base::JsonEscape::kGo);
 }
 
-void AppendKey(std::string_view key, std::string* out) {
-  if (out->back() != '{') *out += ',';
-  *out += '"';
-  *out += key;
-  *out += "\":";
+void AppendPairs(const templates::KeyValues& pairs, std::string* out) {
+  JsonObject o(out);
+  for (const auto& [name, value] : pairs) o.Text(name, value);
+  o.Close();
 }
 
-void AppendField(std::string_view key, std::string_view value, std::string* out) {
-  AppendKey(key, out);
-  AppendText(value, out);
+bool LooksLikeNumber(std::string_view text) {
+  return !text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9')) &&
+         text.find_first_not_of("0123456789+-.eE") == std::string_view::npos &&
+         base::ParseFloat(text).has_value();
 }
 
-void AppendPairs(std::string_view key, const templates::KeyValues& pairs, std::string* out) {
-  AppendKey(key, out);
-  *out += '{';
-  for (const auto& [name, value] : pairs) {
-    if (out->back() != '{') *out += ',';
-    AppendText(name, out);
-    *out += ':';
-    AppendText(value, out);
+// A scalar's value as JSON: plain true, null, 5 keep their type.
+void AppendScalar(const base::yaml::Node& node, std::string* out) {
+  if (node.style == base::yaml::Node::Style::kPlain && node.tag.empty()) {
+    if (node.text == "true" || node.text == "false") {
+      *out += node.text;
+      return;
+    }
+    if (LooksLikeNumber(node.text)) {
+      // As JSON writes numbers: 007 and 1. are not its forms.
+      base::AppendJson(*base::ParseFloat(node.text), out);
+      return;
+    }
   }
-  *out += '}';
+  AppendText(node.text, out);
+}
+
+constexpr int kMaxTreeDepth = 100;
+
+base::Status AppendNode(const base::yaml::Node& node, Expander& expand, bool rendered, int depth, std::string* out) {
+  if (depth > kMaxTreeDepth) return base::InvalidArgument("nested too deeply");
+  if (node.IsMapping()) {
+    *out += '{';
+    for (size_t i = 0; i < node.entries.size(); ++i) {
+      if (i > 0) *out += ',';
+      const std::string& key = node.entries[i].key.text;
+      AppendText(rendered ? key : expand.Text(key), out);
+      *out += ':';
+      RETURN_IF_ERROR(AppendNode(node.entries[i].value, expand, rendered, depth + 1, out));
+    }
+    *out += '}';
+  } else if (node.IsSequence()) {
+    *out += '[';
+    for (size_t i = 0; i < node.items.size(); ++i) {
+      if (i > 0) *out += ',';
+      RETURN_IF_ERROR(AppendNode(node.items[i], expand, rendered, depth + 1, out));
+    }
+    *out += ']';
+  } else if (node.IsNull()) {
+    *out += "null";
+  } else if (rendered || !templates::HasActions(node.text)) {
+    AppendScalar(node, out);
+  } else {
+    const std::string text = expand.Text(node.text);
+    auto inner = base::yaml::Parse(text, "payload");
+    if (inner && (inner->root().IsMapping() || inner->root().IsSequence())) {
+      return AppendNode(inner->root(), expand, true, depth + 1, out);
+    }
+    if (inner && inner->root().IsScalar() && inner->root().style == base::yaml::Node::Style::kPlain) {
+      AppendScalar(inner->root(), out);
+    } else {
+      AppendText(text, out);
+    }
+  }
+  return expand.status();
 }
 
 }  // namespace
 
+base::Status AppendTree(const base::yaml::Node& node, Expander& expand, std::string* out) {
+  return AppendNode(node, expand, false, 0, out);
+}
+
+std::string* JsonObject::Key(std::string_view key) {
+  if (!first_) *out_ += ',';
+  first_ = false;
+  AppendText(key, out_);
+  *out_ += ':';
+  return out_;
+}
+void JsonObject::Text(std::string_view key, std::string_view value) { AppendText(value, Key(key)); }
+void JsonObject::TextIfAny(std::string_view key, std::string_view value) {
+  if (!value.empty()) Text(key, value);
+}
+void JsonObject::Flag(std::string_view key, bool value) { *Key(key) += value ? "true" : "false"; }
+void JsonObject::Number(std::string_view key, int64_t value) { *Key(key) += std::to_string(value); }
+
 void AppendNotificationJson(const templates::NotificationData& d, std::string* out) {
-  *out += '{';
-  AppendField("receiver", d.receiver, out);
-  AppendField("status", d.status, out);
-  AppendKey("alerts", out);
-  *out += '[';
+  JsonObject o(out);
+  o.Text("receiver", d.receiver);
+  o.Text("status", d.status);
+  *o.Key("alerts") += '[';
   for (const templates::NotificationAlert& a : d.alerts) {
     if (out->back() != '[') *out += ',';
-    *out += '{';
-    AppendField("status", a.status, out);
-    AppendPairs("labels", a.labels, out);
-    AppendPairs("annotations", a.annotations, out);
-    AppendField("startsAt", a.starts_at.ToRfc3339Nano(), out);
-    AppendField("endsAt", a.ends_at.ToRfc3339Nano(), out);
-    AppendField("generatorURL", a.generator_url, out);
-    AppendField("fingerprint", a.fingerprint, out);
-    *out += '}';
+    JsonObject alert(out);
+    alert.Text("status", a.status);
+    AppendPairs(a.labels, alert.Key("labels"));
+    AppendPairs(a.annotations, alert.Key("annotations"));
+    alert.Text("startsAt", a.starts_at.ToRfc3339Nano());
+    alert.Text("endsAt", a.ends_at.ToRfc3339Nano());
+    alert.Text("generatorURL", a.generator_url);
+    alert.Text("fingerprint", a.fingerprint);
+    alert.Close();
   }
   *out += ']';
-  AppendField("notification_reason", d.notification_reason, out);
-  AppendPairs("groupLabels", d.group_labels, out);
-  AppendPairs("commonLabels", d.common_labels, out);
-  AppendPairs("commonAnnotations", d.common_annotations, out);
-  AppendPairs("routeLabels", d.route_labels, out);
-  AppendField("externalURL", d.external_url, out);
+  o.Text("notification_reason", d.notification_reason);
+  AppendPairs(d.group_labels, o.Key("groupLabels"));
+  AppendPairs(d.common_labels, o.Key("commonLabels"));
+  AppendPairs(d.common_annotations, o.Key("commonAnnotations"));
+  AppendPairs(d.route_labels, o.Key("routeLabels"));
+  o.Text("externalURL", d.external_url);
 }
 
 }  // namespace tocsin::alertmanager

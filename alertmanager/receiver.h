@@ -45,6 +45,12 @@ struct Built {
   std::optional<base::Error> replaced;
 };
 
+// Where a receiver that needs several requests stands; each retry begins anew.
+struct Step {
+  int index = 0;
+  const net::FetchResponse* last = nullptr;  // the answer to the request before; null at first
+};
+
 // Why a notification failed, as the metric's label says it.
 enum class FailureReason {
   kOther, kClientError, kServerError, kContextCanceled, kContextDeadlineExceeded, kAuthError, kRateLimited
@@ -59,6 +65,7 @@ struct Outcome {
   std::string error;
   std::optional<base::Duration> retry_after;      // the server's wish
   std::optional<std::string> receiver_data;       // to keep, when ok
+  bool more = false;                              // ok so far; the next step follows
 };
 
 // What every receiver needs besides its block.
@@ -72,9 +79,9 @@ struct ReceiverContext {
 class Receiver {
  public:
   virtual ~Receiver() = default;
-  virtual base::Result<Built> Build(const Notification& n) const = 0;
-  // Of an HTTP answer; 2xx is fine and 5xx worth a retry unless a receiver knows better.
-  virtual Outcome Judge(const Notification& n, const net::FetchResponse& response) const;
+  virtual base::Result<Built> Build(const Notification& n, const Step& step) const = 0;
+  // Of the HTTP answer to a step; 2xx is fine and 5xx worth a retry unless a receiver knows better.
+  virtual Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const;
 };
 
 // Null for a kind that is not built.
@@ -83,25 +90,69 @@ std::unique_ptr<Receiver> MakeReceiver(const IntegrationConfig& config, const Re
 std::unique_ptr<Receiver> MakeWebhook(const IntegrationConfig& config, const ReceiverContext& context);
 std::unique_ptr<Receiver> MakeSlack(const IntegrationConfig& config, const ReceiverContext& context);
 std::unique_ptr<Receiver> MakeEmail(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakePagerDuty(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeOpsGenie(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeVictorOps(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakePushover(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeTelegram(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeDiscord(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeWebex(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeTeams(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeTeamsV2(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeWeChat(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeSns(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeRocketChat(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeMattermost(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeIncidentIo(const IntegrationConfig& config, const ReceiverContext& context);
 
 // ---- tools of receivers ------------------------------------------------------------------------
 
-// Expands texts with one notification's data; after the first error it gives empty texts, and
-// status() tells the error.
+// Expands texts with one notification's data.  A text that fails is replaced by a plain one that
+// names the error, unless compat says otherwise; addresses and keys are never replaced.  After an
+// error that counts, all texts are empty and status() tells it.
 class Expander {
  public:
-  Expander(const templates::TemplateSet& set, const Notification& n);
-  std::string Text(std::string_view text);
+  Expander(const ReceiverContext& context, const Notification& n);
+  std::string Text(std::string_view text);  // for people
   std::string Html(std::string_view text);
+  std::string Key(std::string_view text);   // for machines: an address, a key, a choice
   const base::Status& status() const { return status_; }
+  // `message`, with the first error that was replaced; or status()'s error.
+  base::Result<Built> Finish(Message message) const;
 
  private:
-  std::string Run(std::string_view text, templates::Mode mode);
-  const templates::TemplateSet& set_;
+  std::string Run(std::string_view text, templates::Mode mode, bool replace);
+  const ReceiverContext& context_;
+  const Notification& notification_;
   const templates::Value data_;
   templates::FunctionMap functions_;  // routeLabels
   base::Status status_;
+  std::optional<base::Error> replaced_;
 };
+
+// A POST of JSON to `url` under the block's http_config and timeout.
+net::FetchRequest JsonPost(const Block& block, const ReceiverContext& context, std::string url);
+
+// Writes a JSON object field by field.
+class JsonObject {
+ public:
+  explicit JsonObject(std::string* out) : out_(out) { *out_ += '{'; }
+  void Text(std::string_view key, std::string_view value);
+  void TextIfAny(std::string_view key, std::string_view value);
+  void Flag(std::string_view key, bool value);
+  void Number(std::string_view key, int64_t value);
+  // For a value that the caller writes.
+  std::string* Key(std::string_view key);
+  void Close() { *out_ += '}'; }
+
+ private:
+  std::string* const out_;
+  bool first_ = true;
+};
+
+// Any YAML as JSON, its keys and texts expanded; a text that comes out as YAML other than a text
+// counts as that, so that "{{ toJson .Alerts }}" gives a list.
+base::Status AppendTree(const base::yaml::Node& node, Expander& expand, std::string* out);
 
 // The value of `key`, or else the trimmed text of the file that `file_key` names.
 base::Result<std::string> SecretText(const Block& block, std::string_view key, std::string_view file_key,
@@ -110,7 +161,7 @@ base::Result<std::string> SecretText(const Block& block, std::string_view key, s
 // At most `max` runes, the last of them `…` if any were cut.
 std::string TruncateRunes(std::string_view text, size_t max);
 
-// "[FIRING:1] Down (2 alerts)  template error: ...": what is sent when a template fails.
+// "[FIRING] alertname=Down (1 firing, 0 resolved): the notification's template failed: ...".
 std::string FallbackText(const Notification& n, const base::Error& error);
 
 // The notification as JSON: Alertmanager's webhook data without the closing brace.

@@ -31,26 +31,19 @@ class Email : public Receiver {
   Email(const IntegrationConfig& config, const ReceiverContext& context)
       : block_(config.block), context_(context) {}
 
-  base::Result<Built> Build(const Notification& n) const override {
-    Built built;
-    Expander expand(*context_.templates, n);
+  base::Result<Built> Build(const Notification& n, const Step&) const override {
+    Expander expand(context_, n);
     net::SmtpMessage m{.smarthost = block_.Text("smarthost"), .hello = block_.Text("hello")};
     RETURN_IF_ERROR(SetAddresses(expand, &m));
     RETURN_IF_ERROR(SetSession(&m));
     m.data = Data(n, expand);
-    if (!expand.status()) {
-      if (context_.compat.no_fallback_text) return std::unexpected(expand.status().error());
-      built.replaced = expand.status().error();
-      m.data = FallbackData(n, *built.replaced, m);
-    }
-    built.message = std::move(m);
-    return built;
+    return expand.Finish(std::move(m));
   }
 
  private:
   base::Status SetAddresses(Expander& expand, net::SmtpMessage* m) const {
-    const std::string from = expand.Text(block_.Text("from"));
-    const std::string to = expand.Text(block_.Text("to"));
+    const std::string from = expand.Key(block_.Text("from"));
+    const std::string to = expand.Key(block_.Text("to"));
     RETURN_IF_ERROR(expand.status());
     auto sender = ParseAddressList(from);
     if (!sender) return base::InvalidArgument("parse 'from' addresses: " + sender.error().message());
@@ -122,15 +115,6 @@ class Email : public Receiver {
     }
     if (block_.Has("html")) part("text/html", expand.Html(block_.Text("html")));
     return out + "--" + boundary + "--\r\n";
-  }
-
-  std::string FallbackData(const Notification& n, const base::Error& error, const net::SmtpMessage& m) const {
-    const std::string text = FallbackText(n, error);
-    std::string out = "From: " + m.from + "\r\nTo: " + base::Join(m.recipients, ", ") + "\r\n";
-    out += "Subject: " + EncodeHeader(TruncateRunes(text, 200)) + "\r\n";
-    AppendCommonHeaders(n, &out);
-    out += "Content-Type: text/plain; charset=UTF-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";
-    return out + QuotedPrintable(text) + "\r\n";
   }
 
   const Block block_;

@@ -13,36 +13,6 @@ namespace {
 
 constexpr size_t kMaxTitleRunes = 1024;
 
-// Writes a JSON object field by field.
-class Object {
- public:
-  explicit Object(std::string* out) : out_(out) { *out_ += '{'; }
-  void Text(std::string_view key, std::string_view value) {
-    Key(key);
-    base::AppendJsonString(value, out_, base::JsonEscape::kGo);
-  }
-  void TextIfAny(std::string_view key, std::string_view value) {
-    if (!value.empty()) Text(key, value);
-  }
-  void Flag(std::string_view key, bool value) {
-    Key(key);
-    *out_ += value ? "true" : "false";
-  }
-  std::string* Key(std::string_view key) {
-    if (!first_) *out_ += ',';
-    first_ = false;
-    *out_ += '"';
-    *out_ += key;
-    *out_ += "\":";
-    return out_;
-  }
-  void Close() { *out_ += '}'; }
-
- private:
-  std::string* const out_;
-  bool first_ = true;
-};
-
 // receiver_data: the message's channel and time stamp, apart by a line feed.
 struct Posted {
   std::string channel;
@@ -59,31 +29,22 @@ class Slack : public Receiver {
   Slack(const IntegrationConfig& config, const ReceiverContext& context)
       : block_(config.block), context_(context) {}
 
-  base::Result<Built> Build(const Notification& n) const override {
-    Built built;
-    net::FetchRequest request{.method = "POST", .config = block_.Http()};
-    request.headers = {{"Content-Type", "application/json"}, {"User-Agent", context_.user_agent}};
+  base::Result<Built> Build(const Notification& n, const Step&) const override {
+    auto request = JsonPost(block_, context_, "");
     RETURN_IF_ERROR(SetAddress(&request));
     std::optional<Posted> update;
     if (block_.Flag("update_message") && n.data.notification_reason != "first notification") {
       update = ParsePosted(n.receiver_data);
     }
     if (update) request.url = UpdateUrl(request.url);
-    Expander expand(*context_.templates, n);
+    Expander expand(context_, n);
     request.body = Body(expand, update);
-    if (!expand.status()) {
-      if (context_.compat.no_fallback_text) return std::unexpected(expand.status().error());
-      built.replaced = expand.status().error();
-      request.body = FallbackBody(n, update, *built.replaced);
-    }
-    request.timeout = block_.Span("timeout");  // 0: as long as the flush may take
-    built.message = std::move(request);
-    return built;
+    return expand.Finish(std::move(request));
   }
 
   // Slack answers 200 also for errors: "ok" as text, or {"ok": true, ...}.
-  Outcome Judge(const Notification& n, const net::FetchResponse& response) const override {
-    Outcome o = Receiver::Judge(n, response);
+  Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const override {
+    Outcome o = Receiver::Judge(n, step, response);
     if (!o.ok) {
       if (response.status == 429 && !context_.compat.ignore_retry_after) {
         o.retry = true;
@@ -136,8 +97,8 @@ class Slack : public Receiver {
   std::string Body(Expander& expand, const std::optional<Posted>& update) const {
     std::string out;
     auto text = [&](std::string_view key) { return expand.Text(block_.Text(key)); };
-    Object o(&out);
-    o.TextIfAny("channel", update ? update->channel : text("channel"));
+    JsonObject o(&out);
+    o.TextIfAny("channel", update ? update->channel : expand.Key(block_.Text("channel")));
     if (update) o.Text("ts", update->ts);
     o.TextIfAny("username", text("username"));
     o.TextIfAny("icon_emoji", text("icon_emoji"));
@@ -145,7 +106,7 @@ class Slack : public Receiver {
     if (block_.Flag("link_names")) o.Flag("link_names", true);
     o.TextIfAny("text", text("message_text"));
     *o.Key("attachments") += '[';
-    Object a(&out);
+    JsonObject a(&out);
     a.TextIfAny("title", TruncateRunes(text("title"), kMaxTitleRunes));
     a.TextIfAny("title_link", text("title_link"));
     a.TextIfAny("pretext", text("pretext"));
@@ -180,7 +141,7 @@ class Slack : public Receiver {
     *out += '[';
     for (const Block& field : block_.Blocks("fields")) {
       if (out->back() != '[') *out += ',';
-      Object o(out);
+      JsonObject o(out);
       o.TextIfAny("title", expand.Text(field.Text("title")));
       o.TextIfAny("value", expand.Text(field.Text("value")));
       o.Flag("short", field.IsSet("short") ? field.Flag("short") : block_.Flag("short_fields"));
@@ -194,7 +155,7 @@ class Slack : public Receiver {
     for (const Block& action : block.Blocks("actions")) {
       if (out->back() != '[') *out += ',';
       auto text = [&](std::string_view key) { return expand.Text(action.Text(key)); };
-      Object o(out);
+      JsonObject o(out);
       o.Text("type", text("type"));
       o.Text("text", text("text"));
       o.TextIfAny("url", text("url"));
@@ -203,7 +164,7 @@ class Slack : public Receiver {
       o.TextIfAny("value", text("value"));
       if (!action.Blocks("confirm").empty()) {
         const Block& confirm = action.Blocks("confirm").front();
-        Object c(o.Key("confirm"));
+        JsonObject c(o.Key("confirm"));
         c.Text("text", expand.Text(confirm.Text("text")));
         c.TextIfAny("title", expand.Text(confirm.Text("title")));
         c.TextIfAny("ok_text", expand.Text(confirm.Text("ok_text")));
@@ -215,21 +176,6 @@ class Slack : public Receiver {
     *out += ']';
   }
   void AppendActions(Expander& expand, std::string* out) const { AppendActions(expand, block_, out); }
-
-  // Without any template, but to the same channel if its name is none.
-  std::string FallbackBody(const Notification& n, const std::optional<Posted>& update, const base::Error& error) const {
-    std::string out;
-    Object o(&out);
-    if (update) {
-      o.Text("channel", update->channel);
-      o.Text("ts", update->ts);
-    } else if (!templates::HasActions(block_.Text("channel"))) {
-      o.TextIfAny("channel", block_.Text("channel"));
-    }
-    o.Text("text", FallbackText(n, error));
-    o.Close();
-    return out + "\n";
-  }
 
   const Block block_;
   const ReceiverContext context_;

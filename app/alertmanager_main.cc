@@ -11,6 +11,7 @@
 #include "alertmanager/config.h"
 #include "api/alertmanager/v2.h"
 #include "api/http/router.h"
+#include "app/pages.h"
 #include "app/verbs.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -209,6 +210,7 @@ base::Status Service::Start() {
                                   .version = options_.version + " (tocsin " + std::string(base::kVersion) + ")"});
   api_->Register(router_.get());
   RegisterManagement();
+  RegisterPages(router_.get());
 
   net::HttpServerOptions server;
   server.on_request = api::AlertmanagerHttpMetrics(&registry_);

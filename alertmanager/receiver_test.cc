@@ -1,0 +1,264 @@
+#include "alertmanager/receiver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "alertmanager/mime.h"
+#include "alertmanager/prepared.h"
+#include "alertmanager/shared_kit_test.h"
+#include "base/text.h"
+#include "templates/alertmanager_functions.h"
+#include "templates/defaults.h"
+
+namespace tocsin::alertmanager {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const base::Time kNow = base::FromUnixMillis(1'767'323'045'000);  // 2026-01-02T03:04:05Z
+
+Notification Down(std::string_view status = "firing") {
+  Notification n;
+  n.group_key = "{}/{severity=\"page\"}:{alertname=\"Down\"}";
+  n.now = kNow;
+  n.random = 42;
+  n.hostname = "host";
+  n.data.receiver = "ops";
+  n.data.status = status;
+  n.data.notification_reason = "first notification";
+  n.data.group_labels = {{"alertname", "Down"}};
+  n.data.common_labels = {{"alertname", "Down"}, {"instance", "h1:9100"}, {"severity", "page"}};
+  n.data.common_annotations = {{"summary", "h1 down"}};
+  n.data.external_url = "http://p:9090";
+  n.data.alerts.push_back({.status = std::string(status),
+                           .labels = n.data.common_labels,
+                           .annotations = n.data.common_annotations,
+                           .starts_at = templates::GoTime::FromTime(kNow),
+                           .ends_at = {},
+                           .generator_url = "http://p:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
+                           .fingerprint = "0123456789abcdef"});
+  return n;
+}
+
+class ReceiverTest : public testing::Test {
+ protected:
+  // The first integration of a receiver that has the block `yaml`.
+  std::unique_ptr<Receiver> Make(const std::string& yaml, Compat compat = {}) {
+    auto config = LoadConfig("route: {receiver: ops}\nreceivers:\n- name: ops\n  " + yaml + "\n", "am.yml");
+    EXPECT_TRUE(config.has_value()) << config.error().message();
+    if (!config) return nullptr;
+    auto set = std::make_shared<templates::TemplateSet>(templates::AlertmanagerFunctions([] { return kNow; }));
+    EXPECT_TRUE(templates::AddDefaultTemplates(set.get()).has_value());
+    return MakeReceiver((*config)->receivers[0].integrations[0],
+                        {.templates = set, .fs = base::RealFileSystem(), .compat = compat, .user_agent = "Alertmanager/test"});
+  }
+
+  static net::FetchRequest Request(const base::Result<Built>& built) {
+    EXPECT_TRUE(built.has_value()) << built.error().message();
+    return built ? std::get<net::FetchRequest>(built->message) : net::FetchRequest();
+  }
+
+  // Equal as JSON, whatever the order of keys and blanks.
+  static void ExpectJson(const std::string& got, const std::string& want) {
+    EXPECT_EQ(Canonical(got), Canonical(want)) << got;
+  }
+  static std::string Canonical(const std::string& text) {
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    if (parser.parse(simdjson::padded_string(text)).get(root) != simdjson::SUCCESS) return "not JSON: " + text;
+    return Sorted(root);
+  }
+  static std::string Sorted(simdjson::dom::element e) {
+    if (e.type() == simdjson::dom::element_type::OBJECT) {
+      std::map<std::string, std::string> fields;
+      for (auto [key, value] : e.get_object()) fields[std::string(key)] = Sorted(value);
+      std::string out = "{";
+      for (const auto& [key, value] : fields) out += key + ":" + value + ",";
+      return out + "}";
+    }
+    if (e.type() == simdjson::dom::element_type::ARRAY) {
+      std::string out = "[";
+      for (auto item : e.get_array()) out += Sorted(item) + ",";
+      return out + "]";
+    }
+    return simdjson::minify(e);
+  }
+};
+
+TEST_F(ReceiverTest, AWebhookGetsTheNotificationAsVersionFour) {
+  auto hook = Make("webhook_configs: [{url: 'http://hook/x?a=1'}]");
+  const auto request = Request(hook->Build(Down(), {}));
+  EXPECT_EQ(request.url, "http://hook/x?a=1");
+  EXPECT_EQ(request.headers.Get("User-Agent"), "Alertmanager/test");
+  ExpectJson(request.body,
+             R"({"receiver":"ops","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"Down","instance":"h1:9100",)"
+             R"("severity":"page"},"annotations":{"summary":"h1 down"},"startsAt":"2026-01-02T03:04:05Z","endsAt":"0001-01-01T00:00:00Z",)"
+             R"("generatorURL":"http://p:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1","fingerprint":"0123456789abcdef"}],)"
+             R"("notification_reason":"first notification","groupLabels":{"alertname":"Down"},"commonLabels":{"alertname":"Down",)"
+             R"("instance":"h1:9100","severity":"page"},"commonAnnotations":{"summary":"h1 down"},"routeLabels":{},)"
+             R"("externalURL":"http://p:9090","version":"4","groupKey":"{}/{severity=\"page\"}:{alertname=\"Down\"}","truncatedAlerts":0})");
+}
+
+TEST_F(ReceiverTest, AWebhooksOwnPayloadIsExpandedAndKeepsTypes) {
+  auto hook = Make("webhook_configs: [{url: 'http://hook/', payload: {'{{ .Status }}': '{{ len .Alerts }}', deep: [true, 5, '{{ .CommonLabels.severity }}', "
+                   "'{{ .GroupLabels | toJson }}', null]}}]");
+  ExpectJson(Request(hook->Build(Down(), {})).body, R"({"firing":1,"deep":[true,5,"page",{"alertname":"Down"},null]})");
+}
+
+TEST_F(ReceiverTest, SlackGetsOneAttachment) {
+  auto slack = Make("slack_configs: [{api_url: 'http://slack/', channel: '#ops'}]");
+  ExpectJson(Request(slack->Build(Down(), {})).body,
+             R"j({"channel":"#ops","username":"Alertmanager","attachments":[{"title":"[FIRING:1] Down (h1:9100 page)",)j"
+             R"j("title_link":"http://p:9090/#/alerts?receiver=ops","text":"",)j"
+             R"j("fallback":"[FIRING:1] Down (h1:9100 page) | http://p:9090/#/alerts?receiver=ops",)j"
+             R"j("callback_id":"","footer":"","color":"danger","mrkdwn_in":["fallback","pretext","text"]}]})j");
+}
+
+TEST_F(ReceiverTest, SlacksErrorsWithStatus200AreErrors) {
+  auto slack = Make("slack_configs: [{api_url: 'http://slack/', channel: c}]");
+  struct Row {
+    std::string type, body;
+    bool ok;
+  };
+  for (const Row& row : {Row{"text/html", "ok", true}, Row{"text/html", "no_service", false},
+                         Row{"application/json", R"({"ok":true})", true},
+                         Row{"application/json", R"({"ok":false,"error":"channel_not_found"})", false},
+                         Row{"application/json", "{", false}}) {
+    net::FetchResponse r;
+    r.status = 200;
+    r.headers = {{"Content-Type", row.type}};
+    r.body = row.body;
+    EXPECT_EQ(slack->Judge(Down(), 0, r).ok, row.ok) << row.body;
+  }
+}
+
+TEST_F(ReceiverTest, SlackEditsItsFirstMessageWhenAsked) {
+  auto slack = Make("slack_configs: [{app_token: xoxb, app_url: 'http://slack/api/chat.postMessage', channel: c, update_message: true}]");
+  net::FetchResponse r;
+  r.status = 200;
+  r.headers = {{"Content-Type", "application/json"}};
+  r.body = R"({"ok":true,"channel":"C1","ts":"12.34"})";
+  const Outcome o = slack->Judge(Down(), 0, r);
+  ASSERT_TRUE(o.receiver_data.has_value());
+  Notification next = Down();
+  next.data.notification_reason = "new alerts added";
+  next.receiver_data = *o.receiver_data;
+  const auto request = Request(slack->Build(next, {}));
+  EXPECT_EQ(request.url, "http://slack/api/chat.update");
+  EXPECT_EQ(request.headers.Get("Authorization"), "Bearer xoxb");
+  EXPECT_THAT(request.body, HasSubstr(R"("channel":"C1","ts":"12.34")"));
+}
+
+TEST_F(ReceiverTest, OpsGenieChangesBothTextsAfterCreating) {
+  auto genie = Make("opsgenie_configs: [{api_key: k, api_url: 'http://genie', update_alerts: true, message: m}]");
+  std::vector<std::string> sent;
+  net::FetchResponse ok;
+  ok.status = 202;
+  for (int step = 0;; ++step) {
+    const auto request = Request(genie->Build(Down(), {.index = step, .last = nullptr}));
+    sent.push_back(request.method + " " + request.url.substr(request.url.rfind('/') + 1));
+    if (!genie->Judge(Down(), step, ok).more) break;
+  }
+  EXPECT_THAT(sent, ElementsAre("POST alerts", "PUT message?identifierType=alias", "PUT description?identifierType=alias"));
+  EXPECT_THAT(Request(genie->Build(Down("resolved"), {})).url, HasSubstr("/close?identifierType=alias"));
+}
+
+TEST_F(ReceiverTest, WeChatAsksForATokenOnceAndAgainWhenItHasExpired) {
+  auto chat = Make("wechat_configs: [{api_url: 'http://w/', api_secret: s, corp_id: c}]");
+  net::FetchResponse r;
+  r.status = 200;
+  r.body = R"({"errcode":0,"access_token":"t1"})";
+  EXPECT_THAT(Request(chat->Build(Down(), {})).url, HasSubstr("gettoken?corpid=c&corpsecret=s"));
+  EXPECT_TRUE(chat->Judge(Down(), 0, r).more);
+  EXPECT_THAT(Request(chat->Build(Down(), {})).url, HasSubstr("access_token=t1"));
+  r.body = R"({"errcode":42001})";
+  EXPECT_TRUE(chat->Judge(Down(), 0, r).retry);
+  EXPECT_THAT(Request(chat->Build(Down(), {})).url, HasSubstr("gettoken"));
+}
+
+TEST_F(ReceiverTest, ATemplateThatFailsInAKeyStopsTheMessageButInATextItIsReplaced) {
+  auto bad_text = Make("slack_configs: [{api_url: 'http://slack/', channel: c, title: '{{ .Nope }}'}]");
+  auto built = bad_text->Build(Down(), {});
+  ASSERT_TRUE(built.has_value());
+  EXPECT_TRUE(built->replaced.has_value());
+  EXPECT_THAT(std::get<net::FetchRequest>(built->message).body, HasSubstr("template failed"));
+  auto bad_key = Make("slack_configs: [{api_url: 'http://slack/', channel: '{{ .Nope }}'}]");
+  EXPECT_FALSE(bad_key->Build(Down(), {}).has_value());
+  auto upstream = Make("slack_configs: [{api_url: 'http://slack/', channel: c, title: '{{ .Nope }}'}]", Compat::Upstream());
+  EXPECT_FALSE(upstream->Build(Down(), {}).has_value());
+}
+
+// Every kind that is built makes a message of the same notification.
+TEST_F(ReceiverTest, EveryKindThatIsBuiltMakesAMessage) {
+  const std::map<std::string, std::string> rows = {
+      {"webhook", "{url: 'http://x/'}"},
+      {"email", "{to: a@b.c, from: d@e.f, smarthost: 'mx:25'}"},
+      {"pagerduty", "{routing_key: k, url: 'http://x/'}"},
+      {"opsgenie", "{api_key: k}"},
+      {"wechat", "{api_secret: s, corp_id: c}"},
+      {"slack", "{api_url: 'http://x/', channel: c}"},
+      {"victorops", "{api_key: k, routing_key: r}"},
+      {"pushover", "{user_key: u, token: t}"},
+      {"sns", "{topic_arn: t, sigv4: {region: r, access_key: a, secret_key: s}}"},
+      {"telegram", "{bot_token: 't:t', chat_id: 1}"},
+      {"discord", "{webhook_url: 'http://x/'}"},
+      {"webex", "{room_id: r, http_config: {authorization: {credentials: c}}}"},
+      {"msteams", "{webhook_url: 'http://x/'}"},
+      {"msteamsv2", "{webhook_url: 'http://x/'}"},
+      {"rocketchat", "{token: t, token_id: i, channel: c}"},
+      {"mattermost", "{webhook_url: 'http://x/'}"},
+      {"incidentio", "{url: 'http://x/', alert_source_token: t}"},
+  };
+  for (const ReceiverKind& kind : ReceiverKinds()) {
+    if (!kind.built) continue;
+    ASSERT_TRUE(rows.contains(std::string(kind.integration))) << kind.integration;
+    auto receiver = Make(std::string(kind.key) + ": [" + rows.at(std::string(kind.integration)) + "]");
+    ASSERT_NE(receiver, nullptr) << kind.integration;
+    for (const char* status : {"firing", "resolved"}) {
+      auto built = receiver->Build(Down(status), {});
+      ASSERT_TRUE(built.has_value()) << kind.integration << ": " << built.error().message();
+      EXPECT_FALSE(built->replaced.has_value()) << kind.integration << ": " << built->replaced->message();
+      if (auto* request = std::get_if<net::FetchRequest>(&built->message);
+          request != nullptr && request->headers.Get("Content-Type") == "application/json") {
+        EXPECT_THAT(Canonical(request->body), testing::Not(HasSubstr("not JSON"))) << kind.integration;
+      }
+    }
+  }
+}
+
+TEST(MimeTest, AddressListsReadAsRfc5322) {
+  struct Row {
+    std::string text;
+    std::vector<std::string> addresses;  // empty: refused
+  };
+  for (const Row& row : {Row{"a@b.c", {"a@b.c"}},
+                         Row{"Ops Team <ops@example.org>, second@example.org", {"ops@example.org", "second@example.org"}},
+                         Row{"\"Last, First\" <x@y>", {"x@y"}},
+                         Row{"Älarm <a@b>", {"a@b"}},
+                         Row{"a@b (comment), c@d", {"a@b", "c@d"}},
+                         Row{"", {}}, Row{"nobody", {}}, Row{"a@", {}}, Row{"<a@b", {}}, Row{"a@b c@d", {}}}) {
+    auto got = ParseAddressList(row.text);
+    EXPECT_EQ(got.has_value(), !row.addresses.empty()) << row.text;
+    if (!got) continue;
+    std::vector<std::string> addresses;
+    for (const MailAddress& a : *got) addresses.push_back(a.address);
+    EXPECT_EQ(addresses, row.addresses) << row.text;
+  }
+}
+
+TEST(MimeTest, HeadersNeverCarryALineBreakThatAUserWrote) {
+  EXPECT_EQ(EncodeHeader("plain text"), "plain text");
+  EXPECT_EQ(EncodeHeader("a\r\nBcc: x@y"), "=?utf-8?q?a=0D=0ABcc:_x@y?=");
+  const std::string folded = EncodeHeader(std::string(200, 'x') + "é");
+  for (std::string_view line : base::Split(folded, '\n')) EXPECT_LE(line.size(), 78U);
+}
+
+TEST(MimeTest, QuotedPrintableLinesAreShortAndKeepTheText) {
+  EXPECT_EQ(QuotedPrintable("a=b\nc \n"), "a=3Db\r\nc=20\r\n");
+  EXPECT_EQ(QuotedPrintable("é"), "=C3=A9");
+  for (std::string_view line : base::Split(QuotedPrintable(std::string(500, 'y')), '\n')) EXPECT_LE(line.size(), 77U);
+}
+
+}  // namespace
+}  // namespace tocsin::alertmanager
