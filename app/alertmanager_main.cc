@@ -9,6 +9,7 @@
 
 #include "alertmanager/alertmanager.h"
 #include "alertmanager/config.h"
+#include "alertmanager/upstream_snapshot.h"
 #include "api/alertmanager/v2.h"
 #include "api/http/router.h"
 #include "app/pages.h"
@@ -193,6 +194,7 @@ base::Status Service::Start() {
 
   state::Contents contents;
   ASSIGN_OR_RETURN(store_, state::OpenSqliteStore({.folder = flags_.String("storage.path"), .executor = &loop_, .registry = &registry_}, &contents));
+  alertmanager::ImportUpstreamSnapshots(flags_.String("storage.path"), base::RealFileSystem(), store_.get(), &contents);
   base::AddProcessMetrics(&registry_);
   http_ = net::MakeHttpClient(&loop_, {.user_agent = "Alertmanager/" + options_.version});
   mail_ = net::MakeSmtpClient(&loop_);
