@@ -93,6 +93,15 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   return options;
 }
 
+bool HasFeature(const Flags& flags, std::string_view feature) {
+  for (const std::string& list : flags.List("enable-feature")) {
+    for (const std::string_view name : base::Split(list, ',')) {
+      if (name == feature) return true;
+    }
+  }
+  return false;
+}
+
 std::string RetentionText(const tsdb::DbOptions& options) {
   std::string text;
   if (options.retention_time.count() > 0) text = base::FormatDuration(options.retention_time);
@@ -296,7 +305,9 @@ void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
       .registry = &registry_,
       .host = HostName(),
       .align_timestamps = flags_.Bool("scrape.adjust-timestamps"),
-      .timestamp_tolerance = flags_.Duration("scrape.timestamp-tolerance")});
+      .timestamp_tolerance = flags_.Duration("scrape.timestamp-tolerance"),
+      .append_metadata = HasFeature(flags_, "metadata-wal-records"),
+      .extra_scrape_metrics = HasFeature(flags_, "extra-scrape-metrics")});
   remote_alertmanagers_ = std::make_unique<remote::AlertmanagerSink>(remote::AlertmanagerSinkOptions{
       .executor = &loop_,
       .http = http_.get(),

@@ -480,7 +480,7 @@ std::vector<std::pair<std::string_view, double>> Intake::ReportValues(const Scra
       {"scrape_samples_post_metric_relabeling", static_cast<double>(report.after_relabeling)},
       {"scrape_series_added", static_cast<double>(report.series_added)},
   };
-  if (options_.config->extra_scrape_metrics) {
+  if (options_.config->extra_scrape_metrics || options_.extra_scrape_metrics) {
     values.emplace_back("scrape_timeout_seconds", base::ToSeconds(options_.target->timeout));
     values.emplace_back("scrape_sample_limit", static_cast<double>(options_.config->sample_limit));
     values.emplace_back("scrape_body_size_bytes",

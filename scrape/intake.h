@@ -26,6 +26,7 @@ struct IntakeOptions {
   storage::Appendable* storage = nullptr;
   Metrics* metrics = nullptr;
   bool append_metadata = false;
+  bool extra_scrape_metrics = false;  // also where the job does not ask for them
 };
 
 struct Scraped {

@@ -37,7 +37,8 @@ std::shared_ptr<Intake> Loop::MakeIntake() const {
                                                 .executor = env_->options.executor,
                                                 .storage = env_->options.storage,
                                                 .metrics = env_->metrics.get(),
-                                                .append_metadata = env_->options.append_metadata});
+                                                .append_metadata = env_->options.append_metadata,
+                                                .extra_scrape_metrics = env_->options.extra_scrape_metrics});
 }
 
 void Loop::Reconfigure(ScrapeConfigPtr config, TargetPtr target) {

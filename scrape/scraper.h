@@ -65,6 +65,7 @@ struct ScraperOptions {
   bool align_timestamps = true;                     // --scrape.adjust-timestamps
   base::Duration timestamp_tolerance = std::chrono::milliseconds(2);
   bool append_metadata = false;                     // feature metadata-wal-records
+  bool extra_scrape_metrics = false;                // feature extra-scrape-metrics: for all jobs
 };
 
 class Scraper {

@@ -23,8 +23,6 @@ constexpr std::string_view kNative = "__scrape_native_histograms__";
 constexpr std::string_view kClassic = "__always_scrape_classic_histograms__";
 constexpr std::string_view kNhcb = "__convert_classic_histograms_to_nhcb__";
 
-std::string_view BoolText(bool b) { return b ? "true" : "false"; }
-
 // Go's strconv.ParseBool.
 std::optional<bool> ParseBool(std::string_view text) {
   for (const char* word : {"1", "t", "T", "true", "TRUE", "True"}) {
@@ -118,9 +116,11 @@ model::Labels DiscoveredLabels(const ScrapeConfig& config, model::LabelsView tar
   set_default(kTimeout, base::FormatDuration(config.scrape_timeout));
   set_default(kMetricsPath, config.metrics_path);
   set_default(kScheme, config.scheme);
-  set_default(kNhcb, BoolText(config.convert_classic_histograms_to_nhcb));
-  set_default(kClassic, BoolText(config.always_scrape_classic_histograms));
-  set_default(kNative, BoolText(config.scrape_native_histograms));
+  // The defaults are left out here, and added for relabeling, so that lists of targets do not grow by
+  // three labels each that say nothing.
+  if (config.convert_classic_histograms_to_nhcb) set_default(kNhcb, "true");
+  if (config.always_scrape_classic_histograms) set_default(kClassic, "true");
+  if (config.scrape_native_histograms) set_default(kNative, "true");
   for (const auto& [name, values] : config.params) {
     if (!values.empty()) set_default(std::string(kParamPrefix) + name, values[0]);
   }
@@ -129,6 +129,9 @@ model::Labels DiscoveredLabels(const ScrapeConfig& config, model::LabelsView tar
 
 base::Result<TargetPtr> BuildTarget(const ScrapeConfig& config, model::Labels discovered) {
   model::LabelsBuilder labels(discovered);
+  for (const std::string_view name : {kNhcb, kClassic, kNative}) {
+    if (labels.Get(name).empty()) labels.Set(name, "false");
+  }
   if (!model::Relabel(config.relabel, &labels)) return nullptr;
   const std::string address(labels.Get(model::kAddressLabel));
   if (address.empty()) return base::InvalidArgument("no address");

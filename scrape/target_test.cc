@@ -78,6 +78,21 @@ TEST(TargetTest, RelabelingSteersTheScrape) {
   EXPECT_EQ(t.labels.Get("instance"), "me");
 }
 
+TEST(TargetTest, HistogramSettingsCanBeReadByRelabeling) {
+  ScrapeConfig config = Config();
+  model::RelabelRule copy;
+  copy.source_labels = {"__scrape_native_histograms__", "__convert_classic_histograms_to_nhcb__"};
+  copy.target_label = "settings";
+  config.relabel = {copy};
+  config.convert_classic_histograms_to_nhcb = true;
+  const TargetSet set = BuildTargets(config, {Group({Address("h:1")})});
+  ASSERT_THAT(set.active, SizeIs(1));
+  EXPECT_EQ(set.active[0]->labels.Get("settings"), "false;true");
+  EXPECT_TRUE(set.active[0]->convert_to_nhcb);
+  EXPECT_FALSE(set.active[0]->discovered.Has("__scrape_native_histograms__"));
+  EXPECT_EQ(set.active[0]->discovered.Get("__convert_classic_histograms_to_nhcb__"), "true");
+}
+
 TEST(TargetTest, WhatCannotBeScrapedIsToldWithItsGroup) {
   struct Row {
     const char* label;
