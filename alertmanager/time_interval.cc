@@ -153,7 +153,7 @@ bool ParseRange(std::string_view text, const RangeKind& kind, Position at, Error
     errors->Add(at, fmt::format("couldn't parse {} range {}, invalid format; write begin:end", kind.what, text));
     return false;
   }
-  int values[2];
+  int values[2] = {};
   for (size_t i = 0; i < parts.size(); ++i) {
     auto v = ParseValue(base::Trim(parts[i]), kind);
     if (!v) {

@@ -315,6 +315,7 @@ TEST(MemoryStoreTest, KeepsItsJournals) {
   store->Commit(std::move(t), [&](base::Status s) { committed = s.has_value(); });
   std::vector<std::string> texts;
   store->ReadEvents({.journal = Journal::kRules, .limit = 2}, [&](base::Result<std::vector<Event>> e) {
+    ASSERT_TRUE(e);
     for (const Event& event : *e) texts.push_back(event.bytes);
   });
   sim.RunPosted();

@@ -2,9 +2,10 @@
 # run.sh TOCSIN: real peers against tocsin, and what each must find.  Called by ./dev interop.
 #
 #   1  node_exporter is scraped, and Debian's promtool reads the series from tocsin
-#   2  Debian's Prometheus writes to tocsin by remote write; both answer alike
+#   2  Debian's Prometheus writes to tocsin by remote write; both have the same samples
 #   3  Debian's Prometheus sends alerts to `tocsin alertmanager`; Debian's amtool sees and silences them
-#   4  Debian's Prometheus opens the directory that tocsin wrote, after kill -9, and answers alike
+#   4  Debian's Prometheus opens the directory that tocsin wrote, after kill -9, and reads the same samples
+#   5  tocsin opens the directory that Debian's Prometheus wrote, after kill -9, likewise
 set -euo pipefail
 
 tocsin=$(realpath "$1")
@@ -43,9 +44,26 @@ start() {  # start LOG COMMAND...
   "$@" >"$folder/$log.log" 2>&1 &
   pids+=($!)
 }
+# The samples of a selector in ($3 - $2, $3], one line a series, without the labels that $4 matches.
+samples() {  # samples URL WINDOW TIME [DROP]
+  curl -fsG "$1/api/v1/query" --data-urlencode "query=$selector[$2]" --data-urlencode "time=$3" |
+    python3 -c '
+import json, sys
+series = json.load(sys.stdin)["data"]["result"]
+for s in series: s["metric"].pop(sys.argv[1], None)
+print("\n".join(sorted(json.dumps([s["metric"], s["values"]], sort_keys=True) for s in series)))' "${4:-}"
+}
+# alike NAME OURS THEIRS: the first line that differs says more than two long texts.
+alike() {
+  if [ -z "$2" ]; then flunk "$1" "there are no samples"
+  elif [ "$2" = "$3" ]; then pass "$1 ($(wc -l <<<"$2") series)"
+  else flunk "$1" "$(diff <(echo "$2") <(echo "$3") | head -n 4 | cut -c1-300)"; fi
+}
+# has_passed URL TIME: up of the selected job, the last of its scrape, has a sample after TIME.
+has_passed() { [ -n "$(value "$1" "timestamp(${selector/#\{/up\{}) > $2")" ]; }
 value() { curl -fsG "$1/api/v1/query" --data-urlencode "query=$2" ${3:+--data-urlencode "time=$3"} | sed -n 's/.*"value":\[[^,]*,"\([^"]*\)"\].*/\1/p'; }
 
-exporter=$(free_port 21100) web=$(free_port 21110) peer=$(free_port 21120) am=$(free_port 21130) reader=$(free_port 21140)
+exporter=$(free_port 21100) web=$(free_port 21110) peer=$(free_port 21120) am=$(free_port 21130) reader=$(free_port 21140) taker=$(free_port 21150)
 node_exporter=$(command -v prometheus-node-exporter)
 
 cat >"$folder/tocsin.yml" <<TXT
@@ -85,7 +103,8 @@ server=${pids[-1]}
 start alertmanager "$tocsin" alertmanager --config.file="$folder/am.yml" --storage.path="$folder/am" \
   --web.listen-address="127.0.0.1:$am" --cluster.listen-address=
 start peer prometheus --config.file="$folder/peer.yml" --storage.tsdb.path="$folder/peer" \
-  --web.listen-address="127.0.0.1:$peer"
+  --web.listen-address="127.0.0.1:$peer" --rules.alert.resend-delay=1s --storage.remote.flush-deadline=1s
+other=${pids[-1]}
 ours=http://127.0.0.1:$web theirs=http://127.0.0.1:$peer
 for url in "$ours/-/ready" "http://127.0.0.1:$am/-/ready" "$theirs/-/ready"; do
   wait_for 30 curl -fs "$url" || { flunk "ready: $url" "not within 30 s"; exit 1; }
@@ -98,29 +117,42 @@ contains "promtool lists series" "$(promtool query series --match='up{job="node"
 contains "promtool lists label values" "$(promtool query labels "$ours" job)" node
 
 # 2
-written='count({job="peer_node"})'
-wait_for 30 bash -c "curl -fsG $ours/api/v1/query --data-urlencode 'query=$written' | grep -q value" || true
-sleep 3
-at=$(($(date +%s) - 2))
-check "remote write: as many series as the peer has" "$(value "$ours" "$written" $at)" "$(value "$theirs" "$written" $at)"
-expr='sum(node_memory_MemTotal_bytes{job="peer_node"})'
-check "remote write: the same value" "$(value "$ours" "$expr" $at)" "$(value "$theirs" "$expr" $at)"
+# The end of the window is fixed first; then both are waited for, until each has passed it.
+selector='{job="peer_node"}'
+wait_for 30 has_passed "$ours" 0 || flunk "remote write arrives" "no sample within 30 s"
+at=$(($(date +%s) + 4))
+wait_for 30 has_passed "$ours" $at && wait_for 30 has_passed "$theirs" $at || flunk "remote write goes on" "see peer.log"
+alike "remote write: the samples that the peer has" "$(samples "$ours" 3s $at from)" "$(samples "$theirs" 3s $at)"
+check "remote write: external labels are written" "$(value "$ours" 'count(up{job="peer_node", from="peer"})' $at)" 1
 
 # 3
-wait_for 30 bash -c "amtool --alertmanager.url=http://127.0.0.1:$am alert query | grep -q AlwaysThere" || true
-contains "amtool sees the peer's alert" "$(amtool --alertmanager.url="http://127.0.0.1:$am" alert query)" "sent by a peer"
-id=$(amtool --alertmanager.url="http://127.0.0.1:$am" silence add alertname=AlwaysThere -d 1h -c interop --author=interop)
-contains "amtool silences it" "$(amtool --alertmanager.url="http://127.0.0.1:$am" alert query -s)" suppressed
+wait_for 30 bash -c "amtool --no-version-check --alertmanager.url=http://127.0.0.1:$am alert query | grep -q AlwaysThere" || true
+contains "amtool sees the peer's alert" "$(amtool --no-version-check --alertmanager.url="http://127.0.0.1:$am" alert query)" "sent by a peer"
+id=$(amtool --no-version-check --alertmanager.url="http://127.0.0.1:$am" silence add alertname=AlwaysThere -d 1h -c interop --author=interop)
+contains "amtool silences it" "$(amtool --no-version-check --alertmanager.url="http://127.0.0.1:$am" alert query -s)" suppressed
 contains "tocsin's own verb sees the silence" "$("$tocsin" silence query --alertmanager.url="http://127.0.0.1:$am")" "$id"
 
 # 4
-at=$(($(date +%s) - 3))
-count=$(value "$ours" 'sum(count_over_time({job="node"}[10m]))' $at)
+selector='{job="node"}'
+at=$(date +%s)
+wait_for 20 has_passed "$ours" $at || flunk "scrapes go on" "see tocsin.log"
+before=$(samples "$ours" 10m $at)
 kill -9 "$server" && wait "$server" 2>/dev/null || true
 start reader prometheus --config.file="$folder/reader.yml" --storage.tsdb.path="$folder/data" \
-  --web.listen-address="127.0.0.1:$reader" --storage.tsdb.no-lockfile
+  --web.listen-address="127.0.0.1:$reader"
 wait_for 30 curl -fs "http://127.0.0.1:$reader/-/ready" || flunk "Prometheus opens tocsin's directory" "not ready: see reader.log"
-check "Prometheus counts the same samples in it" "$(value "http://127.0.0.1:$reader" 'sum(count_over_time({job="node"}[10m]))' $at)" "$count"
+alike "Prometheus reads the same samples in it" "$before" "$(samples "http://127.0.0.1:$reader" 10m $at)"
+
+# 5
+selector='{job="peer_node"}'
+at=$(date +%s)
+wait_for 20 has_passed "$theirs" $at || flunk "the peer's scrapes go on" "see peer.log"
+before=$(samples "$theirs" 10m $at)
+kill -9 "$other" && wait "$other" 2>/dev/null || true
+start taker "$tocsin" serve --config.file="$folder/reader.yml" --storage.tsdb.path="$folder/peer" \
+  --web.listen-address="127.0.0.1:$taker"
+wait_for 30 curl -fs "http://127.0.0.1:$taker/-/ready" || flunk "tocsin opens Prometheus's directory" "not ready: see taker.log"
+alike "tocsin reads the same samples in it" "$before" "$(samples "http://127.0.0.1:$taker" 10m $at)"
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
