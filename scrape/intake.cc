@@ -79,7 +79,8 @@ struct Intake::Batch {
   size_t scraped = 0;
   size_t after_relabeling = 0;
   size_t series_added = 0;
-  size_t accepted = 0;  // against sample_limit
+  size_t accepted = 0;            // against sample_limit
+  size_t added_within_limit = 0;  // new series before it was exceeded
   bool over_sample_limit = false;
   bool over_bucket_limit = false;
   size_t duplicates = 0;
@@ -109,6 +110,8 @@ ScrapeReport Intake::Run(Scraped scraped) {
     report.series_added = batch.series_added;
     WarnOfDrops(batch);
     if (!report.status) {
+      // Those before what broke it.
+      report.series_added = batch.over_sample_limit ? batch.added_within_limit : batch.added.size();
       std::vector<SeriesCache::Index> added;
       for (const NewSeries& n : batch.added) added.push_back(n.series);
       cache_->Remove(added);
@@ -219,7 +222,10 @@ base::Result<SeriesCache::Index> Intake::Lookup(const Entry& entry, Batch* batch
     return i;
   }
   LabelPairs pairs;
-  RETURN_IF_ERROR(ParseSeries(entry.series, format_, type_, &pairs));
+  if (base::Status parsed = ParseSeries(entry.series, format_, type_, &pairs); !parsed) {
+    --batch->scraped;  // not a sample
+    return std::unexpected(std::move(parsed).error());
+  }
   auto labels = SeriesLabels(&pairs, options_.target->labels, *options_.config);
   if (!labels) {
     if (labels.error().code() == base::Code::kResourceExhausted) {
@@ -254,6 +260,7 @@ base::Status Intake::TakeSeries(const Entry& entry, const Scraped& scraped, Batc
     ++batch->duplicates;
     options_.metrics->duplicate_timestamp->Add();
   } else if (config.sample_limit > 0 && ++batch->accepted > config.sample_limit) {
+    if (!batch->over_sample_limit) batch->added_within_limit = added_before;
     batch->over_sample_limit = true;  // parsing goes on, to count
   } else if (!histogram && t > base::ToUnixMillis(scraped.now) + kMaxAheadMs) {
     ++batch->out_of_bounds;

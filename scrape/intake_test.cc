@@ -121,8 +121,17 @@ TEST_F(IntakeTest, ABodyBrokenAtItsEndLeavesNothingButMarkers) {
   EXPECT_EQ(Samples("a"), "1@1000 stale@2000");
   EXPECT_THAT(storage_.Names(), SizeIs(1));
   EXPECT_EQ(Samples("up"), "1@1000 0@2000");
+  // What came before the broken line is still counted.
   EXPECT_EQ(Samples("scrape_samples_scraped"), "1@1000 2@2000");
+  EXPECT_EQ(Samples("scrape_series_added"), "1@1000 1@2000");
   EXPECT_EQ(Scrape("a 3\nnew 1\n").series_added, 1u);
+}
+
+TEST_F(IntakeTest, ALineThatDoesNotParseIsNotASample) {
+  EXPECT_EQ(Scrape("a 1\nb{x=\"\xff\"} 1\n").scraped, 1u);
+  config_.sample_limit = 1;
+  intake_ = nullptr;
+  EXPECT_EQ(Scrape("c 1\nd 1\n").series_added, 1u);
 }
 
 TEST_F(IntakeTest, AnEmptyBodyIsASuccessWithoutSeries) {
@@ -195,6 +204,7 @@ TEST_F(IntakeTest, TooManySamplesFailTheScrape) {
   EXPECT_THAT(report.status.error().message(), HasSubstr("sample limit exceeded"));
   EXPECT_EQ(report.scraped, 4u);
   EXPECT_EQ(report.after_relabeling, 4u);
+  EXPECT_EQ(report.series_added, 0u);  // both new ones are beyond the limit
   EXPECT_EQ(Samples("a"), "1@1000 stale@2000");
   EXPECT_EQ(metrics_.exceeded_sample_limit->value(), 1);
   EXPECT_THAT(storage_.Names(), SizeIs(2));
