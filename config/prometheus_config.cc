@@ -112,6 +112,7 @@ class Loader {
     r.Each("scrape_configs", [&](const Node& node) { ReadJob(node, config_.path, &errors_); });
     config_.own_scrape_jobs = config_.scrape_jobs.size();
     r.With("storage", [&](const Node& node) { ReadStorage(node, &errors_, &config_.storage); });
+    for (const char* key : {"tracing", "remote_write", "remote_read"}) block_positions_[key] = r.At(key);
     r.With("tracing", [&](const Node& node) { ReadTracing(node, &errors_, &config_.tracing); });
     r.Each("remote_write", [&](const Node& node) {
       remote::ReadRemoteWrite(node, scheme, &errors_, &config_.remote_write.emplace_back());
@@ -268,15 +269,10 @@ class Loader {
       if (!am.cloud_auth.key.empty()) add(config_.path, am.cloud_auth.block.position, "alertmanagers: sigv4");
       for (const std::string& key : am.http.UnsupportedKeys()) add(config_.path, {}, "alertmanagers: " + key);
     }
-    for (const auto& write : config_.remote_write) {
-      if (!write.cloud_auth.key.empty()) {
-        add(config_.path, write.cloud_auth.block.position, "remote_write: " + write.cloud_auth.key);
-      }
-      for (const std::string& key : write.http.UnsupportedKeys()) add(config_.path, {}, "remote_write: " + key);
-    }
-    for (const auto& read : config_.remote_read) {
-      for (const std::string& key : read.http.UnsupportedKeys()) add(config_.path, {}, "remote_read: " + key);
-    }
+    // Blocks that are read and checked whole, and that nothing runs yet.
+    if (!config_.remote_write.empty()) add(config_.path, block_positions_["remote_write"], "remote_write");
+    if (!config_.remote_read.empty()) add(config_.path, block_positions_["remote_read"], "remote_read");
+    if (!config_.tracing.endpoint.empty()) add(config_.path, block_positions_["tracing"], "tracing");
   }
 
   base::FileSystem* const fs_;
@@ -285,6 +281,7 @@ class Loader {
   Errors errors_;
   PrometheusConfig config_;
   std::map<std::string, std::string> job_files_;
+  std::map<std::string, base::yaml::Position> block_positions_;
   std::set<std::string> write_names_;
   std::set<std::string> read_names_;
 };

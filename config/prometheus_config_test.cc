@@ -151,7 +151,7 @@ TEST(PrometheusConfigTest, BlocksThatCannotBeRunAreNamed) {
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), base::Code::kUnimplemented);
   EXPECT_THAT(status.error().message(), HasSubstr("job \"k\": kubernetes_sd_configs (p.yml:3)"));
-  EXPECT_THAT(status.error().message(), HasSubstr("remote_write: sigv4 (p.yml:4)"));
+  EXPECT_THAT(status.error().message(), HasSubstr("remote_write (p.yml:4)"));
 }
 
 TEST(PrometheusConfigTest, AnAgentRefusesWhatItDoesNotDo) {
