@@ -29,6 +29,26 @@ model::Labels SeriesLabels(const model::Labels& alert, std::string_view metric, 
 
 }  // namespace
 
+AlertingRule::AlertingRule(RuleSpec spec, promql::PreparedQuery query)
+    : Rule(std::move(spec), std::move(query)),
+      labels_(ParseTexts(spec_.alert, spec_.labels)),
+      annotations_(ParseTexts(spec_.alert, spec_.annotations)) {}
+
+std::vector<AlertingRule::Text> AlertingRule::ParseTexts(const std::string& alert, const LabelList& list) {
+  std::vector<Text> texts;
+  for (const auto& [name, text] : list) {
+    Text& t = texts.emplace_back(Text{name, text, std::nullopt, ""});
+    if (!templates::HasActions(text)) continue;
+    auto parsed = templates::RuleTemplate::Parse("__alert_" + alert, text);
+    if (parsed) {
+      t.parsed = std::move(*parsed);
+    } else {
+      t.problem = parsed.error().message();
+    }
+  }
+  return texts;
+}
+
 ActiveAlert AlertingRule::Expand(const promql::VectorSample& sample,
                                  const EvaluationContext& context) const {
   const templates::RuleTemplateContext templates_context{
@@ -50,27 +70,27 @@ ActiveAlert AlertingRule::Expand(const promql::VectorSample& sample,
       .external_url = context.external_url};
   const templates::Value data = templates::AlertTemplateData(
       sample.labels, context.external_labels, context.external_url, sample.v, sample.h);
-  auto expand = [&](const std::string& text) {
-    if (!templates::HasActions(text)) return text;
-    auto result = templates::ExpandRuleTemplate("__alert_" + spec_.alert,
-                                                std::string(templates::RuleTemplateDefinitions()) + text, data,
-                                                templates_context);
-    if (result) return std::move(*result);
-    base::LogWarn("Expanding alert template failed", {{"alert", spec_.alert}, {"err", result.error()}});
-    return "<error expanding template: " + result.error().message() + ">";
+  auto expand = [&](const Text& text) {
+    if (!text.parsed && text.problem.empty()) return text.text;
+    std::string problem = text.problem;
+    if (text.parsed) {
+      auto result = text.parsed->Expand(data, templates_context);
+      if (result) return std::move(*result);
+      problem = result.error().message();
+    }
+    base::LogWarn("Expanding alert template failed", {{"alert", spec_.alert}, {"err", problem}});
+    return "<error expanding template: " + problem + ">";
   };
 
   ActiveAlert alert;
   model::LabelsBuilder labels(sample.labels);
   labels.Del(model::kMetricName);
-  for (const auto& [name, text] : spec_.labels) labels.Set(name, expand(text));
+  for (const Text& text : labels_) labels.Set(text.name, expand(text));
   labels.Set(model::kAlertName, spec_.alert);
   alert.labels = labels.Build();
   // Annotations keep empty values, which label sets drop.
   std::string annotations;
-  for (const auto& [name, text] : spec_.annotations) {
-    model::AppendEncodedLabel(name, expand(text), &annotations);
-  }
+  for (const Text& text : annotations_) model::AppendEncodedLabel(text.name, expand(text), &annotations);
   alert.annotations = model::Labels::FromEncoded(annotations);
   alert.value = sample.v;
   alert.histogram = sample.h;

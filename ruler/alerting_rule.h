@@ -8,8 +8,10 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 
 #include "ruler/rule.h"
+#include "templates/rule_functions.h"
 
 namespace tocsin::ruler {
 
@@ -20,7 +22,7 @@ struct RestoreOptions {
 
 class AlertingRule : public Rule {
  public:
-  using Rule::Rule;
+  AlertingRule(RuleSpec spec, promql::PreparedQuery query);
 
   base::Result<std::vector<RecordedSample>> Evaluate(const EvaluationContext& context) override;
   std::vector<model::AlertPtr> TakeAlertsToSend(const EvaluationContext& context,
@@ -42,6 +44,17 @@ class AlertingRule : public Rule {
   // Advances the alert; false: forget it.
   bool Advance(ActiveAlert* alert, bool present, base::Time ts) const;
 
+  // A label or annotation: its name and, parsed once, its text.
+  struct Text {
+    std::string name;
+    std::string text;
+    std::optional<templates::RuleTemplate> parsed;  // none: plain text, or one that cannot be parsed
+    std::string problem;                            // of one that cannot
+  };
+  static std::vector<Text> ParseTexts(const std::string& alert, const LabelList& list);
+
+  const std::vector<Text> labels_;
+  const std::vector<Text> annotations_;
   std::map<model::Labels, ActiveAlert> active_;  // resolved ones too, for 15 minutes
   bool restored_ = false;
   bool evaluated_ = false;

@@ -249,8 +249,11 @@ const FunctionMap& PureFunctions() {
 
 }  // namespace
 
-FunctionMap RuleFunctions(const RuleTemplateContext& context) {
-  FunctionMap m = PureFunctions();
+namespace {
+
+// Those that differ from one evaluation to the next.
+FunctionMap ContextFunctions(const RuleTemplateContext& context) {
+  FunctionMap m;
   m.Add("query", {types::String()}, [query = context.query](CallContext&, Args a) {
     return RunQuery(query, a[0].as_string());
   });
@@ -263,6 +266,14 @@ FunctionMap RuleFunctions(const RuleTemplateContext& context) {
   m.Add("pathPrefix", {}, [url = context.external_url](CallContext&, Args) -> Result<Value> {
     return Value::String(PathOf(url));
   });
+  return m;
+}
+
+}  // namespace
+
+FunctionMap RuleFunctions(const RuleTemplateContext& context) {
+  FunctionMap m = PureFunctions();
+  m.AddAll(ContextFunctions(context));
   return m;
 }
 
@@ -290,12 +301,28 @@ base::Result<std::string> ExpandRuleTemplate(const std::string& name, std::strin
   return out;
 }
 
-base::Status CheckRuleTemplate(const std::string& name, std::string_view text) {
-  TemplateSet set(RuleFunctions({}));
+base::Result<RuleTemplate> RuleTemplate::Parse(const std::string& name, std::string_view text) {
+  static const FunctionMap functions = RuleFunctions({});
+  TemplateSet set(functions);
   base::Status parsed = set.Parse(name, std::string(RuleTemplateDefinitions()) + std::string(text));
   if (!parsed) {
     return base::MakeError(parsed.error().code(), "error parsing template " + name + ": " + parsed.error().message());
   }
+  return RuleTemplate(name, std::move(set));
+}
+
+base::Result<std::string> RuleTemplate::Expand(const Value& data, const RuleTemplateContext& context) const {
+  const FunctionMap functions = ContextFunctions(context);
+  base::Result<std::string> out = set_.Execute(name_, data, {.functions = &functions});
+  if (!out) {
+    return base::MakeError(out.error().code(), "error executing template " + name_ + ": " + out.error().message());
+  }
+  return out;
+}
+
+base::Status CheckRuleTemplate(const std::string& name, std::string_view text) {
+  base::Result<RuleTemplate> parsed = RuleTemplate::Parse(name, text);
+  if (!parsed) return std::unexpected(parsed.error());
   return {};
 }
 

@@ -46,6 +46,21 @@ std::string_view RuleTemplateDefinitions();
 base::Result<std::string> ExpandRuleTemplate(const std::string& name, std::string_view text,
                                              const Value& data, const RuleTemplateContext& context,
                                              const ExecuteOptions& options = {});
+// One label or annotation of an alerting rule, parsed once and expanded for each alert; the definitions
+// stand before its text.  Threads: immutable.
+class RuleTemplate {
+ public:
+  // Errors: "error parsing template NAME: ...".
+  static base::Result<RuleTemplate> Parse(const std::string& name, std::string_view text);
+  // Errors: "error executing template NAME: ...".
+  base::Result<std::string> Expand(const Value& data, const RuleTemplateContext& context) const;
+
+ private:
+  RuleTemplate(std::string name, TemplateSet set) : name_(std::move(name)), set_(std::move(set)) {}
+  std::string name_;
+  TemplateSet set_;
+};
+
 // Whether `text` can be parsed, with the definitions before it.
 base::Status CheckRuleTemplate(const std::string& name, std::string_view text);
 

@@ -4,9 +4,18 @@
 
 namespace tocsin::templates {
 
+FunctionMap::Entries* FunctionMap::Own() {
+  if (functions_ == nullptr) {
+    functions_ = std::make_shared<Entries>();
+  } else if (functions_.use_count() > 1) {
+    functions_ = std::make_shared<Entries>(*functions_);
+  }
+  return functions_.get();
+}
+
 void FunctionMap::Add(Function function) {
   std::string name = function.name;
-  functions_[std::move(name)] = std::make_shared<const Function>(std::move(function));
+  (*Own())[std::move(name)] = std::make_shared<const Function>(std::move(function));
 }
 
 void FunctionMap::Add(std::string name, std::vector<const Type*> params, Function::Body body) {
@@ -18,12 +27,15 @@ void FunctionMap::AddVariadic(std::string name, std::vector<const Type*> params,
 }
 
 void FunctionMap::AddAll(const FunctionMap& other) {
-  for (const auto& [name, function] : other.functions_) functions_[name] = function;
+  if (other.functions_ == nullptr) return;
+  Entries* own = Own();
+  for (const auto& [name, function] : *other.functions_) (*own)[name] = function;
 }
 
 const Function* FunctionMap::Find(std::string_view name) const {
-  const auto it = functions_.find(name);
-  return it == functions_.end() ? nullptr : it->second.get();
+  if (functions_ == nullptr) return nullptr;
+  const auto it = functions_->find(name);
+  return it == functions_->end() ? nullptr : it->second.get();
 }
 
 struct TemplateSet::Rep {

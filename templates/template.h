@@ -25,7 +25,7 @@
 
 namespace tocsin::templates {
 
-// Functions by name.  Copies are cheap enough to make one per execution (a few dozen entries).
+// Functions by name.  Copies share until one of them is added to.
 class FunctionMap {
  public:
   // Later additions win.
@@ -36,7 +36,9 @@ class FunctionMap {
   const Function* Find(std::string_view name) const;
 
  private:
-  std::map<std::string, std::shared_ptr<const Function>, std::less<>> functions_;
+  using Entries = std::map<std::string, std::shared_ptr<const Function>, std::less<>>;
+  Entries* Own();
+  std::shared_ptr<Entries> functions_;  // null: none
 };
 
 enum class Mode {
