@@ -1,5 +1,6 @@
 #include "tools/test_rules.h"
 
+#include "base/log.h"
 #include "base/regex.h"
 #include "base/text.h"
 #include "tools/rule_test_run.h"
@@ -75,20 +76,29 @@ std::vector<std::string> TestFile(const std::string& path, const Options& option
   return failures;
 }
 
+// One suite a file, one case a test group.
 std::string JunitText(const std::vector<CaseResult>& results) {
-  size_t failed = 0;
-  std::string cases;
-  for (const CaseResult& r : results) {
-    cases += "    <testcase name=\"" + base::EscapeHtml(r.name) + "\" classname=\"" + base::EscapeHtml(r.file) + "\">";
-    if (!r.failures.empty()) ++failed;
-    for (const std::string& failure : r.failures) {
-      cases += "\n      <failure>" + base::EscapeHtml(failure) + "</failure>";
+  std::string text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n";
+  for (size_t begin = 0; begin < results.size();) {
+    size_t end = begin;
+    size_t failed = 0;
+    std::string cases;
+    for (; end < results.size() && results[end].file == results[begin].file; ++end) {
+      const CaseResult& r = results[end];
+      const std::string name = r.name.empty() ? "unnamed#" + std::to_string(end - begin) : r.name;
+      cases += "    <testcase name=\"" + base::EscapeHtml(name) + "\">";
+      if (!r.failures.empty()) ++failed;
+      for (const std::string& failure : r.failures) {
+        cases += "\n      <failure>" + base::EscapeHtml(failure) + "</failure>";
+      }
+      cases += r.failures.empty() ? "</testcase>\n" : "\n    </testcase>\n";
     }
-    cases += r.failures.empty() ? "</testcase>\n" : "\n    </testcase>\n";
+    text += "  <testsuite name=\"" + base::EscapeHtml(results[begin].file) + "\" tests=\"" +
+            std::to_string(end - begin) + "\" failures=\"" + std::to_string(failed) + "\" errors=\"0\">\n" + cases +
+            "  </testsuite>\n";
+    begin = end;
   }
-  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"rules\" tests=\"" +
-         std::to_string(results.size()) + "\" failures=\"" + std::to_string(failed) + "\">\n" + cases +
-         "  </testsuite>\n</testsuites>\n";
+  return text + "</testsuites>\n";
 }
 
 }  // namespace
@@ -121,6 +131,8 @@ int TestRules(const std::vector<std::string>& args, const ToolIo& io) {
     options.run.push_back(*regex);
   }
 
+  // What a rule's failure logs is among the failures already.
+  base::ConfigureLog({.level = base::LogLevel::kError});
   bool failed = false;
   std::vector<CaseResult> results;
   for (const std::string& file : files) {
@@ -131,7 +143,11 @@ int TestRules(const std::vector<std::string>& args, const ToolIo& io) {
     } else {
       failed = true;
       io.err("  FAILED:\n");
-      for (const std::string& failure : failures) io.err(failure + "\n");
+      // promtool leaves a blank line on the other stream for each.
+      for (const std::string& failure : failures) {
+        io.err(failure + "\n");
+        io.out("\n");
+      }
     }
     io.out("\n");
   }
