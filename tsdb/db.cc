@@ -49,55 +49,73 @@ Db::Impl::Impl(DbOptions o)
     h.monotonic = [executor = options.executor] { return executor->Monotonic(); };
   }
   head = std::make_unique<Head>(std::move(h));
+  {
+    base::MutexLock guard(&alive->mu);
+    alive->impl = this;
+  }
   AddGauges();
 }
 
-// Gauges that are read when somebody asks.
+// Gauges that are read when somebody asks.  The registry may outlive the database: then they are 0.
 void Db::Impl::AddGauges() {
   if (options.registry == nullptr) return;  // nobody can ask
-  base::Registry* r = options.registry;
-  Head* h = head.get();
-  const auto millis = [](model::Timestamp t, bool empty) { return empty ? 0.0 : static_cast<double>(t); };
-  r->AddGaugeCallback("prometheus_tsdb_head_series", "Total number of series in the head block.",
-                      [h] { return static_cast<double>(h->series()); });
-  r->AddGaugeCallback("prometheus_tsdb_head_stale_series", "Total number of stale series in the head block.",
-                      [h] { return static_cast<double>(h->stale_series()); });
-  r->AddGaugeCallback("prometheus_tsdb_head_chunks", "Total number of chunks in the head block.",
-                      [h] { return static_cast<double>(h->chunks()); });
-  r->AddGaugeCallback("prometheus_tsdb_head_min_time", "Minimum time bound of the head block.",
-                      [h, millis] { return millis(h->min_time(), h->min_time() > h->max_time()); });
-  r->AddGaugeCallback("prometheus_tsdb_head_max_time", "Maximum timestamp of the head block.",
-                      [h, millis] { return millis(h->max_time(), h->min_time() > h->max_time()); });
-  r->AddGaugeCallback("prometheus_tsdb_head_min_time_seconds", "Minimum time bound of the head block.",
-                      [h, millis] { return millis(h->min_time() / 1000, h->min_time() > h->max_time()); });
-  r->AddGaugeCallback("prometheus_tsdb_head_max_time_seconds", "Maximum timestamp of the head block.",
-                      [h, millis] { return millis(h->max_time() / 1000, h->min_time() > h->max_time()); });
-  r->AddGaugeCallback("prometheus_tsdb_head_active_appenders", "Number of currently active appender transactions",
-                      [h] { return static_cast<double>(h->open_appenders()); });
-  r->AddGaugeCallback("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks",
-                      [h] { return static_cast<double>(h->symbol_bytes()); });
-  r->AddGaugeCallback("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks",
-                      [this] { return static_cast<double>(Blocks().size()); });
-  r->AddGaugeCallback("prometheus_tsdb_storage_blocks_bytes",
-                      "The number of bytes that are currently used for local storage by all blocks.", [this] {
-                        double bytes = 0;
-                        for (const auto& b : Blocks()) bytes += static_cast<double>(b->size_bytes());
-                        return bytes;
-                      });
-  r->AddGaugeCallback("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.",
-                      [h] { return static_cast<double>(h->LogBytes()); });
-  r->AddGaugeCallback("prometheus_tsdb_exemplar_exemplars_in_storage", "Number of exemplars currently in circular storage.",
-                      [h] { return static_cast<double>(h->exemplars()->size()); });
-  r->AddGaugeCallback("prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
-                      "Number of series with exemplars currently in circular storage.",
-                      [h] { return static_cast<double>(h->exemplars()->series()); });
-  r->AddGaugeCallback("prometheus_tsdb_exemplar_max_exemplars",
-                      "Total number of exemplars the exemplar storage can store, resizeable.",
-                      [h] { return static_cast<double>(h->exemplars()->capacity()); });
-  r->AddGaugeCallback("prometheus_tsdb_lowest_timestamp", "Lowest timestamp value stored in the database.",
-                      [this] { return static_cast<double>(MinTime().value_or(0)); });
-  r->AddGaugeCallback("prometheus_tsdb_lowest_timestamp_seconds", "Lowest timestamp value stored in the database.",
-                      [this] { return static_cast<double>(MinTime().value_or(0) / 1000); });
+  const auto add = [this](std::string_view name, std::string_view help, double (*read)(Impl&)) {
+    options.registry->AddGaugeCallback(name, help, [alive = alive, read] {
+      base::MutexLock guard(&alive->mu);
+      return alive->impl == nullptr ? 0.0 : read(*alive->impl);
+    });
+  };
+  add("prometheus_tsdb_head_series", "Total number of series in the head block.",
+      [](Impl& db) { return static_cast<double>(db.head->series()); });
+  add("prometheus_tsdb_head_stale_series", "Total number of stale series in the head block.",
+      [](Impl& db) { return static_cast<double>(db.head->stale_series()); });
+  add("prometheus_tsdb_head_chunks", "Total number of chunks in the head block.",
+      [](Impl& db) { return static_cast<double>(db.head->chunks()); });
+  add("prometheus_tsdb_head_min_time", "Minimum time bound of the head block.",
+      [](Impl& db) { return static_cast<double>(db.HeadTimes().first); });
+  add("prometheus_tsdb_head_max_time", "Maximum timestamp of the head block.",
+      [](Impl& db) { return static_cast<double>(db.HeadTimes().second); });
+  add("prometheus_tsdb_head_min_time_seconds", "Minimum time bound of the head block.",
+      [](Impl& db) { return static_cast<double>(db.HeadTimes().first / 1000); });
+  add("prometheus_tsdb_head_max_time_seconds", "Maximum timestamp of the head block.",
+      [](Impl& db) { return static_cast<double>(db.HeadTimes().second / 1000); });
+  add("prometheus_tsdb_head_active_appenders", "Number of currently active appender transactions",
+      [](Impl& db) { return static_cast<double>(db.head->open_appenders()); });
+  add("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks",
+      [](Impl& db) { return static_cast<double>(db.head->symbol_bytes()); });
+  add("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.",
+      [](Impl& db) { return static_cast<double>(db.head->LogBytes()); });
+  add("prometheus_tsdb_exemplar_exemplars_in_storage", "Number of exemplars currently in circular storage.",
+      [](Impl& db) { return static_cast<double>(db.head->exemplars()->size()); });
+  add("prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+      "Number of series with exemplars currently in circular storage.",
+      [](Impl& db) { return static_cast<double>(db.head->exemplars()->series()); });
+  add("prometheus_tsdb_exemplar_max_exemplars",
+      "Total number of exemplars the exemplar storage can store, resizeable.",
+      [](Impl& db) { return static_cast<double>(db.head->exemplars()->capacity()); });
+  add("prometheus_tsdb_lowest_timestamp", "Lowest timestamp value stored in the database.",
+      [](Impl& db) { return static_cast<double>(db.MinTime().value_or(0)); });
+  add("prometheus_tsdb_lowest_timestamp_seconds", "Lowest timestamp value stored in the database.",
+      [](Impl& db) { return static_cast<double>(db.MinTime().value_or(0) / 1000); });
+  add("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks",
+      [](Impl& db) { return static_cast<double>(db.Blocks().size()); });
+  add("prometheus_tsdb_storage_blocks_bytes",
+      "The number of bytes that are currently used for local storage by all blocks.", [](Impl& db) {
+        double bytes = 0;
+        for (const auto& b : db.Blocks()) bytes += static_cast<double>(b->size_bytes());
+        return bytes;
+      });
+}
+
+Db::Impl::~Impl() {
+  base::MutexLock guard(&alive->mu);
+  alive->impl = nullptr;
+}
+
+// First and last sample of the head; zeros when it is empty.
+std::pair<model::Timestamp, model::Timestamp> Db::Impl::HeadTimes() const {
+  const model::Timestamp mint = head->min_time(), maxt = head->max_time();
+  return mint > maxt ? std::pair<model::Timestamp, model::Timestamp>() : std::pair(mint, maxt);
 }
 
 base::Result<std::unique_ptr<Db>> Db::Open(DbOptions options) {

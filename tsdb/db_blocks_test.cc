@@ -109,6 +109,7 @@ TEST_F(DbTest, LateSamplesReachTheirBlocks) {
   EXPECT_EQ(ReadAll(db.get()), expected);
   ASSERT_THAT(db->Blocks(), SizeIs(2)) << "the late block was merged with the one it overlaps";
   EXPECT_EQ(db->Blocks()[0].samples, 122u);
+  for (const base::FileInfo& f : *fs_.List("data/wbl")) EXPECT_EQ(f.size, 0u) << "their log is needed no more";
   Kill(std::move(db));
   db = Open();
   EXPECT_EQ(ReadAll(db.get()), expected);
@@ -306,10 +307,23 @@ TEST_F(DbTest, ACrashWhileABlockIsCutLosesNothing) {
 
 TEST_F(DbTest, HousekeepingRunsByItselfAndStopsInOrder) {
   base::SimulatedExecutor sim(base::FromUnixMillis(4 * kHour));
-  auto db = Open({.executor = &sim});
+  base::Registry registry;
+  auto db = Open({.executor = &sim, .registry = &registry});
   Fill(db.get(), 1, 0, 4 * kHour);
   sim.RunFor(std::chrono::seconds(61));
   EXPECT_THAT(db->Blocks(), SizeIs(1));
+  // The names that dashboards and alerts know.
+  const std::string metrics = registry.Expose();
+  for (const char* name :
+       {"prometheus_tsdb_clean_start", "prometheus_tsdb_compactions_failed_total 0", "prometheus_tsdb_head_chunks 1\n",
+        "prometheus_tsdb_head_samples_appended_total{type=\"float\"} 240", "prometheus_tsdb_head_series 1\n",
+        "prometheus_tsdb_reloads_failures_total 0", "prometheus_tsdb_wal_segment_current", "prometheus_tsdb_lowest_timestamp 0",
+        "prometheus_tsdb_blocks_loaded 1", "prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_compactions_total 1",
+        "prometheus_tsdb_head_active_appenders 0", "prometheus_tsdb_out_of_order_samples_total{type=\"float\"} 0",
+        "prometheus_tsdb_wal_corruptions_total 0", "prometheus_tsdb_wal_fsync_duration_seconds_count",
+        "prometheus_tsdb_symbol_table_size_bytes", "prometheus_tsdb_retention_limit_bytes 0", "prometheus_tsdb_head_stale_series 0"}) {
+    EXPECT_THAT(metrics, HasSubstr(std::string("\n") + name)) << metrics;
+  }
   bool stopped = false;
   db->Stop([&] { stopped = true; });
   sim.RunPosted();

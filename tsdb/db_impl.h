@@ -23,6 +23,7 @@ using BlockList = std::vector<std::shared_ptr<Block>>;  // by min_time
 class Db::Impl {
  public:
   explicit Impl(DbOptions options);
+  ~Impl();
 
   base::Status Open();
   void AddGauges();
@@ -45,7 +46,15 @@ class Db::Impl {
   int64_t NowMs() const;
 
   std::optional<model::Timestamp> MinTime() const;
+  std::pair<model::Timestamp, model::Timestamp> HeadTimes() const;
   std::optional<model::Timestamp> MaxTime() const;
+
+  // What callbacks of the registry hold.
+  struct Alive {
+    base::Mutex mu;
+    Impl* impl TOCSIN_GUARDED_BY(mu) = nullptr;
+  };
+  const std::shared_ptr<Alive> alive = std::make_shared<Alive>();
 
   const DbOptions options;
   std::unique_ptr<base::Registry> own_registry;

@@ -73,6 +73,34 @@ std::strong_ordering Head::CompareLabels(const SeriesLabels& a, const SeriesLabe
   return a.count <=> b.count;
 }
 
+LabelOrder::RanksPtr Head::Ranks() {
+  base::MutexLock building(&order_mu_);
+  const auto live = [this](Slot slot) {
+    PageHandle* page = table_.PageOf(slot);
+    base::MutexLock page_lock(&page->mu);
+    return page->data != nullptr && page->data->ref[SeriesTable::At(slot)] != 0;
+  };
+  const auto less = [this](Slot a, Slot b) { return CompareLabels(*LabelsOfSlot(a), *LabelsOfSlot(b)) < 0; };
+  {
+    base::ReaderLock lock(&index_mu_);
+    if (order_.current()) return order_.ranks();
+  }
+  std::vector<Slot> all;
+  {
+    base::WriterLock lock(&index_mu_);
+    if (!order_.stale()) return order_.Update(table_.slots_end(), live, less);
+    order_.Begin();
+    const uint32_t end = table_.slots_end();
+    for (Slot slot = 0; slot < end; ++slot) {
+      if (live(slot)) all.push_back(slot);
+    }
+  }
+  std::sort(all.begin(), all.end(), less);  // the caller's view keeps their labels
+  base::WriterLock lock(&index_mu_);
+  order_.Install(std::move(all));
+  return order_.Update(table_.slots_end(), live, less);
+}
+
 std::optional<model::Labels> Head::LabelsOf(storage::SeriesRef ref) const {
   base::ReaderLock lock(&index_mu_);
   const Slot slot = refs_.Find(ref);
@@ -125,6 +153,7 @@ Slot Head::CreateSeries(storage::SeriesRef ref, const Probe& probe, bool logged)
   by_labels_.insert(TableKey{probe.tag, slot});
   refs_.Set(ref, slot);
   postings_.Add(slot, labels->span());
+  order_.Note(slot);
   NoteChange(ref, true);
   series_count_.fetch_add(1, std::memory_order_relaxed);
   metrics_->series_created->Add();
@@ -157,6 +186,7 @@ bool Head::RemoveSeries(Slot slot) {
   }
   by_labels_.erase(TableKey{labels->hash, slot});
   postings_.Remove(slot, labels->span());
+  order_.Note(slot);
   limbo_.push_back({isolation_.Stamp(), slot, refs_.Clear(ref)});
   NoteChange(ref, false);
   series_count_.fetch_sub(1, std::memory_order_relaxed);
@@ -277,6 +307,7 @@ base::Status Head::Truncate(model::Timestamp mint) {
   if (options_.monotonic) metrics_->head_gc_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
   base::LogDebug("head truncated", {{"mint", mint}, {"series_removed", removed}});
   base::Status status = TruncateLog(mint);
+  if (status && log_ != nullptr) status = TruncateLateLog();
   if (!status) metrics_->head_truncations_failed->Add();
   return status;
 }
@@ -419,24 +450,16 @@ base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::spa
   return status;
 }
 
-base::Status Head::DropOutOfOrder(model::Timestamp mint) {
+base::Status Head::TruncateLateLog() {
   base::MutexLock commit(&commit_mu_);
-  const uint32_t end = table_.slots_end();
-  for (Slot first = 0; first < end; first += SeriesPage::kSlots) {
-    PageHandle* handle = table_.PageOf(first);
-    base::MutexLock lock(&handle->mu);
-    SeriesPage* page = handle->data.get();
-    if (page == nullptr || page->out_of_order == nullptr) continue;
-    for (uint32_t at = 0; at < SeriesPage::kSlots; ++at) {
-      const size_t n = tsdb::DropOutOfOrder(page, at, mint);
-      if (n > 0) ++page->edits[at];
-      late_samples_.fetch_sub(n, std::memory_order_relaxed);
-    }
-  }
-  if (late_log_ != nullptr && late_samples_.load(std::memory_order_relaxed) == 0) {
+  if (late_samples_.load(std::memory_order_relaxed) > 0) return {};
+  if (late_log_ != nullptr) {
     ASSIGN_OR_RETURN(const int current, late_log_->Cut());
-    RETURN_IF_ERROR(late_log_->Truncate(current));
+    return late_log_->Truncate(current);
   }
+  const std::string folder = base::JoinPath(options_.folder, "wbl");
+  ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(options_.fs, folder));
+  for (const int index : segments) RETURN_IF_ERROR(options_.fs->Remove(wal::SegmentPath(folder, index)));
   return {};
 }
 

@@ -5,7 +5,8 @@
 // The way of a batch: Append() checks each sample against its series' last one, under the page's lock;
 // Commit() encodes the records without a lock, then holds commit_mu_ for one write() of the records,
 // the append to chunks and the publication of the batch's number.  So the log's order is the
-// order in memory, batches are published in order, and kill -9 loses nothing visible.
+// order in memory, batches are published in order, and kill -9 loses nothing visible.  Samples that come
+// out of order are kept beside the chunks and are seen at once, not with their batch.
 //
 // Threads: every method from any thread but Replay().
 // Lock order: commit_mu_, index_mu_, a page's mutex, then leaves (Isolation, Exemplars, metadata_mu_).
@@ -36,6 +37,7 @@
 #include "tsdb/index/postings.h"
 #include "tsdb/index/symbols.h"
 #include "tsdb/isolation.h"
+#include "tsdb/label_order.h"
 #include "tsdb/metrics.h"
 #include "tsdb/ref_table.h"
 #include "tsdb/series_table.h"
@@ -105,9 +107,6 @@ class Head {
   int64_t out_of_order_ms() const { return out_of_order_ms_.load(std::memory_order_relaxed); }
   // Whether there are samples that came out of order, and what they span.
   bool has_out_of_order() const { return late_samples_.load(std::memory_order_relaxed) > 0; }
-  // Forgets late samples before `mint`: they are in blocks.  Then empties their log.
-  base::Status DropOutOfOrder(model::Timestamp mint);
-
   wal::Log* log() { return log_.get(); }
   uint64_t LogBytes() const { return log_ ? log_->SizeBytes() : 0; }
   size_t open_appenders() const { return isolation_.writers(); }
@@ -167,6 +166,8 @@ class Head {
   bool SameLabels(Slot slot, model::LabelsView labels) const;
   void EncodeLabels(const SeriesLabels& labels, std::string* out) const;
   std::strong_ordering CompareLabels(const SeriesLabels& a, const SeriesLabels& b) const;
+  // Ranks of all series by labels as of now.  REQUIRES: the caller holds a reader's view.
+  LabelOrder::RanksPtr Ranks();
 
   std::optional<Slot> FindSeries(const Probe& probe) const TOCSIN_REQUIRES_SHARED(index_mu_);
   // `ref` 0: the next one.
@@ -185,6 +186,8 @@ class Head {
       TOCSIN_REQUIRES(commit_mu_);
   size_t CollectGarbage(model::Timestamp mint);
   base::Status TruncateLog(model::Timestamp mint);
+  // Empties the log of late samples once none is left in the head.
+  base::Status TruncateLateLog();
   // Applies a deletion to one slot; the page's lock is held.
   base::Status DeleteIn(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, bool* changed);
 
@@ -206,6 +209,7 @@ class Head {
   storage::SeriesRef next_ref_ TOCSIN_GUARDED_BY(index_mu_) = 1;
   storage::SeriesRef reserved_refs_ TOCSIN_GUARDED_BY(index_mu_) = 0;  // noted on disk
   std::deque<Limbo> limbo_ TOCSIN_GUARDED_BY(index_mu_);
+  LabelOrder order_ TOCSIN_GUARDED_BY(index_mu_);
   std::deque<Change> changes_ TOCSIN_GUARDED_BY(index_mu_);
   uint64_t first_change_ TOCSIN_GUARDED_BY(index_mu_) = 0;  // generation of changes_[0]
   // Removed series and the segment that was written then: their records stay in checkpoints until every
@@ -216,6 +220,7 @@ class Head {
   Exemplars exemplars_;
   mutable base::Mutex metadata_mu_;
   absl::flat_hash_map<storage::SeriesRef, model::Metadata> metadata_ TOCSIN_GUARDED_BY(metadata_mu_);
+  base::Mutex order_mu_;     // one builder of order_ at a time; before index_mu_
   base::Mutex truncate_mu_;  // one truncation or deletion at a time; before commit_mu_
 
   std::atomic<model::Timestamp> min_time_{model::kMaxTimestamp};

@@ -47,17 +47,15 @@ const char* HeadView::Keep(const SeriesLabels& labels) {
 
 class HeadSeriesSet : public storage::SeriesSet {
  public:
-  struct Item {
-    Slot slot;
-    const SeriesLabels* labels;
-  };
-  HeadSeriesSet(std::shared_ptr<HeadView> view, storage::Window window, std::vector<Item> items, bool in_slot_order)
-      : view_(std::move(view)), window_(window), items_(std::move(items)), kept_(new std::atomic<const char*>[items_.size()]()) {
-    if (in_slot_order) return;
-    by_slot_.resize(items_.size());
-    std::iota(by_slot_.begin(), by_slot_.end(), 0);
-    std::sort(by_slot_.begin(), by_slot_.end(), [this](uint32_t a, uint32_t b) { return items_[a].slot < items_[b].slot; });
-  }
+  using Item = HeadItem;
+  // `by_slot`: the items' places in order of their slots; empty when they stand in that order.
+  HeadSeriesSet(std::shared_ptr<HeadView> view, storage::Window window, std::vector<Item> items,
+                std::vector<uint32_t> by_slot)
+      : view_(std::move(view)),
+        window_(window),
+        items_(std::move(items)),
+        kept_(new std::atomic<const char*>[items_.size()]()),
+        by_slot_(std::move(by_slot)) {}
 
   size_t size() const override { return items_.size(); }
 
@@ -143,8 +141,42 @@ class HeadSeriesSet : public storage::SeriesSet {
   const storage::Window window_;
   const std::vector<Item> items_;
   const std::unique_ptr<std::atomic<const char*>[]> kept_;  // labels encoded when first asked for
-  std::vector<uint32_t> by_slot_;  // items in order of slots; empty when they are
+  const std::vector<uint32_t> by_slot_;
 };
+
+// Small selections compare labels; large ones look their places up.  Returns the new places of the items in
+// their old order, that of slots.
+std::vector<uint32_t> HeadQuerier::SortByLabels(Head* head, std::vector<HeadItem>* items) {
+  std::vector<uint32_t> by_slot(items->size());
+  constexpr size_t kSmall = 1024;
+  if (items->size() > kSmall) {
+    const LabelOrder::RanksPtr ranks = head->Ranks();
+    std::vector<uint32_t> at(ranks->count, UINT32_MAX);  // by rank: index into items
+    bool known = true;  // a series that was removed meanwhile has no rank any more
+    for (size_t i = 0; i < items->size() && known; ++i) {
+      const Slot slot = (*items)[i].slot;
+      const uint32_t rank = slot < ranks->of_slot.size() ? ranks->of_slot[slot] : LabelOrder::kNoRank;
+      known = rank != LabelOrder::kNoRank;
+      if (known) at[rank] = static_cast<uint32_t>(i);
+    }
+    if (known) {
+      std::vector<HeadItem> sorted;
+      sorted.reserve(items->size());
+      for (const uint32_t i : at) {
+        if (i == UINT32_MAX) continue;
+        by_slot[i] = static_cast<uint32_t>(sorted.size());
+        sorted.push_back((*items)[i]);
+      }
+      *items = std::move(sorted);
+      return by_slot;
+    }
+  }
+  std::sort(items->begin(), items->end(),
+            [head](const auto& a, const auto& b) { return head->CompareLabels(*a.labels, *b.labels) < 0; });
+  std::iota(by_slot.begin(), by_slot.end(), 0);
+  std::sort(by_slot.begin(), by_slot.end(), [&](uint32_t a, uint32_t b) { return (*items)[a].slot < (*items)[b].slot; });
+  return by_slot;
+}
 
 bool HeadQuerier::Overlaps(storage::Window window) const {
   return view_->head()->max_time() > window.after && view_->head()->min_time() <= window.upto;
@@ -154,7 +186,7 @@ base::Result<std::unique_ptr<storage::SeriesSet>> HeadQuerier::Select(const stor
                                                                       std::span<const model::Matcher> matchers) {
   Head* head = view_->head();
   const storage::Window window = Narrow(hints.window, window_);
-  std::vector<HeadSeriesSet::Item> items;
+  std::vector<HeadItem> items;
   if (window.after < window.upto && Overlaps(window)) {
     std::vector<Slot> slots;
     {
@@ -180,13 +212,13 @@ base::Result<std::unique_ptr<storage::SeriesSet>> HeadQuerier::Select(const stor
       items.push_back({slot, page->labels[at]});
     }
   }
-  if (hints.sorted) {
-    std::sort(items.begin(), items.end(), [head](const auto& a, const auto& b) {
-      return head->CompareLabels(*a.labels, *b.labels) < 0;
-    });
+  std::vector<uint32_t> by_slot;
+  if (hints.sorted) by_slot = SortByLabels(head, &items);
+  if (hints.limit > 0 && items.size() > hints.limit) {
+    items.resize(hints.limit);
+    std::erase_if(by_slot, [&](uint32_t i) { return i >= hints.limit; });
   }
-  if (hints.limit > 0 && items.size() > hints.limit) items.resize(hints.limit);
-  return std::make_unique<HeadSeriesSet>(view_, window, std::move(items), !hints.sorted);
+  return std::make_unique<HeadSeriesSet>(view_, window, std::move(items), std::move(by_slot));
 }
 
 base::Result<std::vector<std::string>> HeadQuerier::LabelNames(const storage::LabelQuery& query,

@@ -41,6 +41,12 @@ class HeadView {
   size_t used_ TOCSIN_GUARDED_BY(mu_) = 0, size_ TOCSIN_GUARDED_BY(mu_) = 0;
 };
 
+// A series of a selection.
+struct HeadItem {
+  Slot slot;
+  const SeriesLabels* labels;
+};
+
 class HeadQuerier : public storage::Querier {
  public:
   HeadQuerier(Head* head, storage::Window window) : view_(std::make_shared<HeadView>(head)), window_(window) {}
@@ -54,6 +60,7 @@ class HeadQuerier : public storage::Querier {
 
  private:
   bool Overlaps(storage::Window window) const;
+  static std::vector<uint32_t> SortByLabels(Head* head, std::vector<HeadItem>* items);
 
   const std::shared_ptr<HeadView> view_;
   const storage::Window window_;
