@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -332,8 +333,9 @@ TEST_F(HttpClientThreadsTest, CredentialsAreNotForwardedToAnotherHost) {
 }
 
 TEST_F(HttpClientThreadsTest, CredentialsComeFromConfigFilesOrUrl) {
-  const std::string folder = testing::TempDir() + "http_client_test";
-  std::filesystem::create_directories(folder);
+  // A folder of this run alone: the same program may run twice at once.
+  std::string folder = "/tmp/tocsin_net_XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
   const std::string file = folder + "/secret";
   std::ofstream(file) << "first\n";
   HttpConfig c;
@@ -354,6 +356,7 @@ TEST_F(HttpClientThreadsTest, CredentialsComeFromConfigFilesOrUrl) {
   std::string user, password;
   ASSERT_TRUE(seen_.back()->BasicAuth(&user, &password));
   EXPECT_EQ(user + " " + password, "us@er pa:ss");
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(HttpClientThreadsTest, AnOAuth2TokenIsFetchedOnceAndUsed) {
