@@ -1,8 +1,9 @@
 // Functions of an instant vector, value by value: abs(), clamp(), round(), the dates, and the simple
 // figures of native histograms.
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
-#include <ctime>
 #include <limits>
 #include <numbers>
 
@@ -109,6 +110,19 @@ void Map(Block* block, Fn fn) {
   }
 }
 
+// Go's logarithm on amd64 does not normalise subnormal numbers; Prometheus gives what it gives.
+double NaturalLogarithm(double v) {
+  if (!(v > 0 && v < std::numeric_limits<double>::min())) return std::log(v);
+  constexpr uint64_t kHalf = 0x3FE0000000000000;
+  return std::log(std::bit_cast<double>(std::bit_cast<uint64_t>(v) | kHalf)) -
+         1022 * std::numbers::ln2;
+}
+
+double DecimalLogarithm(double v) {
+  if (!(v > 0 && v < std::numeric_limits<double>::min())) return std::log10(v);
+  return NaturalLogarithm(v) / std::numbers::ln10;
+}
+
 double Sign(double v) { return v < 0 ? -1 : v > 0 ? 1 : v; }
 
 void MapMath(Function f, Block* b) {
@@ -127,8 +141,8 @@ void MapMath(Function f, Block* b) {
     case Function::kDeg: return map([](double v) { return v * 180 / std::numbers::pi; });
     case Function::kExp: return map([](double v) { return std::exp(v); });
     case Function::kFloor: return map([](double v) { return std::floor(v); });
-    case Function::kLn: return map([](double v) { return std::log(v); });
-    case Function::kLog10: return map([](double v) { return std::log10(v); });
+    case Function::kLn: return map(NaturalLogarithm);
+    case Function::kLog10: return map(DecimalLogarithm);
     case Function::kLog2: return map([](double v) { return std::log2(v); });
     case Function::kRad: return map([](double v) { return v * std::numbers::pi / 180; });
     case Function::kSgn: return map(Sign);

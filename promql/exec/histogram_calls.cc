@@ -132,6 +132,8 @@ class HistogramCallOperator : public Operator {
 
   // The labels of histogram_quantiles() depend on its parameters: all their values are looked at first.
   base::Status FindQuantiles(Run& run) {
+    const auto steps = static_cast<int64_t>(grid_.count);
+    if (steps > run.options().max_samples) return run.Charge(steps);
     Block block;
     for (const OperatorPtr& op : parameters_) {
       RETURN_IF_ERROR(op->Eval(run, {0, grid_.count}, &block));

@@ -23,6 +23,8 @@ class LateRowsOperator : public Operator {
   // Calls fn(span) for all steps of the grid, a bounded number of cells of `rows` rows at a time.
   template <class Fn>
   base::Status ForSpans(Run& run, size_t rows, Fn&& fn) {
+    const auto steps = static_cast<int64_t>(grid_.count);
+    if (steps > run.options().max_samples) return run.Charge(steps);
     const size_t at_once = std::max<size_t>(1, kCells / std::max<size_t>(rows, 1));
     for (size_t first = 0; first < grid_.count; first += at_once) {
       RETURN_IF_ERROR(run.Check());

@@ -138,7 +138,7 @@ class SubquerySource : public RangeSource {
   }
 
  private:
-  static constexpr int64_t kSparse = 8;  // cells a sample that a sparse table may take
+  static constexpr int64_t kSparse = 2;  // cells a sample that a sparse table may take
 
   model::Timestamp FirstAfter(model::Timestamp t) const {
     model::Timestamp aligned = t / inner_.step_ms * inner_.step_ms;

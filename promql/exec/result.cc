@@ -124,6 +124,13 @@ base::Status SortMerged(MatrixSeries* series) {
   return {};
 }
 
+void SortByLabels(Matrix* matrix) {
+  const auto before = [](const MatrixSeries& a, const MatrixSeries& b) {
+    return a.labels < b.labels;
+  };
+  if (!std::ranges::is_sorted(*matrix, before)) std::ranges::sort(*matrix, before);
+}
+
 base::Result<Value> RangeMatrix(Run& run, Operator& op, const Grid& grid) {
   const OutputRows rows = MakeOutputRows(run, op.series());
   const bool merged = rows.labels.size() != rows.target.size();
@@ -145,9 +152,7 @@ base::Result<Value> RangeMatrix(Run& run, Operator& op, const Grid& grid) {
     all[i].labels = model::Labels(rows.labels[i]);
     matrix.push_back(std::move(all[i]));
   }
-  std::ranges::sort(matrix, [](const MatrixSeries& a, const MatrixSeries& b) {
-    return a.labels < b.labels;
-  });
+  SortByLabels(&matrix);
   return Value(std::move(matrix));
 }
 
@@ -172,9 +177,7 @@ base::Result<Value> RawMatrix(Run& run, const plan::Node& node, const Grid& grid
     if (merged) RETURN_IF_ERROR(SortMerged(&matrix[i]));
     matrix[i].labels = model::Labels(rows.labels[i]);
   }
-  std::ranges::sort(matrix, [](const MatrixSeries& a, const MatrixSeries& b) {
-    return a.labels < b.labels;
-  });
+  SortByLabels(&matrix);
   return Value(std::move(matrix));
 }
 

@@ -1,6 +1,18 @@
 #include "promql/exec/time_map.h"
 
+#include <algorithm>
+
 namespace tocsin::promql::exec {
+namespace {
+
+// Far enough from the ends of time for the sums of a query's ranges and steps; no sample is there.
+constexpr int64_t kFarthest = model::kMaxTimestamp / 4;
+
+model::Timestamp Early(model::Timestamp t, int64_t offset) {
+  return std::clamp(SaturatingSubtract(t, offset), -kFarthest, kFarthest);
+}
+
+}  // namespace
 
 base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const Grid& grid) {
   int64_t offset = Milliseconds(shift.offset);
@@ -9,12 +21,12 @@ base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const 
                      plan::ResolveDuration(*shift.offset_expr, run.times(), plan::Sign::kAny));
   }
   switch (shift.at) {
-    case AtKind::kNone: return TimeMap{grid.start - offset, grid.step_ms};
-    case AtKind::kTimestamp: return TimeMap{shift.at_ms - offset, 0};
-    case AtKind::kStart: return TimeMap{run.times().start - offset, 0};
+    case AtKind::kNone: return TimeMap{Early(grid.start, offset), grid.step_ms};
+    case AtKind::kTimestamp: return TimeMap{Early(shift.at_ms, offset), 0};
+    case AtKind::kStart: return TimeMap{Early(run.times().start, offset), 0};
     case AtKind::kEnd: break;
   }
-  return TimeMap{run.times().end - offset, 0};
+  return TimeMap{Early(run.times().end, offset), 0};
 }
 
 base::Result<int64_t> ResolveRange(const Run& run, base::Duration range, const DurationExpr* expr) {
