@@ -27,6 +27,12 @@ model::Labels SeriesLabels(const model::Labels& alert, std::string_view metric, 
   return labels.Build();
 }
 
+// Stays at the end of the range instead of overflowing: configured durations may be centuries, and
+// rules are tested in any year.  REQUIRES: `d` is not negative.
+base::Time AddWithinRange(base::Time t, base::Duration d) {
+  return t > base::Time::max() - d ? base::Time::max() : t + d;
+}
+
 }  // namespace
 
 AlertingRule::AlertingRule(RuleSpec spec, promql::PreparedQuery query)
@@ -179,18 +185,19 @@ std::vector<model::AlertPtr> AlertingRule::TakeAlertsToSend(const EvaluationCont
                                                             base::Duration resend_delay,
                                                             base::Duration interval) {
   std::vector<model::AlertPtr> due;
+  // Long enough to live through some failed evaluations or sends.
+  const base::Duration lifetime = 4 * std::min(std::max(resend_delay, interval), base::Duration::max() / 4);
   for (auto& [labels, alert] : active_) {
     if (alert.state == AlertState::kPending) continue;
     const bool resolved_since = alert.resolved_at > alert.last_sent_at;
-    if (!resolved_since && alert.last_sent_at + resend_delay >= context.ts) continue;
+    if (!resolved_since && AddWithinRange(alert.last_sent_at, resend_delay) >= context.ts) continue;
     alert.last_sent_at = context.ts;
     model::Alert out;
     out.labels = labels;
     out.annotations = alert.annotations;
     out.starts_at = alert.fired_at;
-    // Long enough to live through some failed evaluations or sends.
     out.ends_at = alert.resolved_at != base::Time{} ? alert.resolved_at
-                                                    : context.ts + 4 * std::max(resend_delay, interval);
+                                                    : AddWithinRange(context.ts, lifetime);
     out.generator_url = context.external_url + "/graph?g0.expr=" + base::QueryEscape(spec_.query) + "&g0.tab=1";
     due.push_back(std::make_shared<const model::Alert>(std::move(out)));
   }

@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <protozero/pbf_writer.hpp>
-#include <regex>
 #include <sstream>
 
 #include "base/file_system.h"
@@ -298,9 +298,14 @@ TEST(NhcbConformanceTest, HistogramsAreThoseOfPrometheus) {
     // The reference skips _created series there.
     std::string body;
     std::istringstream in(row["input"].get<std::string>());
-    const std::regex created("^[a-z]*_created[ {].*");
+    const auto is_created = [](const std::string& line) {
+      const size_t end = std::min(line.find_first_of(" {"), line.size());
+      const std::string_view name = std::string_view(line).substr(0, end);
+      return end < line.size() && name.ends_with("_created") &&
+             name.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == name.size() - 8;
+    };
     for (std::string line; std::getline(in, line);) {
-      if (!std::regex_match(line, created)) body += line + "\n";
+      if (!is_created(line)) body += line + "\n";
     }
     const ReadBody read = ReadAll(BodyFormat::kOpenMetrics, body, {.convert_to_nhcb = true});
     EXPECT_EQ(read.error, "") << row["test"];

@@ -58,7 +58,8 @@ struct Limits {
   size_t max_steps = 2'000'000;          // nodes executed
   size_t max_output = 16 << 20;          // bytes printed
   size_t max_allocated = 64 << 20;       // bytes made by functions
-  int max_depth = 1500;                  // nested templates, blocks and pipelines together
+  int max_depth = 500;                   // nested templates, blocks and pipelines together; a level
+                                         // takes some KiB of a thread's stack
 };
 
 struct ExecuteOptions {

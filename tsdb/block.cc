@@ -313,7 +313,8 @@ std::shared_ptr<const Tombstones> Block::tombstones() const {
 
 uint64_t Block::tombstone_count() const {
   uint64_t n = 0;
-  for (const auto& [id, intervals] : *tombstones()) n += intervals.size();
+  const std::shared_ptr<const Tombstones> held = tombstones();
+  for (const auto& [id, intervals] : *held) n += intervals.size();
   return n;
 }
 

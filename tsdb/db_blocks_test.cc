@@ -109,7 +109,9 @@ TEST_F(DbTest, LateSamplesReachTheirBlocks) {
   EXPECT_EQ(ReadAll(db.get()), expected);
   ASSERT_THAT(db->Blocks(), SizeIs(2)) << "the late block was merged with the one it overlaps";
   EXPECT_EQ(db->Blocks()[0].samples, 122u);
-  for (const base::FileInfo& f : *fs_.List("data/wbl")) EXPECT_EQ(f.size, 0u) << "their log is needed no more";
+  const auto files = fs_.List("data/wbl");
+  ASSERT_TRUE(files);
+  for (const base::FileInfo& f : *files) EXPECT_EQ(f.size, 0u) << "their log is needed no more";
   Kill(std::move(db));
   db = Open();
   EXPECT_EQ(ReadAll(db.get()), expected);

@@ -52,7 +52,7 @@ class SlowXor {
       Uvarint(static_cast<uint64_t>(t) << 1 ^ static_cast<uint64_t>(t >> 63));
       Bits(bits, 64);
     } else {
-      const uint64_t delta = static_cast<uint64_t>(t - t_);
+      const uint64_t delta = static_cast<uint64_t>(t) - static_cast<uint64_t>(t_);
       if (n_ == 1) {
         Uvarint(delta);
       } else {
