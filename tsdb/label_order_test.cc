@@ -35,7 +35,9 @@ TEST(LabelOrderTest, FollowsSeriesThatComeGoAndTakeEachOthersSlots) {
     uint32_t rank = 0;
     for (const auto& [labels, slot] : by_labels) ASSERT_EQ(ranks->of_slot[slot], rank++);
     for (uint32_t slot = 0; slot < 200; ++slot) {
-      if (!series.contains(slot)) ASSERT_EQ(ranks->of_slot[slot], LabelOrder::kNoRank);
+      if (!series.contains(slot)) {
+        ASSERT_EQ(ranks->of_slot[slot], LabelOrder::kNoRank);
+      }
     }
   }
 }
