@@ -64,7 +64,6 @@ struct ReceiverKind {
   std::string_view key;          // "slack_configs"
   std::string_view integration;  // "slack", in metrics and the notification log
   const Table* table;
-  bool built;                    // false: read and checked, but this version cannot send it
 };
 // In the order in which Alertmanager notifies.
 std::span<const ReceiverKind> ReceiverKinds();

@@ -528,13 +528,29 @@ constexpr Field kJiraFields[] = {
     {"wont_fix_resolution"},
     {"reopen_duration", kDuration},
     {"fields", kTree},
-    {"custom_fields", kTree},
 };
 constexpr std::string_view kProjectType[] = {"project", "issue_type"};
 void CheckJira(const Block& b, const ReadContext& c) {
   constexpr std::string_view kTypes[] = {"auto", "cloud", "datacenter"};
   if (!HasItem(kTypes, b.Text("api_type"))) {
     Fail(c, b.At("api_type"), "api_type must be one of auto, cloud, datacenter in jira_config");
+  }
+  for (const std::string_view key : {"summary", "description"}) {
+    const base::yaml::Node* node = b.Tree(key);
+    if (node == nullptr || node->IsScalar() || node->IsNull()) continue;
+    if (!node->IsMapping()) Fail(c, b.At(key), fmt::format("{} must be a text or a mapping in jira_config", key));
+    for (const auto& entry : node->entries) {
+      if (entry.key.text == "template") continue;
+      if (entry.key.text != "enable_update") {
+        Fail(c, b.At(key), fmt::format("{} has the keys template and enable_update, not {}, in jira_config", key,
+                                       base::Quote(entry.key.text)));
+      } else if (entry.value.text != "true" && entry.value.text != "false") {
+        Fail(c, b.At(key), fmt::format("enable_update of {} must be true or false in jira_config", key));
+      }
+    }
+  }
+  if (const base::yaml::Node* own = b.Tree("fields"); own != nullptr && !own->IsNull() && !own->IsMapping()) {
+    Fail(c, b.At("fields"), "fields must be a mapping in jira_config");
   }
 }
 constexpr Table kJira = {.name = "jira_config", .fields = kJiraFields, .required = kProjectType,
@@ -562,24 +578,24 @@ constexpr Table kIncident = {.name = "incidentio_config", .fields = kIncidentFie
                              .exclusive = kIncidentExclusive, .check = CheckIncident};
 
 constexpr ReceiverKind kKinds[] = {
-    {"webhook_configs", "webhook", &kWebhook, true},
-    {"email_configs", "email", &kEmail, true},
-    {"pagerduty_configs", "pagerduty", &kPagerDuty, true},
-    {"opsgenie_configs", "opsgenie", &kOpsGenie, true},
-    {"wechat_configs", "wechat", &kWeChat, true},
-    {"slack_configs", "slack", &kSlack, true},
-    {"victorops_configs", "victorops", &kVictorOps, true},
-    {"pushover_configs", "pushover", &kPushover, true},
-    {"sns_configs", "sns", &kSns, true},
-    {"telegram_configs", "telegram", &kTelegram, true},
-    {"discord_configs", "discord", &kDiscord, true},
-    {"webex_configs", "webex", &kWebex, true},
-    {"msteams_configs", "msteams", &kTeams, true},
-    {"msteamsv2_configs", "msteamsv2", &kTeamsV2, true},
-    {"jira_configs", "jira", &kJira, false},
-    {"rocketchat_configs", "rocketchat", &kRocketChat, true},
-    {"mattermost_configs", "mattermost", &kMattermost, true},
-    {"incidentio_configs", "incidentio", &kIncident, true},
+    {"webhook_configs", "webhook", &kWebhook},
+    {"email_configs", "email", &kEmail},
+    {"pagerduty_configs", "pagerduty", &kPagerDuty},
+    {"opsgenie_configs", "opsgenie", &kOpsGenie},
+    {"wechat_configs", "wechat", &kWeChat},
+    {"slack_configs", "slack", &kSlack},
+    {"victorops_configs", "victorops", &kVictorOps},
+    {"pushover_configs", "pushover", &kPushover},
+    {"sns_configs", "sns", &kSns},
+    {"telegram_configs", "telegram", &kTelegram},
+    {"discord_configs", "discord", &kDiscord},
+    {"webex_configs", "webex", &kWebex},
+    {"msteams_configs", "msteams", &kTeams},
+    {"msteamsv2_configs", "msteamsv2", &kTeamsV2},
+    {"jira_configs", "jira", &kJira},
+    {"rocketchat_configs", "rocketchat", &kRocketChat},
+    {"mattermost_configs", "mattermost", &kMattermost},
+    {"incidentio_configs", "incidentio", &kIncident},
 };
 
 }  // namespace

@@ -178,13 +178,31 @@ TEST(ConfigTest, SecretsPrintMaskedAndTheMaskIsReadBack) {
   EXPECT_EQ((*again)->ToYaml(), yaml);
 }
 
-TEST(ConfigTest, NamesTheReceiversThisVersionCannotSend) {
+TEST(ConfigTest, NamesTheBlocksInUseThatThisVersionLacks) {
   auto config = LoadConfig("route: {receiver: r}\nreceivers:\n- name: r\n  webhook_configs: [{url: 'http://x/'}]\n"
-                           "  jira_configs: [{api_url: 'http://j/', project: P, issue_type: Bug}]\n"
                            "  sns_configs: [{topic_arn: t, sigv4: {region: r, profile: p}}]\n"
-                           "- name: unused\n  jira_configs: [{api_url: 'http://j/', project: P, issue_type: Bug}]\n", "am.yml");
+                           "- name: unused\n  sns_configs: [{topic_arn: t, sigv4: {region: r, role_arn: a}}]\n", "am.yml");
   ASSERT_TRUE(config.has_value()) << config.error().message();
-  EXPECT_THAT((*config)->UnsupportedBlocks(), UnorderedElementsAre(HasSubstr("jira_configs"), HasSubstr("sigv4.profile")));
+  EXPECT_THAT((*config)->UnsupportedBlocks(), ElementsAre(HasSubstr("sigv4.profile")));
+}
+
+TEST(ConfigTest, JirasTextsAreTextsOrMappingsOfATemplate) {
+  struct Row {
+    std::string_view keys, error;  // error: empty if it is read
+  };
+  for (const Row& row : {Row{"summary: x", ""}, Row{"summary: {template: x, enable_update: false}", ""},
+                         Row{"summary: [x]", "summary must be a text or a mapping"},
+                         Row{"description: {text: x}", "not \"text\""},
+                         Row{"description: {enable_update: 3}", "must be true or false"},
+                         Row{"fields: x", "fields must be a mapping"},
+                         Row{"api_type: server", "api_type must be one of auto, cloud, datacenter"}}) {
+    const auto config = LoadConfig("route: {receiver: r}\nreceivers:\n- name: r\n  jira_configs: [{api_url: 'http://j/', "
+                                   "project: P, issue_type: Bug, " + std::string(row.keys) + "}]\n", "am.yml");
+    EXPECT_EQ(config.has_value(), row.error.empty()) << row.keys;
+    if (!config) {
+      EXPECT_THAT(config.error().message(), HasSubstr(row.error)) << row.keys;
+    }
+  }
 }
 
 TEST(ConfigTest, AReceiversHttpConfigReplacesTheGlobalOne) {

@@ -75,8 +75,7 @@ class Notifier::Delivery {
   bool intended_ = false;
   bool ended_ = false;
   base::Duration began_{};  // the attempt
-  int step_ = 0;
-  std::shared_ptr<const net::FetchResponse> last_response_;
+  Step step_;
   base::Timer timer_;
   base::Timer deadline_timer_;
   net::Call call_;
@@ -143,8 +142,7 @@ void Notifier::Delivery::Decide() {
 
 void Notifier::Delivery::Attempt() {
   ++attempts_;
-  step_ = 0;
-  last_response_.reset();
+  step_ = {};
   notification_->now = parts().executor->Now();
   parts().metrics->Of(parts().metrics->requests, integration_->name, integration_->receiver_name)->Add();
   began_ = parts().executor->Monotonic();
@@ -157,8 +155,8 @@ void Notifier::Delivery::NextStep() {
   // The worker holds the configuration, so that the receiver outlives this delivery.
   parts().executor->Offload(
       base::Lane::kQueries,
-      [receiver, built, n = notification_, prepared = group_->prepared, step = step_, last = last_response_] {
-        built->emplace(receiver->Build(*n, {.index = step, .last = last.get()}));
+      [receiver, built, n = notification_, prepared = group_->prepared, step = step_] {
+        built->emplace(receiver->Build(*n, step));
       },
       gate_.Wrap([this, built] { BuiltOne(std::move(**built)); }));
 }
@@ -179,8 +177,7 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
     request->timeout = request->timeout > base::Duration{} ? std::min(left, request->timeout) : left;
     call_ = parts().transport.http->Fetch(std::move(*request), Gated<base::Result<net::FetchResponse>>(gate_, [this](base::Result<net::FetchResponse> r) {
       if (!r) return Answered(OutcomeOfError(r.error()));
-      last_response_ = std::make_shared<const net::FetchResponse>(std::move(*r));
-      Answered(integration_->receiver->Judge(*notification_, step_, *last_response_));
+      Answered(integration_->receiver->Judge(*notification_, step_, *r));
     }));
   } else {
     auto& mail = std::get<net::SmtpMessage>(built->message);
@@ -197,7 +194,7 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
 
 void Notifier::Delivery::Answered(Outcome outcome) {
   if (outcome.ok && outcome.more) {
-    ++step_;
+    step_ = {.index = step_.index + 1, .carried = std::move(outcome.carried)};
     return NextStep();
   }
   parts().metrics->Of(parts().metrics->latency, integration_->name, integration_->receiver_name)

@@ -42,6 +42,7 @@ std::unique_ptr<Receiver> MakeReceiver(const IntegrationConfig& config, const Re
       {"sns", MakeSns},
       {"rocketchat", MakeRocketChat},
       {"mattermost", MakeMattermost},
+      {"jira", MakeJira},
       {"incidentio", MakeIncidentIo},
   };
   for (const auto& [name, make] : kMakers) {
@@ -50,7 +51,7 @@ std::unique_ptr<Receiver> MakeReceiver(const IntegrationConfig& config, const Re
   return nullptr;
 }
 
-Outcome Receiver::Judge(const Notification&, int, const net::FetchResponse& response) const {
+Outcome Receiver::Judge(const Notification&, const Step&, const net::FetchResponse& response) const {
   const int status = response.status;
   if (status / 100 == 2) return {.ok = true};
   Outcome o{.retry = status / 100 == 5};

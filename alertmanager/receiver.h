@@ -48,7 +48,7 @@ struct Built {
 // Where a receiver that needs several requests stands; each retry begins anew.
 struct Step {
   int index = 0;
-  const net::FetchResponse* last = nullptr;  // the answer to the request before; null at first
+  std::string carried;  // what the outcome of the step before handed on
 };
 
 // Why a notification failed, as the metric's label says it.
@@ -66,6 +66,7 @@ struct Outcome {
   std::optional<base::Duration> retry_after;      // the server's wish
   std::optional<std::string> receiver_data;       // to keep, when ok
   bool more = false;                              // ok so far; the next step follows
+  std::string carried;                            // for the next step
 };
 
 // What every receiver needs besides its block.
@@ -81,7 +82,7 @@ class Receiver {
   virtual ~Receiver() = default;
   virtual base::Result<Built> Build(const Notification& n, const Step& step) const = 0;
   // Of the HTTP answer to a step; 2xx is fine and 5xx worth a retry unless a receiver knows better.
-  virtual Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const;
+  virtual Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const;
 };
 
 // Null for a kind that is not built.
@@ -103,6 +104,7 @@ std::unique_ptr<Receiver> MakeWeChat(const IntegrationConfig& config, const Rece
 std::unique_ptr<Receiver> MakeSns(const IntegrationConfig& config, const ReceiverContext& context);
 std::unique_ptr<Receiver> MakeRocketChat(const IntegrationConfig& config, const ReceiverContext& context);
 std::unique_ptr<Receiver> MakeMattermost(const IntegrationConfig& config, const ReceiverContext& context);
+std::unique_ptr<Receiver> MakeJira(const IntegrationConfig& config, const ReceiverContext& context);
 std::unique_ptr<Receiver> MakeIncidentIo(const IntegrationConfig& config, const ReceiverContext& context);
 
 // ---- tools of receivers ------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class Telegram : public Receiver {
     return expand.Finish(std::move(request));
   }
 
-  Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const override {
+  Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
     Outcome o = Receiver::Judge(n, step, response);
     o.retry = !o.ok;
     return o;

@@ -60,10 +60,10 @@ class OpsGenie : public Receiver {
     return expand.Finish(std::move(request));
   }
 
-  Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const override {
+  Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
     Outcome o = Receiver::Judge(n, step, response);
     if (!o.ok && response.status == 429) o.retry = true;
-    o.more = o.ok && n.data.status == "firing" && block_.Flag("update_alerts") && step < 2;
+    o.more = o.ok && n.data.status == "firing" && block_.Flag("update_alerts") && step.index < 2;
     return o;
   }
 

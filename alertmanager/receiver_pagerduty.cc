@@ -31,7 +31,7 @@ class PagerDuty : public Receiver {
     return expand.Finish(std::move(request));
   }
 
-  Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const override {
+  Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
     Outcome o = Receiver::Judge(n, step, response);
     if (!o.ok && response.status == (v1_ ? 403 : 429)) o.retry = true;
     return o;

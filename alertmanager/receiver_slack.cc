@@ -43,7 +43,7 @@ class Slack : public Receiver {
   }
 
   // Slack answers 200 also for errors: "ok" as text, or {"ok": true, ...}.
-  Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const override {
+  Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
     Outcome o = Receiver::Judge(n, step, response);
     if (!o.ok) {
       if (response.status == 429 && !context_.compat.ignore_retry_after) {

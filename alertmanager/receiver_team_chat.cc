@@ -70,7 +70,7 @@ class RocketChat : public Receiver {
   }
 
   // Refusals come with status 200 too.
-  Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const override {
+  Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
     Outcome o = Receiver::Judge(n, step, response);
     simdjson::dom::parser parser;
     simdjson::dom::element root;
@@ -163,7 +163,7 @@ class IncidentIo : public Receiver {
     return Built{.message = std::move(request), .replaced = {}};
   }
 
-  Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const override {
+  Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
     Outcome o = Receiver::Judge(n, step, response);
     if (!o.ok && response.status == 429) o.retry = true;
     return o;

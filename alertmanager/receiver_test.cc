@@ -129,7 +129,7 @@ TEST_F(ReceiverTest, SlacksErrorsWithStatus200AreErrors) {
     r.status = 200;
     r.headers = {{"Content-Type", row.type}};
     r.body = row.body;
-    EXPECT_EQ(slack->Judge(Down(), 0, r).ok, row.ok) << row.body;
+    EXPECT_EQ(slack->Judge(Down(), {}, r).ok, row.ok) << row.body;
   }
 }
 
@@ -139,7 +139,7 @@ TEST_F(ReceiverTest, SlackEditsItsFirstMessageWhenAsked) {
   r.status = 200;
   r.headers = {{"Content-Type", "application/json"}};
   r.body = R"({"ok":true,"channel":"C1","ts":"12.34"})";
-  const Outcome o = slack->Judge(Down(), 0, r);
+  const Outcome o = slack->Judge(Down(), {}, r);
   ASSERT_TRUE(o.receiver_data.has_value());
   Notification next = Down();
   next.data.notification_reason = "new alerts added";
@@ -150,15 +150,105 @@ TEST_F(ReceiverTest, SlackEditsItsFirstMessageWhenAsked) {
   EXPECT_THAT(request.body, HasSubstr(R"("channel":"C1","ts":"12.34")"));
 }
 
+// Runs a receiver against answers of its server; "METHOD path body" of each request.
+struct Conversation {
+  std::vector<std::string> sent;
+  Outcome outcome;
+};
+Conversation Converse(const Receiver& receiver, const Notification& n, std::vector<std::pair<int, std::string>> answers) {
+  Conversation c;
+  Step step;
+  for (auto& [status, body] : answers) {
+    const auto built = receiver.Build(n, step);
+    if (!built) {
+      c.outcome = OutcomeOfError(built.error());
+      return c;
+    }
+    const auto& request = std::get<net::FetchRequest>(built->message);
+    c.sent.push_back(request.method + " " + request.url.substr(request.url.find('/', 8)) + " " + request.body);
+    net::FetchResponse response;
+    response.status = status;
+    response.body = body;
+    c.outcome = receiver.Judge(n, step, response);
+    if (!c.outcome.ok || !c.outcome.more) return c;
+    step = {.index = step.index + 1, .carried = c.outcome.carried};
+  }
+  return c;
+}
+
+constexpr std::string_view kJiraBlock =
+    "jira_configs: [{api_url: 'http://jira/rest/api/2/', project: OPS, issue_type: Bug, summary: '{{ .CommonLabels.alertname }}', "
+    "description: {template: down, enable_update: false}, labels: [zz], fields: {customfield_1: {value: '{{ .Status }}'}}, "
+    "resolve_transition: Done, reopen_transition: Reopen, reopen_duration: 1h, wont_fix_resolution: \"Won't\"}]";
+
+TEST_F(ReceiverTest, JiraOpensAnIssueWhenItFindsNone) {
+  auto jira = Make(std::string(kJiraBlock));
+  const std::string label = "ALERT{" + HashOfKey(Down().group_key) + "}";
+  const Conversation c = Converse(*jira, Down(), {{200, R"({"issues":[]})"}, {201, R"({"key":"OPS-1"})"}});
+  ASSERT_EQ(c.sent.size(), 2u);
+  EXPECT_TRUE(c.outcome.ok);
+  EXPECT_EQ(c.sent[0], R"(POST /rest/api/2/search {"fields":["status"],"jql":"resolution != \"Won't\" and (resolutiondate is EMPTY OR )"
+                       R"(resolutiondate \u003e= -60m) and project=\"OPS\" and labels=\")" + label +
+                       "\\\" order by status ASC,resolutiondate DESC\",\"maxResults\":2}\n");
+  EXPECT_EQ(c.sent[1], R"(POST /rest/api/2/issue {"fields":{"customfield_1":{"value":"firing"},"description":"down","issuetype":{"name":"Bug"},)"
+                       R"("labels":[")" + label + R"(","zz"],"project":{"key":"OPS"},"summary":"Down"}})" "\n");
+}
+
+TEST_F(ReceiverTest, JiraUpdatesTheIssueItFindsAndMovesItWhereItBelongs) {
+  auto jira = Make(std::string(kJiraBlock));
+  auto found = [](std::string_view category) {
+    return std::pair(200, R"({"issues":[{"key":"OPS-7","fields":{"status":{"statusCategory":{"key":")" + std::string(category) + R"("}}}}]})");
+  };
+  const std::pair<int, std::string> transitions = {200, R"({"transitions":[{"id":"11","name":"Done"},{"id":"12","name":"Reopen"}]})"};
+  struct Row {
+    std::string_view status, category, last;  // last: what the last request says
+    size_t requests;
+  };
+  for (const Row& row : {Row{"firing", "new", R"("summary":"Down"}})", 2}, Row{"firing", "done", R"({"transition":{"id":"12"}})", 4},
+                         Row{"resolved", "new", R"({"transition":{"id":"11"}})", 4}, Row{"resolved", "done", R"("summary":"Down"}})", 2}}) {
+    const Conversation c = Converse(*jira, Down(row.status), {found(row.category), {204, ""}, transitions, {204, ""}});
+    EXPECT_TRUE(c.outcome.ok) << c.outcome.error;
+    ASSERT_EQ(c.sent.size(), row.requests) << row.status << " " << row.category;
+    EXPECT_THAT(c.sent[1], testing::StartsWith("PUT /rest/api/2/issue/OPS-7 "));
+    EXPECT_THAT(c.sent[1], testing::Not(HasSubstr("description"))) << "enable_update is false";
+    EXPECT_THAT(c.sent.back(), HasSubstr(row.last));
+  }
+  EXPECT_EQ(Converse(*jira, Down("resolved"), {{200, R"({"issues":[]})"}}).sent.size(), 1u) << "nothing is opened for what has ended";
+}
+
+TEST_F(ReceiverTest, JirasErrorsSayAtWhichStepTheyCame) {
+  auto jira = Make(std::string(kJiraBlock));
+  const Outcome limited = Converse(*jira, Down(), {{429, "slow down"}}).outcome;
+  EXPECT_TRUE(limited.retry);
+  EXPECT_EQ(limited.error, "looking for the group's issue: unexpected status code 429: slow down");
+  const Outcome garbage = Converse(*jira, Down(), {{200, "<html>"}}).outcome;
+  EXPECT_FALSE(garbage.ok);
+  EXPECT_THAT(garbage.error, HasSubstr("not the expected JSON: <html>"));
+  const Outcome missing = Converse(*jira, Down("resolved"), {{200, R"({"issues":[{"key":"OPS-7","fields":{}}]})"}, {204, ""}, {200, R"({"transitions":[]})"}}).outcome;
+  EXPECT_EQ(missing.error, "can't find transition Done for issue OPS-7");
+}
+
+TEST_F(ReceiverTest, JirasCloudHasItsOwnSearchAndDescriptionsAreDocuments) {
+  auto search = [&](const std::string& type, const std::string& url) {
+    auto jira = Make("jira_configs: [{api_url: '" + url + "', api_type: " + type + ", project: P, issue_type: B, description: down}]");
+    return Converse(*jira, Down(), {{200, R"({"issues":[]})"}, {201, ""}}).sent;
+  };
+  EXPECT_THAT(search("auto", "https://x.atlassian.net/rest/api/2")[0], HasSubstr("/rest/api/3/search/jql "));
+  EXPECT_THAT(search("auto", "https://jira.example.org/rest/api/2")[0], HasSubstr("/rest/api/2/search "));
+  EXPECT_THAT(search("datacenter", "https://x.atlassian.net/rest/api/2")[0], HasSubstr("/rest/api/2/search "));
+  EXPECT_THAT(search("cloud", "https://proxy/rest/api/3")[1],
+              HasSubstr(R"("description":{"type":"doc","version":1,"content":[{"type":"paragraph","content":[{"type":"text","text":"down"}]}]})"));
+}
+
 TEST_F(ReceiverTest, OpsGenieChangesBothTextsAfterCreating) {
   auto genie = Make("opsgenie_configs: [{api_key: k, api_url: 'http://genie', update_alerts: true, message: m}]");
   std::vector<std::string> sent;
   net::FetchResponse ok;
   ok.status = 202;
   for (int step = 0;; ++step) {
-    const auto request = Request(genie->Build(Down(), {.index = step, .last = nullptr}));
+    const auto request = Request(genie->Build(Down(), {.index = step, .carried = {}}));
     sent.push_back(request.method + " " + request.url.substr(request.url.rfind('/') + 1));
-    if (!genie->Judge(Down(), step, ok).more) break;
+    if (!genie->Judge(Down(), {.index = step, .carried = {}}, ok).more) break;
   }
   EXPECT_THAT(sent, ElementsAre("POST alerts", "PUT message?identifierType=alias", "PUT description?identifierType=alias"));
   EXPECT_THAT(Request(genie->Build(Down("resolved"), {})).url, HasSubstr("/close?identifierType=alias"));
@@ -170,10 +260,10 @@ TEST_F(ReceiverTest, WeChatAsksForATokenOnceAndAgainWhenItHasExpired) {
   r.status = 200;
   r.body = R"({"errcode":0,"access_token":"t1"})";
   EXPECT_THAT(Request(chat->Build(Down(), {})).url, HasSubstr("gettoken?corpid=c&corpsecret=s"));
-  EXPECT_TRUE(chat->Judge(Down(), 0, r).more);
+  EXPECT_TRUE(chat->Judge(Down(), {}, r).more);
   EXPECT_THAT(Request(chat->Build(Down(), {})).url, HasSubstr("access_token=t1"));
   r.body = R"({"errcode":42001})";
-  EXPECT_TRUE(chat->Judge(Down(), 0, r).retry);
+  EXPECT_TRUE(chat->Judge(Down(), {}, r).retry);
   EXPECT_THAT(Request(chat->Build(Down(), {})).url, HasSubstr("gettoken"));
 }
 
@@ -208,10 +298,10 @@ TEST_F(ReceiverTest, EveryKindThatIsBuiltMakesAMessage) {
       {"msteamsv2", "{webhook_url: 'http://x/'}"},
       {"rocketchat", "{token: t, token_id: i, channel: c}"},
       {"mattermost", "{webhook_url: 'http://x/'}"},
+      {"jira", "{api_url: 'http://x/', project: P, issue_type: B}"},
       {"incidentio", "{url: 'http://x/', alert_source_token: t}"},
   };
   for (const ReceiverKind& kind : ReceiverKinds()) {
-    if (!kind.built) continue;
     ASSERT_TRUE(rows.contains(std::string(kind.integration))) << kind.integration;
     auto receiver = Make(std::string(kind.key) + ": [" + rows.at(std::string(kind.integration)) + "]");
     ASSERT_NE(receiver, nullptr) << kind.integration;

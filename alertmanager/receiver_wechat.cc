@@ -56,7 +56,7 @@ class WeChat : public Receiver {
   }
 
   // What the answer holds tells which request it answers: a token, or an error code.
-  Outcome Judge(const Notification& n, int step, const net::FetchResponse& response) const override {
+  Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
     Outcome o = Receiver::Judge(n, step, response);
     if (response.status != 200) {
       o.ok = false;
