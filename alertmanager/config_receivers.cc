@@ -158,6 +158,8 @@ constexpr Field kSlackFields[] = {
     {"actions", kBlocks, "", Show::kNotEmpty, &kAction},
     {"timeout", kGoDuration, "0s"},
     {"update_message", kBool, "false"},
+    {"post_updates_to_thread", kBool, "false"},
+    {"blocks", kTree},
 };
 constexpr Exclusive kSlackExclusive[] = {{"api_url", "api_url_file"}, {"app_token", "app_token_file"}};
 void CheckSlack(const Block& b, const ReadContext& c) {
@@ -168,8 +170,13 @@ void CheckSlack(const Block& b, const ReadContext& c) {
          "at most one of app_token/app_token_file & api_url/api_url_file must be configured");
   }
   constexpr std::string_view kPost = "https://slack.com/api/chat.postMessage";
-  if (b.Flag("update_message") && b.Has("api_url") && b.Text("api_url") != kPost && !token) {
-    Fail(c, b.At("api_url"), "update_message can only be used with bot tokens. api_url must be set to " + std::string(kPost));
+  for (const std::string_view key : {"update_message", "post_updates_to_thread"}) {
+    if (b.Flag(key) && b.Has("api_url") && b.Text("api_url") != kPost && !token) {
+      Fail(c, b.At("api_url"), fmt::format("{} can only be used with bot tokens. api_url must be set to {}", key, kPost));
+    }
+  }
+  if (const base::yaml::Node* blocks = b.Tree("blocks"); blocks != nullptr && !blocks->IsNull() && !blocks->IsSequence()) {
+    Fail(c, b.At("blocks"), "blocks must be a list of Slack's layout blocks in slack_config");
   }
 }
 constexpr Table kSlack = {.name = "slack_config", .fields = kSlackFields,

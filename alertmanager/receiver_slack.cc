@@ -1,5 +1,6 @@
-// slack: one attachment to an incoming webhook, or to chat.postMessage with a bot's token.  With
-// update_message the first message is edited by chat.update instead of posting again.
+// slack: one attachment (or blocks of one's own) to an incoming webhook, or to chat.postMessage with
+// a bot's token.  With update_message the first message is edited by chat.update instead of posting
+// again; with post_updates_to_thread what comes later answers it in its thread; with both, both.
 
 #include <simdjson.h>
 
@@ -29,16 +30,14 @@ class Slack : public Receiver {
   Slack(const IntegrationConfig& config, const ReceiverContext& context)
       : block_(config.block), context_(context) {}
 
-  base::Result<Built> Build(const Notification& n, const Step&) const override {
+  base::Result<Built> Build(const Notification& n, const Step& step) const override {
     auto request = JsonPost(block_, context_, "");
     RETURN_IF_ERROR(SetAddress(&request));
-    std::optional<Posted> update;
-    if (block_.Flag("update_message") && n.data.notification_reason != "first notification") {
-      update = ParsePosted(n.receiver_data);
-    }
-    if (update) request.url = UpdateUrl(request.url);
+    const std::optional<Posted> first = FirstMessage(n);
+    const Action action = ActionOf(first, step);
+    if (action == Action::kEdit) request.url = UpdateUrl(request.url);
     Expander expand(context_, n);
-    request.body = Body(expand, update);
+    ASSIGN_OR_RETURN(request.body, Body(expand, action, first));
     return expand.Finish(std::move(request));
   }
 
@@ -68,15 +67,33 @@ class Slack : public Receiver {
     }
     std::string_view text;
     if (!ok) return failed(root["error"].get(text) == simdjson::SUCCESS ? text : std::string_view(response.body));
+    const std::optional<Posted> first = FirstMessage(n);
+    const Action action = ActionOf(first, step);
     std::string_view channel;
-    if (block_.Flag("update_message") && root["ts"].get(text) == simdjson::SUCCESS &&
+    if (KeepsFirst() && action != Action::kReply && root["ts"].get(text) == simdjson::SUCCESS &&
         root["channel"].get(channel) == simdjson::SUCCESS) {
       o.receiver_data = std::string(channel) + "\n" + std::string(text);
     }
+    o.more = action == Action::kEdit && Replies();
     return o;
   }
 
  private:
+  enum class Action { kPost, kEdit, kReply };
+
+  bool Replies() const { return block_.Flag("post_updates_to_thread"); }
+  bool KeepsFirst() const { return block_.Flag("update_message") || Replies(); }
+
+  // The message that an earlier notification of the group's present life posted.
+  std::optional<Posted> FirstMessage(const Notification& n) const {
+    if (!KeepsFirst() || n.data.notification_reason == "first notification") return std::nullopt;
+    return ParsePosted(n.receiver_data);
+  }
+  Action ActionOf(const std::optional<Posted>& first, const Step& step) const {
+    if (!first) return Action::kPost;
+    return step.index == 0 && block_.Flag("update_message") ? Action::kEdit : Action::kReply;
+  }
+
   base::Status SetAddress(net::FetchRequest* request) const {
     if (block_.Has("app_token") || block_.Has("app_token_file")) {
       ASSIGN_OR_RETURN(const std::string token, SecretText(block_, "app_token", "app_token_file", context_.fs));
@@ -94,19 +111,33 @@ class Slack : public Receiver {
     return at == std::string::npos ? url : url.replace(at, std::string_view("chat.postMessage").size(), "chat.update");
   }
 
-  std::string Body(Expander& expand, const std::optional<Posted>& update) const {
+  base::Result<std::string> Body(Expander& expand, Action action, const std::optional<Posted>& first) const {
     std::string out;
     auto text = [&](std::string_view key) { return expand.Text(block_.Text(key)); };
     JsonObject o(&out);
-    o.TextIfAny("channel", update ? update->channel : expand.Key(block_.Text("channel")));
-    if (update) o.Text("ts", update->ts);
+    o.TextIfAny("channel", first ? first->channel : expand.Key(block_.Text("channel")));
+    if (first) o.Text(action == Action::kEdit ? "ts" : "thread_ts", first->ts);
     o.TextIfAny("username", text("username"));
     o.TextIfAny("icon_emoji", text("icon_emoji"));
     o.TextIfAny("icon_url", text("icon_url"));
     if (block_.Flag("link_names")) o.Flag("link_names", true);
-    o.TextIfAny("text", text("message_text"));
-    *o.Key("attachments") += '[';
-    JsonObject a(&out);
+    const base::yaml::Node* blocks = block_.Tree("blocks");
+    if (blocks != nullptr && !blocks->IsNull()) {
+      // The text is what a phone's notification shows of a message made of blocks.
+      o.Text("text", block_.Has("message_text") ? text("message_text") : text("fallback"));
+      RETURN_IF_ERROR(AppendTree(*blocks, expand, o.Key("blocks")));
+    } else {
+      o.TextIfAny("text", text("message_text"));
+      AppendAttachment(expand, o.Key("attachments"));
+    }
+    o.Close();
+    return out + "\n";
+  }
+
+  void AppendAttachment(Expander& expand, std::string* out) const {
+    auto text = [&](std::string_view key) { return expand.Text(block_.Text(key)); };
+    *out += '[';
+    JsonObject a(out);
     a.TextIfAny("title", TruncateRunes(text("title"), kMaxTitleRunes));
     a.TextIfAny("title_link", text("title_link"));
     a.TextIfAny("pretext", text("pretext"));
@@ -121,9 +152,7 @@ class Slack : public Receiver {
     a.TextIfAny("color", text("color"));
     AppendMarkdownIn(a.Key("mrkdwn_in"));
     a.Close();
-    out += ']';
-    o.Close();
-    return out + "\n";
+    *out += ']';
   }
 
   void AppendMarkdownIn(std::string* out) const {

@@ -41,6 +41,33 @@ Notification Down(std::string_view status = "firing") {
   return n;
 }
 
+// Runs a receiver against answers of its server; "METHOD path body" of each request.
+struct Conversation {
+  std::vector<std::string> sent;
+  Outcome outcome;
+};
+Conversation Converse(const Receiver& receiver, const Notification& n, std::vector<std::pair<int, std::string>> answers) {
+  Conversation c;
+  Step step;
+  for (auto& [status, body] : answers) {
+    const auto built = receiver.Build(n, step);
+    if (!built) {
+      c.outcome = OutcomeOfError(built.error());
+      return c;
+    }
+    const auto& request = std::get<net::FetchRequest>(built->message);
+    c.sent.push_back(request.method + " " + request.url.substr(request.url.find('/', 8)) + " " + request.body);
+    net::FetchResponse response;
+    response.status = status;
+    if (body.starts_with('{')) response.headers = {{"Content-Type", "application/json"}};
+    response.body = body;
+    c.outcome = receiver.Judge(n, step, response);
+    if (!c.outcome.ok || !c.outcome.more) return c;
+    step = {.index = step.index + 1, .carried = c.outcome.carried};
+  }
+  return c;
+}
+
 class ReceiverTest : public testing::Test {
  protected:
   // The first integration of a receiver that has the block `yaml`.
@@ -150,30 +177,38 @@ TEST_F(ReceiverTest, SlackEditsItsFirstMessageWhenAsked) {
   EXPECT_THAT(request.body, HasSubstr(R"("channel":"C1","ts":"12.34")"));
 }
 
-// Runs a receiver against answers of its server; "METHOD path body" of each request.
-struct Conversation {
-  std::vector<std::string> sent;
-  Outcome outcome;
-};
-Conversation Converse(const Receiver& receiver, const Notification& n, std::vector<std::pair<int, std::string>> answers) {
-  Conversation c;
-  Step step;
-  for (auto& [status, body] : answers) {
-    const auto built = receiver.Build(n, step);
-    if (!built) {
-      c.outcome = OutcomeOfError(built.error());
-      return c;
-    }
-    const auto& request = std::get<net::FetchRequest>(built->message);
-    c.sent.push_back(request.method + " " + request.url.substr(request.url.find('/', 8)) + " " + request.body);
-    net::FetchResponse response;
-    response.status = status;
-    response.body = body;
-    c.outcome = receiver.Judge(n, step, response);
-    if (!c.outcome.ok || !c.outcome.more) return c;
-    step = {.index = step.index + 1, .carried = c.outcome.carried};
+TEST_F(ReceiverTest, SlackAnswersItsFirstMessageInAThread) {
+  const std::string token = "app_token: xoxb, app_url: 'http://slack/api/chat.postMessage', channel: c, ";
+  const std::pair<int, std::string> root = {200, R"({"ok":true,"channel":"C1","ts":"1.0"})"};
+  const std::pair<int, std::string> reply = {200, R"({"ok":true,"channel":"C1","ts":"2.0"})"};
+  struct Row {
+    std::string flags;
+    std::vector<std::string> later;  // how the requests of the second notification begin
+  };
+  for (const Row& row : {Row{"post_updates_to_thread: true", {R"(POST /api/chat.postMessage {"channel":"C1","thread_ts":"1.0")"}},
+                         Row{"post_updates_to_thread: true, update_message: true",
+                             {R"(POST /api/chat.update {"channel":"C1","ts":"1.0")",
+                              R"(POST /api/chat.postMessage {"channel":"C1","thread_ts":"1.0")"}}}) {
+    auto slack = Make("slack_configs: [{" + token + row.flags + "}]");
+    const Conversation first = Converse(*slack, Down(), {root});
+    ASSERT_TRUE(first.outcome.receiver_data.has_value());
+    EXPECT_FALSE(first.outcome.more);
+    Notification next = Down("resolved");
+    next.data.notification_reason = "all alerts resolved";
+    next.receiver_data = *first.outcome.receiver_data;
+    const Conversation later = Converse(*slack, next, row.later.size() == 1 ? std::vector{reply} : std::vector{root, reply});
+    EXPECT_FALSE(later.outcome.more);
+    EXPECT_FALSE(later.outcome.receiver_data.has_value()) << "an answer does not take the first message's place";
+    ASSERT_EQ(later.sent.size(), row.later.size());
+    for (size_t i = 0; i < row.later.size(); ++i) EXPECT_THAT(later.sent[i], testing::StartsWith(row.later[i]));
   }
-  return c;
+}
+
+TEST_F(ReceiverTest, SlackTakesBlocksInPlaceOfTheAttachment) {
+  auto slack = Make("slack_configs: [{api_url: 'http://slack/', channel: c, fallback: '{{ .Status }}', "
+                    "blocks: [{type: section, text: {type: mrkdwn, text: '*{{ .CommonLabels.alertname }}*'}}]}]");
+  ExpectJson(Request(slack->Build(Down(), {})).body,
+             R"({"channel":"c","username":"Alertmanager","text":"firing","blocks":[{"type":"section","text":{"type":"mrkdwn","text":"*Down*"}}]})");
 }
 
 constexpr std::string_view kJiraBlock =
