@@ -146,26 +146,25 @@ Civil AsCivil(Time t) {
           rest % kSecond};
 }
 
-void AppendPadded(int64_t value, int width, std::string* out) {
-  std::string digits = std::to_string(value);
-  for (int i = static_cast<int>(digits.size()); i < width; ++i) out->push_back('0');
-  out->append(digits);
+// `value` as `width` decimal digits at `to`.  REQUIRES: it is not negative and fits.
+char* WriteDigits(int64_t value, int width, char* to) {
+  for (int i = width - 1; i >= 0; --i, value /= 10) to[i] = static_cast<char>('0' + value % 10);
+  return to + width;
 }
 
-std::string DateAndTime(const Civil& c) {
-  std::string out;
-  AppendPadded(static_cast<int>(c.date.year()), 4, &out);
-  out.push_back('-');
-  AppendPadded(static_cast<unsigned>(c.date.month()), 2, &out);
-  out.push_back('-');
-  AppendPadded(static_cast<unsigned>(c.date.day()), 2, &out);
-  out.push_back('T');
-  AppendPadded(c.seconds / 3600, 2, &out);
-  out.push_back(':');
-  AppendPadded(c.seconds / 60 % 60, 2, &out);
-  out.push_back(':');
-  AppendPadded(c.seconds % 60, 2, &out);
-  return out;
+// 2006-01-02T15:04:05, 19 bytes: base::Time ends before the year 2263.
+char* WriteDateAndTime(const Civil& c, char* to) {
+  to = WriteDigits(static_cast<int>(c.date.year()), 4, to);
+  *to++ = '-';
+  to = WriteDigits(static_cast<unsigned>(c.date.month()), 2, to);
+  *to++ = '-';
+  to = WriteDigits(static_cast<unsigned>(c.date.day()), 2, to);
+  *to++ = 'T';
+  to = WriteDigits(c.seconds / 3600, 2, to);
+  *to++ = ':';
+  to = WriteDigits(c.seconds / 60 % 60, 2, to);
+  *to++ = ':';
+  return WriteDigits(c.seconds % 60, 2, to);
 }
 
 }  // namespace
@@ -384,24 +383,27 @@ Result<Time> ParseRfc3339(std::string_view text) {
 
 std::string FormatRfc3339(Time t) {
   if (t == kZeroTime) return std::string(kZeroText) + "Z";
-  Civil c = AsCivil(t);
-  std::string out = DateAndTime(c);
+  const Civil c = AsCivil(t);
+  char text[32];
+  char* end = WriteDateAndTime(c, text);
   if (c.nanoseconds > 0) {
-    out.push_back('.');
-    AppendPadded(c.nanoseconds, 9, &out);
-    while (out.back() == '0') out.pop_back();
+    *end++ = '.';
+    end = WriteDigits(c.nanoseconds, 9, end);
+    while (end[-1] == '0') --end;
   }
-  out.push_back('Z');
-  return out;
+  *end++ = 'Z';
+  return std::string(text, end);
 }
 
 std::string FormatRfc3339Millis(Time t) {
   if (t == kZeroTime) return std::string(kZeroText) + ".000Z";
-  Civil c = AsCivil(t);
-  std::string out = DateAndTime(c) + ".";
-  AppendPadded(c.nanoseconds / kMillisecond, 3, &out);
-  out.push_back('Z');
-  return out;
+  const Civil c = AsCivil(t);
+  char text[32];
+  char* end = WriteDateAndTime(c, text);
+  *end++ = '.';
+  end = WriteDigits(c.nanoseconds / kMillisecond, 3, end);
+  *end++ = 'Z';
+  return std::string(text, end);
 }
 
 }  // namespace tocsin::base

@@ -303,39 +303,61 @@ std::string PathEscape(std::string_view text) {
 bool QueryUnescape(std::string_view text, std::string* out) { return PercentUnescape(text, true, out); }
 bool PathUnescape(std::string_view text, std::string* out) { return PercentUnescape(text, false, out); }
 
-void AppendJsonString(std::string_view text, std::string* out, JsonEscape escape) {
+namespace {
+
+// Whether a byte of a JSON string stands for itself: ASCII that is neither control, quote nor
+// backslash, and under kGo none of < > &.
+constexpr std::array<bool, 256> PlainJsonBytes(bool go) {
+  std::array<bool, 256> plain{};
+  for (int c = 0x20; c < 0x80; ++c) plain[static_cast<size_t>(c)] = c != '"' && c != '\\';
+  if (go) plain['<'] = plain['>'] = plain['&'] = false;
+  return plain;
+}
+constexpr std::array<bool, 256> kPlainJson = PlainJsonBytes(false);
+constexpr std::array<bool, 256> kPlainGoJson = PlainJsonBytes(true);
+
+void AppendEscapedByte(char c, std::string* out) {
   constexpr char kHex[] = "0123456789abcdef";
+  switch (c) {
+    case '"': out->append("\\\""); return;
+    case '\\': out->append("\\\\"); return;
+    case '\n': out->append("\\n"); return;
+    case '\r': out->append("\\r"); return;
+    case '\t': out->append("\\t"); return;
+    case '\b': out->append("\\b"); return;
+    case '\f': out->append("\\f"); return;
+    default: break;
+  }
+  const auto byte = static_cast<unsigned char>(c);
+  out->append("\\u00");
+  out->push_back(kHex[byte >> 4]);
+  out->push_back(kHex[byte & 15]);
+}
+
+}  // namespace
+
+void AppendJsonString(std::string_view text, std::string* out, JsonEscape escape) {
+  const std::array<bool, 256>& plain = escape == JsonEscape::kGo ? kPlainGoJson : kPlainJson;
   out->push_back('"');
-  while (!text.empty()) {
-    const char c = text[0];
-    const auto byte = static_cast<unsigned char>(c);
-    int size = 1;
-    if (byte >= 0x80) {
-      const char32_t rune = DecodeRune(text, &size);
-      if (escape == JsonEscape::kGo && (rune == 0x2028 || rune == 0x2029)) {
-        out->append(rune == 0x2028 ? "\\u2028" : "\\u2029");
-      } else {
-        AppendUtf8(rune, out);
-      }
-    } else if (c == '"' || c == '\\') {
-      out->push_back('\\');
-      out->push_back(c);
-    } else if (byte < ' ' || (escape == JsonEscape::kGo && (c == '<' || c == '>' || c == '&'))) {
-      switch (c) {
-        case '\n': out->append("\\n"); break;
-        case '\r': out->append("\\r"); break;
-        case '\t': out->append("\\t"); break;
-        case '\b': out->append("\\b"); break;
-        case '\f': out->append("\\f"); break;
-        default:
-          out->append("\\u00");
-          out->push_back(kHex[byte >> 4]);
-          out->push_back(kHex[byte & 15]);
-      }
-    } else {
-      out->push_back(c);
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  while (true) {
+    const char* run = p;
+    while (p != end && plain[static_cast<unsigned char>(*p)]) ++p;
+    out->append(run, p);
+    if (p == end) break;
+    if (static_cast<unsigned char>(*p) < 0x80) {
+      AppendEscapedByte(*p++, out);
+      continue;
     }
-    text.remove_prefix(static_cast<size_t>(size));
+    int size = 1;
+    const char32_t rune = DecodeRune(std::string_view(p, end), &size);
+    if (escape == JsonEscape::kGo && (rune == 0x2028 || rune == 0x2029)) {
+      out->append(rune == 0x2028 ? "\\u2028" : "\\u2029");
+    } else {
+      AppendUtf8(rune, out);
+    }
+    p += size;
   }
   out->push_back('"');
 }

@@ -24,9 +24,11 @@ struct Alert {
   // Kept by Alertmanagers.
   base::Time updated_at{};
   bool timeout = false;  // ends_at is only starts or receipt + resolve_timeout, not the sender's word
+  // labels.Fingerprint() if it was worked out already, else 0.  Whoever changes the labels resets it.
+  uint64_t known_fingerprint = 0;
 
   std::string_view name() const { return labels.Get(kAlertName); }
-  uint64_t fingerprint() const { return labels.Fingerprint(); }
+  uint64_t fingerprint() const { return known_fingerprint != 0 ? known_fingerprint : labels.Fingerprint(); }
   bool ResolvedAt(base::Time now) const { return ends_at != base::Time{} && ends_at <= now; }
 };
 

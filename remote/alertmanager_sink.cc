@@ -231,6 +231,7 @@ void AlertmanagerSink::Send(std::span<const model::AlertPtr> alerts) {
         if (!model::Relabel(entry->config.alert_relabel, &labels)) continue;
         auto changed = std::make_shared<model::Alert>(*alert);
         changed->labels = labels.Build();
+        changed->known_fingerprint = 0;
         own.push_back(std::move(changed));
       }
     }

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cstring>
 
+#include "base/duration.h"
 #include "base/number.h"
 #include "templates/go_time.h"
 
@@ -412,7 +413,14 @@ std::string GoTime::Format(std::string_view layout) const {
 
 std::string GoTime::ToString() const { return Format("2006-01-02 15:04:05.999999999 -0700 MST"); }
 
-std::string GoTime::ToRfc3339Nano() const { return Format("2006-01-02T15:04:05.999999999Z07:00"); }
+std::string GoTime::ToRfc3339Nano() const {
+  // Nearly every time is in UTC and within what base::Time holds, the years 1678 to 2261.
+  constexpr int64_t kLimit = 9'200'000'000;
+  if (zone.rep() == nullptr && (IsZero() || (seconds > -kLimit && seconds < kLimit))) {
+    return base::FormatRfc3339(ToTime());
+  }
+  return Format("2006-01-02T15:04:05.999999999Z07:00");
+}
 
 base::Result<GoTime> GoTime::Parse(std::string_view layout, std::string_view text, Zone zone) {
   const std::string head = "parsing time " + base::Quote(text);
