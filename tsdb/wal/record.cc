@@ -7,29 +7,20 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/coding.h"
 
 namespace tocsin::tsdb::wal {
 namespace {
 
 using storage::FloatSample;
 
-void PutBe64(std::string* out, uint64_t v) {
-  v = __builtin_bswap64(v);
-  out->append(reinterpret_cast<const char*>(&v), 8);
-}
-void PutDouble(std::string* out, double v) { PutBe64(out, std::bit_cast<uint64_t>(v)); }
+using base::PutBe64;
+using base::PutDouble;
+using base::PutText;
+using base::PutUvarint;
+using base::PutVarint;
+using Reader = base::Decoder;
 
-void PutUvarint(std::string* out, uint64_t v) {
-  for (; v >= 0x80; v >>= 7) out->push_back(static_cast<char>(v | 0x80));
-  out->push_back(static_cast<char>(v));
-}
-void PutVarint(std::string* out, int64_t v) {
-  PutUvarint(out, static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63));
-}
-void PutText(std::string* out, std::string_view s) {
-  PutUvarint(out, s.size());
-  out->append(s);
-}
 // The difference of two numbers of 64 bits; it wraps, and so does its reading.
 int64_t Diff(uint64_t a, uint64_t b) { return static_cast<int64_t>(a - b); }
 int64_t DiffTime(int64_t a, int64_t b) { return Diff(static_cast<uint64_t>(a), static_cast<uint64_t>(b)); }
@@ -41,72 +32,6 @@ void PutLabels(std::string* out, model::LabelsView labels) {
     PutText(out, value);
   }
 }
-
-// Reads; after the first failure everything reads as zero and ok() is false.
-class Reader {
- public:
-  explicit Reader(std::string_view record) : begin_(record.data()), p_(record.data()), end_(p_ + record.size()) {}
-
-  bool ok() const { return ok_; }
-  bool more() const { return ok_ && p_ < end_; }
-  size_t offset() const { return static_cast<size_t>(p_ - begin_); }
-  size_t left() const { return static_cast<size_t>(end_ - p_); }
-
-  uint8_t Byte() {
-    if (left() < 1) return Fail();
-    return static_cast<uint8_t>(*p_++);
-  }
-  uint64_t Be64() {
-    if (left() < 8) return Fail();
-    uint64_t v;
-    std::memcpy(&v, p_, 8);
-    p_ += 8;
-    return __builtin_bswap64(v);
-  }
-  double Double() { return std::bit_cast<double>(Be64()); }
-  uint64_t Uvarint() {
-    uint64_t v = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      if (p_ == end_) return Fail();
-      const auto b = static_cast<uint8_t>(*p_++);
-      if (shift == 63 && b > 1) return Fail();
-      v |= static_cast<uint64_t>(b & 0x7f) << shift;
-      if (b < 0x80) return v;
-    }
-    return Fail();
-  }
-  int64_t Varint() {
-    const uint64_t v = Uvarint();
-    return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1);
-  }
-  std::string_view Text() {
-    const uint64_t n = Uvarint();
-    if (n > left()) {
-      Fail();
-      return {};
-    }
-    const std::string_view s(p_, n);
-    p_ += n;
-    return s;
-  }
-  // A count of things that take at least `bytes` each: more than can be there is a failure.
-  size_t Count(size_t bytes) {
-    const uint64_t n = Uvarint();
-    if (n > left() / bytes) return Fail();
-    return n;
-  }
-
- private:
-  uint8_t Fail() {
-    ok_ = false;
-    p_ = end_;
-    return 0;
-  }
-  const char* begin_;
-  const char* p_;
-  const char* end_;
-  bool ok_ = true;
-};
 
 base::Status Finish(const Reader& in, std::string_view record, std::string_view what, size_t done) {
   if (in.ok()) return {};
