@@ -547,13 +547,6 @@ std::vector<std::string> Config::UnsupportedBlocks() const {
     if (!used.contains(r.name)) continue;
     for (const IntegrationConfig& i : r.integrations) {
       if (!HasKey(i.block.table(), "http_config")) continue;
-      if (i.kind->integration == "sns" && !i.block.Blocks("sigv4").empty()) {
-        for (const char* key : {"profile", "role_arn", "external_id"}) {
-          if (i.block.Blocks("sigv4").front().Has(key)) {
-            add(i.block.position(), fmt::format("receiver {}: sns_configs: sigv4.{}", Quote(r.name), key));
-          }
-        }
-      }
       for (const std::string& key : i.block.Http()->UnsupportedKeys()) {
         add(i.block.position(), fmt::format("receiver {}: {}: http_config.{}", Quote(r.name), i.kind->key, key));
       }

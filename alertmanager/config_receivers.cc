@@ -319,6 +319,7 @@ void CheckSigV4(const Block& b, const ReadContext& c) {
   if (b.Has("access_key") != b.Has("secret_key")) {
     Fail(c, b.position(), "must provide a AWS SigV4 Access key and Secret Key if credentials are specified in the SigV4 config");
   }
+  if (b.Has("external_id") && !b.Has("role_arn")) Fail(c, b.At("external_id"), "external_id can only be used with role_arn");
 }
 constexpr Table kSigV4 = {.name = "sigv4", .fields = kSigV4Fields, .check = CheckSigV4};
 constexpr Field kSnsFields[] = {

@@ -179,11 +179,11 @@ TEST(ConfigTest, SecretsPrintMaskedAndTheMaskIsReadBack) {
 }
 
 TEST(ConfigTest, NamesTheBlocksInUseThatThisVersionLacks) {
-  auto config = LoadConfig("route: {receiver: r}\nreceivers:\n- name: r\n  webhook_configs: [{url: 'http://x/'}]\n"
-                           "  sns_configs: [{topic_arn: t, sigv4: {region: r, profile: p}}]\n"
-                           "- name: unused\n  sns_configs: [{topic_arn: t, sigv4: {region: r, role_arn: a}}]\n", "am.yml");
+  auto config = LoadConfig("route: {receiver: r}\nreceivers:\n- name: r\n"
+                           "  webhook_configs: [{url: 'http://x/', http_config: {tls_config: {next_protos: [h2]}}}]\n"
+                           "- name: unused\n  webhook_configs: [{url: 'http://x/', http_config: {tls_config: {next_protos: [h2]}}}]\n", "am.yml");
   ASSERT_TRUE(config.has_value()) << config.error().message();
-  EXPECT_THAT((*config)->UnsupportedBlocks(), ElementsAre(HasSubstr("sigv4.profile")));
+  EXPECT_THAT((*config)->UnsupportedBlocks(), ElementsAre(HasSubstr("webhook_configs: http_config.tls_config.next_protos")));
 }
 
 TEST(ConfigTest, JirasTextsAreTextsOrMappingsOfATemplate) {

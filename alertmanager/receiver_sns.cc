@@ -1,15 +1,12 @@
-// sns: Amazon's Publish, signed with AWS Signature Version 4.
+// sns: Amazon's Publish, signed; with role_arn a request for the role's credentials comes before it
+// whenever those of the last one have ended.
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstdlib>
-
 #include "alertmanager/receiver.h"
-#include "base/digest.h"
-#include "base/text.h"
-#include "base/url.h"
-#include "templates/go_time.h"
+#include "base/duration.h"
+#include "base/mutex.h"
+#include "net/sigv4.h"
 
 namespace tocsin::alertmanager {
 
@@ -18,42 +15,17 @@ namespace {
 constexpr size_t kMaxMessageBytes = 256 * 1024;
 constexpr size_t kMaxSmsBytes = 1600;
 
-std::string Hmac(std::string_view key, std::string_view data) {
-  const auto mac = base::HmacSha256(key, data);
-  return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
-}
+// Assumed credentials are taken as gone this long before they end.
+constexpr base::Duration kExpiryMargin = std::chrono::minutes(5);
+constexpr base::Duration kDefaultLife = std::chrono::hours(1);
 
-std::string Sha256Hex(std::string_view data) { return base::Hex(base::Sha256(data)); }
-
-struct Credentials {
-  std::string access_key, secret_key, session_token;
-};
-
-// Adds the headers of Signature Version 4 (AWS General Reference, "Signing AWS API requests").
-base::Status Sign(const Credentials& c, const std::string& region, base::Time now, net::FetchRequest* request) {
-  ASSIGN_OR_RETURN(const base::Url url, base::ParseUrl(request->url));
-  const auto t = templates::GoTime::FromTime(now);
-  const std::string stamp = t.Format("20060102T150405Z"), date = t.Format("20060102");
-  request->headers.Set("X-Amz-Date", stamp);
-  if (!c.session_token.empty()) request->headers.Set("X-Amz-Security-Token", c.session_token);
-  std::string headers = "content-type:" + std::string(request->headers.Get("Content-Type")) + "\nhost:" + url.host +
-                        "\nx-amz-date:" + stamp + "\n";
-  std::string names = "content-type;host;x-amz-date";
-  if (!c.session_token.empty()) {
-    headers += "x-amz-security-token:" + c.session_token + "\n";
-    names += ";x-amz-security-token";
-  }
-  const std::string canonical = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request->method, url.path.empty() ? "/" : url.path,
-                                            url.query, headers, names, Sha256Hex(request->body));
-  const std::string scope = fmt::format("{}/{}/sns/aws4_request", date, region);
-  const std::string to_sign = fmt::format("AWS4-HMAC-SHA256\n{}\n{}\n{}", stamp, scope, Sha256Hex(canonical));
-  std::string key = "AWS4" + c.secret_key;
-  for (const std::string& part : {date, region, std::string("sns"), std::string("aws4_request")}) key = Hmac(key, part);
-  const std::string signature = Hmac(key, to_sign);
-  request->headers.Set("Authorization",
-                       fmt::format("AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={}", c.access_key,
-                                   scope, names, base::Hex(signature.data(), signature.size())));
-  return {};
+// The text of the first <tag> of an answer of Amazon's; empty: there is none.
+std::string_view XmlText(std::string_view xml, std::string_view tag) {
+  const std::string open = fmt::format("<{}>", tag), close = fmt::format("</{}>", tag);
+  const size_t begin = xml.find(open);
+  if (begin == std::string_view::npos) return {};
+  const size_t end = xml.find(close, begin);
+  return end == std::string_view::npos ? std::string_view() : xml.substr(begin + open.size(), end - begin - open.size());
 }
 
 std::string CutBytes(std::string text, size_t max) {
@@ -65,28 +37,23 @@ std::string CutBytes(std::string text, size_t max) {
 class Sns : public Receiver {
  public:
   Sns(const IntegrationConfig& config, const ReceiverContext& context) : block_(config.block), context_(context) {
-    if (!block_.Blocks("sigv4").empty()) {
-      const Block& sig = block_.Blocks("sigv4").front();
-      region_ = sig.Text("region");
-      credentials_ = {.access_key = sig.Text("access_key"), .secret_key = sig.Text("secret_key"), .session_token = {}};
-    }
-    // Without keys in the file, those of the environment, as Amazon's own tools.
-    auto environment = [](const char* name) {
-      const char* value = std::getenv(name);
-      return std::string(value != nullptr ? value : "");
-    };
-    if (credentials_.access_key.empty()) {
-      credentials_ = {.access_key = environment("AWS_ACCESS_KEY_ID"),
-                      .secret_key = environment("AWS_SECRET_ACCESS_KEY"),
-                      .session_token = environment("AWS_SESSION_TOKEN")};
-    }
-    if (region_.empty()) region_ = environment("AWS_REGION");
+    if (block_.Blocks("sigv4").empty()) return;
+    const Block& sig = block_.Blocks("sigv4").front();
+    settings_ = {.region = sig.Text("region"),
+                 .credentials = {.access_key = sig.Text("access_key"), .secret_key = sig.Text("secret_key"), .session_token = {}},
+                 .profile = sig.Text("profile")};
+    role_ = sig.Text("role_arn");
+    external_id_ = sig.Text("external_id");
+    fips_ = sig.Flag("use_fips_sts_endpoint");
   }
 
   base::Result<Built> Build(const Notification& n, const Step&) const override {
     Expander expand(context_, n);
-    if (credentials_.access_key.empty() || region_.empty()) {
-      return base::InvalidArgument("sns: no credentials or no region; set sigv4 or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION");
+    ASSIGN_OR_RETURN(net::AwsIdentity identity, net::FindAwsIdentity(settings_, context_.fs, net::ProcessEnvironment));
+    if (!role_.empty()) {
+      const net::AwsCredentials assumed = Assumed(n.now);
+      if (assumed.empty()) return AssumeRole(n, identity, expand);
+      identity.credentials = assumed;
     }
     net::Params p;
     p.Add("Action", "Publish");
@@ -116,19 +83,63 @@ class Sns : public Receiver {
     }
     std::string url = expand.Key(block_.Text("api_url"));
     RETURN_IF_ERROR(expand.status());
-    if (url.empty()) url = "https://sns." + region_ + ".amazonaws.com/";
-    auto request = JsonPost(block_, context_, std::move(url));
-    request.headers.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
-    request.body = p.Encode();
-    RETURN_IF_ERROR(Sign(credentials_, region_, n.now, &request));
-    return expand.Finish(std::move(request));
+    if (url.empty()) url = "https://sns." + identity.region + ".amazonaws.com/";
+    return Signed(std::move(url), p, identity, "sns", n, expand);
+  }
+
+  // What the answer holds tells which request it answers: a role's credentials, or a publication.
+  Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
+    Outcome o = Receiver::Judge(n, step, response);
+    if (!o.ok || role_.empty()) return o;
+    const std::string_view key = XmlText(response.body, "AccessKeyId"), secret = XmlText(response.body, "SecretAccessKey");
+    if (key.empty() || secret.empty()) return o;
+    const auto expiry = base::ParseRfc3339(XmlText(response.body, "Expiration"));
+    base::MutexLock lock(&mutex_);
+    assumed_ = {.access_key = std::string(key),
+                .secret_key = std::string(secret),
+                .session_token = std::string(XmlText(response.body, "SessionToken"))};
+    assumed_until_ = expiry ? *expiry : n.now + kDefaultLife;
+    o.more = true;
+    return o;
   }
 
  private:
+  base::Result<Built> Signed(std::string url, const net::Params& form, const net::AwsIdentity& identity,
+                             std::string_view service, const Notification& n, Expander& expand) const {
+    auto request = JsonPost(block_, context_, std::move(url));
+    request.headers.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+    request.body = form.Encode();
+    RETURN_IF_ERROR(net::SignAws(identity.credentials, identity.region, service, n.now, &request));
+    return expand.Finish(std::move(request));
+  }
+
+  // The request for a role's credentials.  AWS_ENDPOINT_URL_STS moves it, as in Amazon's tools.
+  base::Result<Built> AssumeRole(const Notification& n, const net::AwsIdentity& identity, Expander& expand) const {
+    net::Params p;
+    p.Add("Action", "AssumeRole");
+    p.Add("Version", "2011-06-15");
+    p.Add("RoleArn", role_);
+    p.Add("RoleSessionName", fmt::format("tocsin-{:x}", n.random));
+    if (!external_id_.empty()) p.Add("ExternalId", external_id_);
+    std::string url = net::ProcessEnvironment("AWS_ENDPOINT_URL_STS");
+    if (url.empty()) url = fmt::format("https://sts{}.{}.amazonaws.com/", fips_ ? "-fips" : "", identity.region);
+    return Signed(std::move(url), p, identity, "sts", n, expand);
+  }
+
+  net::AwsCredentials Assumed(base::Time now) const {
+    base::MutexLock lock(&mutex_);
+    return now + kExpiryMargin < assumed_until_ ? assumed_ : net::AwsCredentials();
+  }
+
   const Block block_;
   const ReceiverContext context_;
-  std::string region_;
-  Credentials credentials_;
+  net::AwsSettings settings_;
+  std::string role_;
+  std::string external_id_;
+  bool fips_ = false;
+  mutable base::Mutex mutex_;  // builds run on workers, at the same time for several groups
+  mutable net::AwsCredentials assumed_ TOCSIN_GUARDED_BY(mutex_);
+  mutable base::Time assumed_until_ TOCSIN_GUARDED_BY(mutex_){};
 };
 
 }  // namespace

@@ -177,6 +177,27 @@ TEST_F(ReceiverTest, SlackEditsItsFirstMessageWhenAsked) {
   EXPECT_THAT(request.body, HasSubstr(R"("channel":"C1","ts":"12.34")"));
 }
 
+TEST_F(ReceiverTest, SnsAssumesARoleAndKeepsItsCredentialsUntilTheyEnd) {
+  auto sns = Make("sns_configs: [{topic_arn: t, api_url: 'http://sns/', sigv4: {region: r, access_key: a, secret_key: s, role_arn: 'arn:role', external_id: x}}]");
+  const std::pair<int, std::string> role = {
+      200, "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A2</AccessKeyId><SecretAccessKey>S2</SecretAccessKey>"
+           "<SessionToken>T2</SessionToken><Expiration>2026-01-02T04:04:05Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"};
+  const std::pair<int, std::string> published = {200, "<PublishResponse/>"};
+  const Conversation first = Converse(*sns, Down(), {role, published});
+  ASSERT_EQ(first.sent.size(), 2u);
+  EXPECT_TRUE(first.outcome.ok);
+  EXPECT_THAT(first.sent[0], HasSubstr("Action=AssumeRole"));
+  EXPECT_THAT(first.sent[0], HasSubstr("ExternalId=x&RoleArn=arn%3Arole"));
+  EXPECT_THAT(first.sent[1], HasSubstr("Action=Publish"));
+  Notification later = Down();
+  later.now = kNow + std::chrono::minutes(54);
+  const auto request = Request(sns->Build(later, {}));
+  EXPECT_EQ(request.headers.Get("X-Amz-Security-Token"), "T2");
+  EXPECT_THAT(std::string(request.headers.Get("Authorization")), HasSubstr("Credential=A2/"));
+  later.now = kNow + std::chrono::minutes(56);
+  EXPECT_THAT(Request(sns->Build(later, {})).body, HasSubstr("Action=AssumeRole"));
+}
+
 TEST_F(ReceiverTest, SlackAnswersItsFirstMessageInAThread) {
   const std::string token = "app_token: xoxb, app_url: 'http://slack/api/chat.postMessage', channel: c, ";
   const std::pair<int, std::string> root = {200, R"({"ok":true,"channel":"C1","ts":"1.0"})"};
