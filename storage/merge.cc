@@ -49,14 +49,38 @@ class MergedSet : public SeriesSet {
   base::Status Read(size_t first, size_t count, Window window, SampleColumns* out) const override {
     out->Clear();
     out->offsets.push_back(0);
-    std::vector<SampleColumns> columns;
-    for (size_t i = first; i < first + count; ++i) {
-      const uint32_t begin = first_[i], end = first_[i + 1];
-      if (columns.size() < end - begin) columns.resize(end - begin);
-      for (uint32_t s = begin; s < end; ++s) {
-        RETURN_IF_ERROR(parts_[sources_[s].part]->Read(sources_[s].index, 1, window, &columns[s - begin]));
+    if (count == 0) return {};
+    // The series of a batch stand side by side in each part too: one read of each layer of each.
+    struct Layer {
+      uint32_t part;
+      SampleColumns columns;
+    };
+    const Spread spread = SpreadOf(first, count);
+    std::vector<Layer> layers;
+    std::vector<uint32_t> layers_of(parts_.size());
+    for (uint32_t p = 0; p < parts_.size(); ++p) {
+      layers_of[p] = static_cast<uint32_t>(layers.size());
+      if (spread.count[p] == 0) continue;
+      const size_t n = parts_[p]->layers();
+      if (spread.parts == 1 && n == 1) return parts_[p]->Read(spread.first[p], spread.count[p], window, out);
+      for (size_t l = 0; l < n; ++l) {
+        Layer& layer = layers.emplace_back(p, SampleColumns());
+        RETURN_IF_ERROR(n == 1 ? parts_[p]->Read(spread.first[p], spread.count[p], window, &layer.columns)
+                               : parts_[p]->ReadLayer(l, spread.first[p], spread.count[p], window, &layer.columns));
       }
-      MergeSamples(std::span(columns).first(end - begin), out);
+    }
+    std::vector<SampleRun> runs;
+    for (size_t i = first; i < first + count; ++i) {
+      runs.clear();
+      for (uint32_t s = first_[i]; s < first_[i + 1]; ++s) {
+        const Source& source = sources_[s];
+        for (size_t l = layers_of[source.part]; l < layers.size() && layers[l].part == source.part; ++l) {
+          const SampleColumns& c = layers[l].columns;
+          const uint32_t at = source.index - spread.first[source.part];
+          runs.push_back({&c, c.offsets[at], c.offsets[at + 1]});
+        }
+      }
+      MergeSamples(runs, out);
       out->offsets.push_back(static_cast<uint32_t>(out->times.size()));
     }
     return {};
@@ -66,26 +90,60 @@ class MergedSet : public SeriesSet {
     out->times.assign(count, model::kMinTimestamp);
     out->values.assign(count, 0);
     out->histograms.clear();
-    LastColumns one;
+    std::vector<LastColumns> last(parts_.size());
+    const Spread spread = SpreadOf(first, count);
+    for (uint32_t p = 0; p < parts_.size(); ++p) {
+      if (spread.count[p] > 0) RETURN_IF_ERROR(parts_[p]->ReadLast(spread.first[p], spread.count[p], window, &last[p]));
+    }
     for (size_t i = first; i < first + count; ++i) {
       const size_t place = i - first;
+      bool twice = false;
       for (uint32_t s = first_[i]; s < first_[i + 1]; ++s) {
-        RETURN_IF_ERROR(parts_[sources_[s].part]->ReadLast(sources_[s].index, 1, window, &one));
-        if (one.times[0] <= out->times[place]) continue;
-        out->times[place] = one.times[0];
-        std::memcpy(&out->values[place], &one.values[0], sizeof(double));  // a stale marker keeps its bits
-        if (!one.histograms.empty() && one.histograms[0] != nullptr) {
-          if (out->histograms.empty()) out->histograms.resize(count);
-          out->histograms[place] = one.histograms[0];
-        } else if (!out->histograms.empty()) {
-          out->histograms[place] = nullptr;
-        }
+        const LastColumns& part = last[sources_[s].part];
+        const size_t at = sources_[s].index - spread.first[sources_[s].part];
+        if (part.times[at] == model::kMinTimestamp || part.times[at] < out->times[place]) continue;
+        twice = part.times[at] == out->times[place];
+        PutLast(place, count, part.times[at], part.values[at], part.histograms.empty() ? nullptr : part.histograms[at], out);
       }
+      if (twice) RETURN_IF_ERROR(ChooseLast(i, place, count, window, out));
     }
     return {};
   }
 
  private:
+  // Which series of each part make up a batch.
+  struct Spread {
+    std::vector<uint32_t> first, count;
+    size_t parts = 0;
+  };
+  Spread SpreadOf(size_t first, size_t count) const {
+    Spread spread{std::vector<uint32_t>(parts_.size()), std::vector<uint32_t>(parts_.size()), 0};
+    for (uint32_t s = first_[first]; s < first_[first + count]; ++s) {
+      if (spread.count[sources_[s].part]++ > 0) continue;
+      spread.first[sources_[s].part] = sources_[s].index;
+      ++spread.parts;
+    }
+    return spread;
+  }
+
+  static void PutLast(size_t place, size_t count, model::Timestamp t, const double& v, const model::HistogramPtr& histogram,
+                      LastColumns* out) {
+    out->times[place] = t;
+    std::memcpy(&out->values[place], &v, sizeof(double));  // a stale marker keeps its bits
+    if (histogram != nullptr && out->histograms.empty()) out->histograms.resize(count);
+    if (!out->histograms.empty()) out->histograms[place] = histogram;
+  }
+
+  // Several parts have a sample at the last time: the one that reading the window ends with.
+  base::Status ChooseLast(size_t i, size_t place, size_t count, Window window, LastColumns* out) const {
+    SampleColumns all;
+    RETURN_IF_ERROR(Read(i, 1, window, &all));
+    if (all.times.empty()) return {};
+    const bool histogram = !all.histogram_at.empty() && all.histogram_at.back() + 1 == all.times.size();
+    PutLast(place, count, all.times.back(), all.values.back(), histogram ? all.histograms.back() : nullptr, out);
+    return {};
+  }
+
   std::vector<std::unique_ptr<SeriesSet>> parts_;
   std::vector<Source> sources_;
   std::vector<uint32_t> first_;
@@ -168,38 +226,6 @@ base::Result<std::vector<ExemplarSeries>> MergeQueryable::SelectExemplars(Window
   }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.labels < b.labels; });
   return all;
-}
-
-void MergeSamples(std::span<const SampleColumns> parts, SampleColumns* out) {
-  struct Cursor {
-    size_t at = 0;
-    size_t histogram = 0;
-  };
-  std::vector<Cursor> cursors(parts.size());
-  for (;;) {
-    size_t best = parts.size();
-    for (size_t p = 0; p < parts.size(); ++p) {
-      if (cursors[p].at == parts[p].times.size()) continue;
-      if (best == parts.size() || parts[p].times[cursors[p].at] < parts[best].times[cursors[best].at]) best = p;
-    }
-    if (best == parts.size()) return;
-    const model::Timestamp t = parts[best].times[cursors[best].at];
-    for (size_t p = 0; p < parts.size(); ++p) {
-      Cursor& c = cursors[p];
-      if (c.at == parts[p].times.size() || parts[p].times[c.at] != t) continue;
-      const bool histogram = c.histogram < parts[p].histogram_at.size() && parts[p].histogram_at[c.histogram] == c.at;
-      if (p == best) {
-        if (histogram) {
-          out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
-          out->histograms.push_back(parts[p].histograms[c.histogram]);
-        }
-        out->times.push_back(t);
-        out->values.push_back(parts[p].values[c.at]);
-      }
-      ++c.at;
-      c.histogram += histogram;
-    }
-  }
 }
 
 }  // namespace tocsin::storage

@@ -74,7 +74,7 @@ std::unique_ptr<Querier> Merge(std::vector<Fixed::Data> parts) {
   return MakeMergeQuerier(std::move(queriers));
 }
 
-TEST(MergeTest, OneSampleForEachTimeAndTheFirstStoreCounts) {
+TEST(MergeTest, SeriesOfSeveralStoresHaveOneSampleForEachTime) {
   auto q = Merge({{{A("1"), {{10, 1}, {30, 1}}}, {A("2"), {{10, 1}}}}, {{A("1"), {{20, 2}, {30, 2}, {40, 2}}}, {A("3"), {{5, 2}}}}});
   auto set = *q->Select({}, {});
   ASSERT_EQ(set->size(), 3u);
@@ -89,6 +89,53 @@ TEST(MergeTest, OneSampleForEachTimeAndTheFirstStoreCounts) {
   ASSERT_TRUE(set->ReadLast(0, 3, {0, 30}, &last));
   EXPECT_THAT(last.times, ElementsAre(30, 10, 5));
   EXPECT_THAT(last.values, ElementsAre(1, 1, 2));
+}
+
+// The samples of runs as columns; the value of a sample is its run's number.
+std::vector<double> RunsTaken(const std::vector<std::vector<model::Timestamp>>& times) {
+  std::vector<SampleColumns> columns(times.size());
+  std::vector<SampleRun> runs;
+  for (size_t i = 0; i < times.size(); ++i) {
+    columns[i].times = times[i];
+    columns[i].values.assign(times[i].size(), static_cast<double>(i));
+    runs.push_back({&columns[i], 0, static_cast<uint32_t>(times[i].size())});
+  }
+  SampleColumns out;
+  MergeSamples(runs, &out);
+  EXPECT_TRUE(std::adjacent_find(out.times.begin(), out.times.end(), std::greater_equal<>()) == out.times.end());
+  return out.values;
+}
+
+TEST(MergeTest, OfSamplesAtOneTimeItTakesTheOneThatPrometheusDoes) {
+  struct Case {
+    std::vector<std::vector<model::Timestamp>> runs;
+    std::vector<double> taken;
+  };
+  const Case cases[] = {
+      {{{1, 2}, {3, 4}}, {0, 0, 1, 1}},
+      {{{3, 4}, {1, 2}}, {1, 1, 0, 0}},
+      {{{1, 2, 3}, {1, 2, 3}}, {0, 0, 0}},
+      {{{1, 3}, {2, 3}}, {0, 1, 0}},
+      {{{1, 2, 3, 5}, {3, 4, 5}}, {0, 0, 1, 1, 0}},
+      {{{}, {1, 2}, {}}, {1, 1}},
+      {{{10, 20}, {20}, {15, 20}}, {0, 2, 0}},
+      {{{}, {}}, {}},
+  };
+  for (const Case& c : cases) EXPECT_EQ(RunsTaken(c.runs), c.taken) << testing::PrintToString(c.runs);
+}
+
+TEST(MergeTest, HistogramsAndStartTimesStayWithTheirSamples) {
+  const auto h = std::make_shared<const model::Histogram>();
+  SampleColumns a, b;
+  a.times = {1, 4, 6}, a.values = {1, 4, 6}, a.start_times = {0, 3, 5};
+  b.times = {2, 3, 5}, b.values = {2, 3, 5}, b.histogram_at = {1, 2}, b.histograms = {h, h};
+  const SampleRun runs[] = {{&a, 0, 3}, {&b, 0, 3}};
+  SampleColumns out;
+  MergeSamples(runs, &out);
+  EXPECT_THAT(out.values, ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(out.histogram_at, ElementsAre(2, 4));
+  EXPECT_EQ(out.histograms.size(), 2u);
+  EXPECT_THAT(out.start_times, ElementsAre(0, 0, 0, 3, 0, 5));
 }
 
 TEST(MergeTest, NamesAndValuesAreUnited) {
@@ -107,7 +154,7 @@ TEST(MergeTest, AgreesWithAPlainMergeOnRandomStores) {
   std::mt19937 random(5);
   for (int round = 0; round < 200; ++round) {
     std::vector<Fixed::Data> parts(1 + random() % 4);
-    std::map<Labels, std::map<model::Timestamp, double>> expected;
+    std::map<Labels, std::map<model::Timestamp, std::vector<double>>> expected;  // by store
     for (size_t p = 0; p < parts.size(); ++p) {
       for (int s = 0; s < 5; ++s) {
         if (random() % 3 == 0) continue;
@@ -115,7 +162,7 @@ TEST(MergeTest, AgreesWithAPlainMergeOnRandomStores) {
         for (int t = 0; t < 20; ++t) {
           if (random() % 2 == 0) samples.push_back({t, static_cast<double>(p)});
         }
-        for (const auto& x : samples) expected[A(std::to_string(s))].try_emplace(x.t, x.v);
+        for (const auto& x : samples) expected[A(std::to_string(s))][x.t].push_back(x.v);
         expected[A(std::to_string(s))];
       }
     }
@@ -127,9 +174,12 @@ TEST(MergeTest, AgreesWithAPlainMergeOnRandomStores) {
     size_t i = 0;
     for (const auto& [labels, samples] : expected) {
       EXPECT_EQ(set->labels(i), labels.view());
-      std::map<model::Timestamp, double> got;
-      for (size_t k = 0; k < c.times_of(i).size(); ++k) got[c.times_of(i)[k]] = c.values_of(i)[k];
-      EXPECT_EQ(got, samples);
+      ASSERT_EQ(c.times_of(i).size(), samples.size());
+      for (size_t k = 0; k < samples.size(); ++k) {
+        const auto& [t, values] = *std::next(samples.begin(), static_cast<std::ptrdiff_t>(k));
+        EXPECT_EQ(c.times_of(i)[k], t);
+        EXPECT_THAT(values, testing::Contains(c.values_of(i)[k]));
+      }
       EXPECT_TRUE(std::is_sorted(c.times_of(i).begin(), c.times_of(i).end()));
       ++i;
     }

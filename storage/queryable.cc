@@ -7,4 +7,8 @@ base::Result<std::vector<ExemplarSeries>> Queryable::SelectExemplars(Window,
   return std::vector<ExemplarSeries>{};
 }
 
+base::Status SeriesSet::ReadLayer(size_t, size_t first, size_t count, Window window, SampleColumns* out) const {
+  return Read(first, count, window, out);
+}
+
 }  // namespace tocsin::storage

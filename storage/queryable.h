@@ -82,6 +82,12 @@ class SeriesSet {
   // offsets has count + 1 entries).  REQUIRES: the window lies in the selection's.
   virtual base::Status Read(size_t first, size_t count, Window window, SampleColumns* out) const = 0;
 
+  // A store that keeps late samples beside the others has them as a layer of its own.  Read() merges the layers; a
+  // merge of stores reads each as a store, so that a time that stands in several is chosen among all of them alike.
+  virtual size_t layers() const { return 1; }
+  // REQUIRES: layer < layers().
+  virtual base::Status ReadLayer(size_t layer, size_t first, size_t count, Window window, SampleColumns* out) const;
+
   // The newest sample in the window of each series of [first, first + count); stale markers count as
   // samples.  Cost: one sequential walk where the last sample is inside the window.
   virtual base::Status ReadLast(size_t first, size_t count, Window window, LastColumns* out) const = 0;

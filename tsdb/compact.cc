@@ -96,8 +96,10 @@ base::Status MergeSeries(std::span<BlockCursor* const> sources, int64_t chunk_ra
   for (size_t i = 0; i < sources.size(); ++i) {
     RETURN_IF_ERROR(ReadChunks(sources[i]->block(), sources[i]->chunks(), sources[i]->deleted(), {}, &columns[i]));
   }
+  std::vector<storage::SampleRun> runs;
+  for (const storage::SampleColumns& c : columns) runs.push_back({&c, 0, static_cast<uint32_t>(c.times.size())});
   storage::SampleColumns merged;
-  storage::MergeSamples(columns, &merged);
+  storage::MergeSamples(runs, &merged);
   std::vector<ChunkOut> chunks = EncodeChunks(merged, chunk_range_ms);
   std::move(chunks.begin(), chunks.end(), std::back_inserter(*out));
   return {};

@@ -55,7 +55,8 @@ class HeadSeriesSet : public storage::SeriesSet {
         window_(window),
         items_(std::move(items)),
         kept_(new std::atomic<const char*>[items_.size()]()),
-        by_slot_(std::move(by_slot)) {}
+        by_slot_(std::move(by_slot)),
+        layers_(view_->head()->has_out_of_order() ? 2 : 1) {}
 
   size_t size() const override { return items_.size(); }
 
@@ -69,7 +70,27 @@ class HeadSeriesSet : public storage::SeriesSet {
     return HeadView::ViewOf(kept);
   }
 
+  // Late samples are the second layer.
+  size_t layers() const override { return layers_; }
+  base::Status ReadLayer(size_t layer, size_t first, size_t count, storage::Window window,
+                         storage::SampleColumns* out) const override {
+    if (layers_ == 1) return Read(first, count, window, out);
+    return ReadEach(first, count, window, out, [&](const SeriesPage& page, uint32_t at, storage::Window w) -> base::Status {
+      if (layer == 0) return ReadChunks(page, at, w, HiddenSamples(page, at, view_->visible()), out);
+      ReadLate(page, at, w, out);
+      return {};
+    });
+  }
+
   base::Status Read(size_t first, size_t count, storage::Window window, storage::SampleColumns* out) const override {
+    return ReadEach(first, count, window, out, [&](const SeriesPage& page, uint32_t at, storage::Window w) {
+      return ReadSlot(page, at, w, HiddenSamples(page, at, view_->visible()), out);
+    });
+  }
+
+  template <class ReadOne>
+  base::Status ReadEach(size_t first, size_t count, storage::Window window, storage::SampleColumns* out,
+                        ReadOne read_one) const {
     out->Clear();
     out->offsets.reserve(count + 1);
     out->offsets.push_back(0);
@@ -81,7 +102,7 @@ class HeadSeriesSet : public storage::SeriesSet {
       const SeriesPage* page = cursor.MoveTo(slot);
       const uint32_t at = SeriesTable::At(slot);
       if (page->last_t[at] > window.after || page->has(at, SeriesPage::kOutOfOrder)) {
-        RETURN_IF_ERROR(ReadSlot(*page, at, window, HiddenSamples(*page, at, view_->visible()), out));
+        RETURN_IF_ERROR(read_one(*page, at, window));
       }
       out->offsets.push_back(static_cast<uint32_t>(out->times.size()));
     }
@@ -142,6 +163,7 @@ class HeadSeriesSet : public storage::SeriesSet {
   const std::vector<Item> items_;
   const std::unique_ptr<std::atomic<const char*>[]> kept_;  // labels encoded when first asked for
   const std::vector<uint32_t> by_slot_;
+  const size_t layers_;
 };
 
 // Small selections compare labels; large ones look their places up.  Returns the new places of the items in

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "storage/merge.h"
 #include "tsdb/chunk/histogram_chunk.h"
 
 namespace tocsin::tsdb {
@@ -326,8 +327,6 @@ void NoteBatch(SeriesPage* page, uint32_t at, uint64_t batch, uint32_t samples, 
   page->tail[at] = samples;
 }
 
-namespace {
-
 base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
                         storage::SampleColumns* out) {
   // How many of the hidden samples lie in the open chunk, and how many in sealed ones.
@@ -363,14 +362,28 @@ base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window win
                           &out->times, &out->values);
 }
 
-}  // namespace
+void ReadLate(const SeriesPage& page, uint32_t at, storage::Window window, storage::SampleColumns* out) {
+  if (!page.has(at, SeriesPage::kOutOfOrder)) return;
+  for (const LateSample& s : page.out_of_order->find(at)->second) {
+    if (s.t <= window.after || s.t > window.upto) continue;
+    if (s.histogram) {
+      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
+      out->histograms.push_back(s.histogram);
+    }
+    out->times.push_back(s.t);
+    out->values.push_back(s.v);
+  }
+}
 
 base::Status ReadSlot(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
                       storage::SampleColumns* out) {
   if (!page.has(at, SeriesPage::kOutOfOrder)) [[likely]] return ReadChunks(page, at, window, hidden, out);
-  storage::SampleColumns chunks;
+  storage::SampleColumns chunks, late;
   RETURN_IF_ERROR(ReadChunks(page, at, window, hidden, &chunks));
-  MergeOutOfOrder(chunks, page.out_of_order->find(at)->second, window, out);
+  ReadLate(page, at, window, &late);
+  const storage::SampleRun runs[] = {{&chunks, 0, static_cast<uint32_t>(chunks.times.size())},
+                                     {&late, 0, static_cast<uint32_t>(late.times.size())}};
+  storage::MergeSamples(runs, out);
   return {};
 }
 
@@ -398,35 +411,6 @@ size_t DropOutOfOrder(SeriesPage* page, uint32_t at, model::Timestamp mint) {
     if (page->out_of_order->empty()) page->out_of_order.reset();
   }
   return dropped;
-}
-
-void MergeOutOfOrder(const storage::SampleColumns& chunks, std::span<const LateSample> late,
-                     storage::Window window, storage::SampleColumns* out) {
-  size_t c = 0, h = 0;
-  const auto put_late = [&](const LateSample& s) {
-    if (s.t <= window.after || s.t > window.upto) return;
-    if (s.histogram) {
-      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
-      out->histograms.push_back(s.histogram);
-    }
-    out->times.push_back(s.t);
-    out->values.push_back(s.v);
-  };
-  const auto put_chunk = [&] {
-    if (h < chunks.histogram_at.size() && chunks.histogram_at[h] == c) {
-      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
-      out->histograms.push_back(chunks.histograms[h++]);
-    }
-    out->times.push_back(chunks.times[c]);
-    out->values.push_back(chunks.values[c]);
-    ++c;
-  };
-  for (const LateSample& s : late) {
-    while (c < chunks.times.size() && chunks.times[c] < s.t) put_chunk();
-    if (c < chunks.times.size() && chunks.times[c] == s.t) continue;  // the one that came in order stays
-    put_late(s);
-  }
-  while (c < chunks.times.size()) put_chunk();
 }
 
 void Rebuild(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy) {

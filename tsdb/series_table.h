@@ -194,9 +194,6 @@ model::Timestamp MinChunkTimeOf(const SeriesPage& page, uint32_t at);
 bool InsertOutOfOrder(SeriesPage* page, uint32_t at, const LateSample& sample);
 // Drops those before `mint`; returns how many.
 size_t DropOutOfOrder(SeriesPage* page, uint32_t at, model::Timestamp mint);
-// Appends both in order of time; where both have a sample, that of `chunks`.
-void MergeOutOfOrder(const storage::SampleColumns& chunks, std::span<const LateSample> late,
-                     storage::Window window, storage::SampleColumns* out);
 
 // Drops chunks whose last sample is before `mint`; returns how many.
 size_t DropChunksBefore(SeriesPage* page, uint32_t at, model::Timestamp mint);
@@ -214,6 +211,11 @@ void NoteBatch(SeriesPage* page, uint32_t at, uint64_t batch, uint32_t samples, 
 // Appends the visible samples of the window to `out` (offsets are the caller's).
 base::Status ReadSlot(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
                       storage::SampleColumns* out);
+
+// The same in two layers: the samples that came in order, and those that came late.
+base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
+                        storage::SampleColumns* out);
+void ReadLate(const SeriesPage& page, uint32_t at, storage::Window window, storage::SampleColumns* out);
 
 // Puts a sealed chunk behind the others.  REQUIRES: it follows them, and there is no open chunk.
 void AddSealed(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, uint16_t count,
