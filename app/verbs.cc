@@ -11,6 +11,7 @@
 #include "tools/query.h"
 #include "tools/template_render.h"
 #include "tools/test_rules.h"
+#include "tools/tsdb/verbs.h"
 
 namespace tocsin::app {
 namespace {
@@ -28,6 +29,10 @@ constexpr VerbRow kVerbs[] = {
     {"test rules", "promtool", tools::TestRules, "Run unit tests of rules."},
     {"query", "promtool", tools::QueryVerb, "Ask a server: instant, range, series, labels."},
     {"promql", "promtool", tools::PromqlVerb, "Format an expression."},
+    {"tsdb list", "promtool", tools::TsdbList, "List the blocks of a database."},
+    {"tsdb dump", "promtool", tools::TsdbDump, "Print the samples or the series of a database."},
+    {"tsdb dump-openmetrics", "promtool", tools::TsdbDumpOpenMetrics, "Print samples as OpenMetrics."},
+    {"tsdb analyze", "promtool", tools::TsdbAnalyze, "Show what a block's series are made of."},
 
     {"alert", "amtool", tools::AlertVerb, "Show alerts of an Alertmanager, or add one."},
     {"silence", "amtool", tools::SilenceVerb, "Show, add, change and end silences."},

@@ -43,7 +43,7 @@ std::optional<std::string> OverlayFileSystem::Below(const std::string& key) cons
   for (std::string at = key;; at = ParentOf(at)) {
     if (const auto it = moved_.find(at); it != moved_.end()) return it->second + rest;
     if (hidden_.contains(at)) return std::nullopt;
-    if (IsRoot(at)) return key;
+    if (IsRoot(at)) return key.size() > 2 && key.starts_with("./") ? key.substr(2) : key;
     rest = at.substr(at.rfind('/')) + rest;
   }
 }

@@ -124,11 +124,6 @@ std::string ResultText(const Json& data) {
   return base::Join(lines, "\n");
 }
 
-int Fail(const ToolIo& io, const std::string& what) {
-  io.err(what + "\n");
-  return 1;
-}
-
 int Instant(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("promtool query instant [FLAGS] SERVER EXPR", "Runs an instant query.");
   Server server(io, &flags);

@@ -38,6 +38,11 @@ ToolIo ProcessIo() {
           .color = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr};
 }
 
+int Fail(const ToolIo& io, std::string_view what) {
+  io.err(std::string(what) + "\n");
+  return 1;
+}
+
 FlagSet::FlagSet(std::string usage, std::string description)
     : usage_(std::move(usage)), description_(std::move(description)) {}
 

@@ -29,6 +29,9 @@ struct ToolIo {
 // The process's own streams and files.
 ToolIo ProcessIo();
 
+// Writes a line to `err` and returns 1: the exit status of a verb that failed.
+int Fail(const ToolIo& io, std::string_view what);
+
 using Verb = int (*)(const std::vector<std::string>& args, const ToolIo& io);
 
 // Flags in the form promtool and amtool take them: --name=value, --name value, -n value, --switch,
