@@ -1,10 +1,11 @@
 #include "base/compress.h"
 
+#include <libdeflate.h>
 #include <snappy-c.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 
 #include "base/check.h"
@@ -22,80 +23,63 @@ std::unexpected<Error> TooLong(std::string_view codec, size_t limit) {
 }  // namespace
 
 Result<std::string> GunzipAll(std::string_view data, size_t limit) {
-  z_stream stream{};
-  // 32: the header tells whether it is gzip or zlib.
-  if (inflateInit2(&stream, MAX_WBITS + 32) != Z_OK) return ResourceExhausted("gzip: out of memory");
-  const auto end = [](z_stream* s) { inflateEnd(s); };
-  const std::unique_ptr<z_stream, decltype(end)> guard(&stream, end);
-
   std::string out;
-  std::string buffer(kChunk, '\0');
-  size_t at = 0;
-  bool member_ended = false;
-  while (true) {
-    if (stream.avail_in == 0) {
-      if (at == data.size()) break;
-      const size_t n = std::min<size_t>(data.size() - at, 1 << 30);
-      stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data() + at));
-      stream.avail_in = static_cast<uInt>(n);
-      at += n;
-    }
-    if (member_ended) {  // members may follow each other
-      inflateReset(&stream);
-      member_ended = false;
-    }
-    stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
-    stream.avail_out = static_cast<uInt>(buffer.size());
-    const int result = inflate(&stream, Z_NO_FLUSH);
-    const size_t produced = buffer.size() - stream.avail_out;
-    if (produced > limit - out.size()) return TooLong("gzip", limit);
-    out.append(buffer, 0, produced);
-    if (result == Z_STREAM_END) {
-      member_ended = true;
-    } else if (result != Z_OK && !(result == Z_BUF_ERROR && stream.avail_in == 0)) {
-      return DataLoss("gzip: byte " + std::to_string(data.size() - stream.avail_in - (data.size() - at)) +
-                      ": " + (stream.msg != nullptr ? stream.msg : "does not decode"));
-    }
-    // A full buffer may have left output inside the decoder; go round again without more input.
-    while (result == Z_OK && stream.avail_out == 0 && stream.avail_in == 0 && at == data.size()) {
-      stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
-      stream.avail_out = static_cast<uInt>(buffer.size());
-      const int more = inflate(&stream, Z_NO_FLUSH);
-      const size_t n = buffer.size() - stream.avail_out;
-      if (n > limit - out.size()) return TooLong("gzip", limit);
-      out.append(buffer, 0, n);
-      if (more == Z_STREAM_END) member_ended = true;
-      if (more != Z_OK) break;
-    }
-  }
-  if (!member_ended) {
-    return DataLoss("gzip: ends in the middle after " + std::to_string(data.size()) + " bytes");
-  }
+  RETURN_IF_ERROR(GunzipInto(data, limit, &out));
   return out;
 }
 
-std::string Gzip(std::string_view data, int level) {
-  z_stream stream{};
-  const int init = deflateInit2(&stream, level, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
-  TOCSIN_CHECK(init == Z_OK) << "deflateInit2: " << init;
-  std::string out(deflateBound(&stream, data.size()) + 32, '\0');
-  size_t in = 0;
-  size_t produced = 0;
-  int result = Z_OK;
-  while (result != Z_STREAM_END) {
-    const size_t n = std::min<size_t>(data.size() - in, 1 << 30);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data() + in));
-    stream.avail_in = static_cast<uInt>(n);
-    const size_t room = std::min<size_t>(out.size() - produced, 1 << 30);
-    stream.next_out = reinterpret_cast<Bytef*>(out.data() + produced);
-    stream.avail_out = static_cast<uInt>(room);
-    result = deflate(&stream, in + n == data.size() ? Z_FINISH : Z_NO_FLUSH);
-    in += n - stream.avail_in;
-    produced += room - stream.avail_out;
-    if (produced == out.size()) out.resize(out.size() * 2);
+Status GunzipInto(std::string_view data, size_t limit, std::string* out) {
+  // About 11 KiB of tables; one a thread, since making it costs as much as a small body.
+  thread_local const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> decompressor(
+      libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
+  if (!decompressor) return ResourceExhausted("gzip: out of memory");
+  out->clear();
+  const auto cut = [&] {
+    return DataLoss("gzip: corrupt, or ends in the middle, after " + std::to_string(data.size()) + " bytes");
+  };
+  if (data.empty()) return cut();
+  // A gzip trailer ends with the size of what it holds.  That is a guess only: another member may come
+  // before, and it may lie; deflate cannot make more than kMostPerByte of a byte.
+  constexpr size_t kMostPerByte = 1032;
+  uint32_t told = 0;
+  if (data.size() >= sizeof told) std::memcpy(&told, data.data() + data.size() - sizeof told, sizeof told);
+  size_t room = std::min<size_t>({told, limit, data.size() * kMostPerByte});
+  size_t written = 0;
+  for (size_t at = 0; at < data.size();) {
+    const std::string_view rest = data.substr(at);
+    const auto decode = rest.starts_with("\x1f\x8b") ? libdeflate_gzip_decompress_ex : libdeflate_zlib_decompress_ex;
+    libdeflate_result result = LIBDEFLATE_INSUFFICIENT_SPACE;
+    size_t in = 0;
+    size_t produced = 0;
+    // Not filled with zeros first: that costs as much as decoding does.
+    out->resize_and_overwrite(room, [&](char* p, size_t) {
+      result = decode(decompressor.get(), rest.data(), rest.size(), p + written, room - written, &in, &produced);
+      return result == LIBDEFLATE_SUCCESS ? room : written;
+    });
+    if (result == LIBDEFLATE_SUCCESS) {
+      written += produced;
+      at += in;
+    } else if (result != LIBDEFLATE_INSUFFICIENT_SPACE) {
+      return cut();
+    } else if (room == limit) {
+      return TooLong("gzip", limit);
+    } else {
+      room = std::min(limit, std::max(room * 2, written + rest.size() * 4));
+    }
   }
-  deflateEnd(&stream);
-  out.resize(produced);
+  out->resize(written);
+  return {};
+}
+
+std::string Gzip(std::string_view data, int level) {
+  const std::unique_ptr<libdeflate_compressor, void (*)(libdeflate_compressor*)> compressor(
+      libdeflate_alloc_compressor(level), libdeflate_free_compressor);
+  TOCSIN_CHECK(compressor) << "gzip: no memory, or no level " << level;
+  std::string out;
+  out.resize_and_overwrite(libdeflate_gzip_compress_bound(compressor.get(), data.size()), [&](char* p, size_t room) {
+    return libdeflate_gzip_compress(compressor.get(), data.data(), data.size(), p, room);
+  });
+  TOCSIN_CHECK(!out.empty()) << "gzip: " << data.size() << " bytes did not fit their bound";
   return out;
 }
 

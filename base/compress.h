@@ -1,6 +1,6 @@
 #pragma once
 
-// Codecs; the door to zlib, snappy and zstd.  Every decoder takes a limit, checked before memory is
+// Codecs; the door to libdeflate, snappy and zstd.  Every decoder takes a limit, checked before memory is
 // allocated: kResourceExhausted beyond it, kDataLoss for bytes that do not decode.
 
 #include <cstddef>
@@ -12,6 +12,8 @@
 namespace tocsin::base {
 
 Result<std::string> GunzipAll(std::string_view data, size_t limit);  // gzip or zlib wrapping
+// The same into a string whose memory is used again.
+Status GunzipInto(std::string_view data, size_t limit, std::string* out);
 std::string Gzip(std::string_view data, int level = 6);
 Result<std::string> SnappyDecode(std::string_view data, size_t limit);  // block format
 std::string SnappyEncode(std::string_view data);

@@ -74,6 +74,23 @@ TEST(CompressTest, FlippedBytesNeverCrash) {
 TEST(CompressTest, GzipMembersMayFollowEachOther) {
   EXPECT_EQ(*GunzipAll(Gzip("one ") + Gzip("two"), 100), "one two");
   EXPECT_FALSE(GunzipAll(Gzip("one ") + "junk", 100));
+  // The last one's size says little about the whole.
+  EXPECT_EQ(GunzipAll(Gzip(Text(100000)) + Gzip("two"), 200000)->size(), 100003u);
+  EXPECT_EQ(GunzipAll(Gzip(Text(100000)) + Gzip("two"), 100002).error().code(), Code::kResourceExhausted);
+}
+
+TEST(CompressTest, ALieAboutTheSizeCostsNoMemory) {
+  std::string gzip = Gzip("one");
+  gzip.replace(gzip.size() - 4, 4, "\xff\xff\xff\x7f", 4);
+  EXPECT_EQ(GunzipAll(gzip, SIZE_MAX).error().code(), Code::kDataLoss);
+}
+
+TEST(CompressTest, ABufferIsUsedAgain) {
+  std::string buffer(1000, 'x');
+  const char* const memory = buffer.data();
+  ASSERT_TRUE(GunzipInto(Gzip("one"), 100, &buffer));
+  EXPECT_EQ(buffer, "one");
+  EXPECT_EQ(buffer.data(), memory);
 }
 
 }  // namespace

@@ -33,13 +33,18 @@ class CurlMulti {
   void Action(int fd, int events);
   void TimeoutAction();
   void CollectFinished();
-  int OnSocket(int fd, int what, Socket* socket);
+  int OnSocket(int fd, int what);
   int OnTimer(long ms);
+  void Watch(Socket* socket, int events);
+  void Forget(int fd);
 
   EventLoop* const loop_;
   CURLM* multi_;
   std::function<void(CURL*, int)> on_done_;
+  std::map<int, Socket*> sockets_;  // by descriptor, until libcurl closes it
   base::Timer timer_;
+  bool due_ = false;     // libcurl wants to be called at once
+  bool acting_ = false;  // Action() is on the stack
   base::Gate gate_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -38,6 +38,10 @@ struct EventLoop::Rep {
   uv_loop_t loop;
   uv_async_t wake;
   uv_timer_t timer;
+  // What the loop posts to itself runs before it waits for sockets the next time, without a wake-up.
+  uv_prepare_t before_wait;
+  uv_idle_t awake;  // while active the loop looks at its sockets without waiting
+  bool one_turn = false;
   std::atomic<std::thread::id> thread;
   std::map<int, SignalWatch*> signals;
 
@@ -54,7 +58,8 @@ struct EventLoop::Rep {
 
   void ArmTimer();
   void RunTimers();
-  void RunPosted();
+  bool RunPosted();
+  void BeforeWait();
 };
 
 void EventLoop::Rep::ArmTimer() {
@@ -88,7 +93,7 @@ void EventLoop::Rep::RunTimers() {
   ArmTimer();
 }
 
-void EventLoop::Rep::RunPosted() {
+bool EventLoop::Rep::RunPosted() {
   std::vector<Task> tasks;
   bool stop = false;
   {
@@ -101,6 +106,22 @@ void EventLoop::Rep::RunPosted() {
     task = nullptr;  // what it holds dies before the next one runs
   }
   if (stop) uv_stop(&loop);
+  return !tasks.empty();
+}
+
+void EventLoop::Rep::BeforeWait() {
+  const bool ran = RunPosted();
+  bool more = false;
+  {
+    MutexLock lock(&mu);
+    more = !posted.empty();
+  }
+  // RunNext() was to wait for an event, and this was one.
+  if (more || (ran && one_turn)) {
+    uv_idle_start(&awake, [](uv_idle_t*) {});
+  } else {
+    uv_idle_stop(&awake);
+  }
 }
 
 EventLoop::EventLoop(const EventLoopOptions& options) : rep_(std::make_unique<Rep>()) {
@@ -110,6 +131,10 @@ EventLoop::EventLoop(const EventLoopOptions& options) : rep_(std::make_unique<Re
                  static_cast<Rep*>(a->data)->RunPosted();
                }) == 0) << "no wake-up descriptor";
   uv_timer_init(&rep_->loop, &rep_->timer);
+  uv_prepare_init(&rep_->loop, &rep_->before_wait);
+  uv_idle_init(&rep_->loop, &rep_->awake);
+  rep_->before_wait.data = rep_.get();
+  uv_prepare_start(&rep_->before_wait, [](uv_prepare_t* p) { static_cast<Rep*>(p->data)->BeforeWait(); });
   rep_->wake.data = rep_.get();
   rep_->timer.data = rep_.get();
   rep_->thread = std::this_thread::get_id();
@@ -158,7 +183,9 @@ void EventLoop::Run() {
 
 void EventLoop::RunNext() {
   rep_->thread = std::this_thread::get_id();
+  rep_->one_turn = true;
   uv_run(&rep_->loop, UV_RUN_ONCE);
+  rep_->one_turn = false;
 }
 
 void EventLoop::Stop() {
@@ -228,7 +255,7 @@ void EventLoop::Post(Task fn) {
     was_empty = rep_->posted.empty();
     rep_->posted.push_back(std::move(fn));
   }
-  if (was_empty) uv_async_send(&rep_->wake);
+  if (was_empty && !OnThread()) uv_async_send(&rep_->wake);
 }
 
 void EventLoop::Offload(base::Lane lane, Task work, Task done) {

@@ -86,4 +86,10 @@ struct ScrapeConfig {
   net::HttpConfig http;
 };
 
+// The largest body that is read.  One of exactly the limit is over it.
+inline uint64_t MostBodyBytes(const ScrapeConfig& config) {
+  constexpr uint64_t kWithoutLimit = 512 << 20;
+  return config.body_size_limit > 0 ? config.body_size_limit - 1 : kWithoutLimit;
+}
+
 }  // namespace tocsin::scrape

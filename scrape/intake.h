@@ -78,6 +78,7 @@ class Intake {
   struct Batch;
 
   base::Status Decode(Scraped* scraped);
+  static void KeepBuffer(Scraped* scraped);
   base::Status Parse(const Scraped& scraped, Batch* batch);
   base::Status TakeSeries(const Entry& entry, const Scraped& scraped, Batch* batch);
   base::Result<SeriesCache::Index> Lookup(const Entry& entry, Batch* batch, bool* dropped, bool* repeated);

@@ -130,10 +130,13 @@ net::FetchRequest Loop::Request() const {
   request.headers.Add("User-Agent", env_->options.user_agent);
   request.headers.Add("X-Prometheus-Scrape-Timeout-Seconds",
                       base::FormatF(base::ToSeconds(target_->timeout)));
-  if (!config_->enable_compression) request.headers.Add("Accept-Encoding", "identity");
-  request.decode_gzip = config_->enable_compression;
+  request.headers.Add("Accept-Encoding", config_->enable_compression ? "gzip" : "identity");
+  // The worker that reads the body decodes it too.
+  request.decode_gzip = false;
   request.timeout = target_->timeout;
-  request.max_response_bytes = config_->body_size_limit > 1 ? config_->body_size_limit - 1 : 512 << 20;
+  request.max_response_bytes = std::max<size_t>(1, MostBodyBytes(*config_));  // 0 would be no limit
+  // What gzip cannot make smaller it makes a little larger.
+  if (config_->enable_compression) request.max_response_bytes += request.max_response_bytes / 1000 + 1024;
   request.config = http_;
   request.unix_socket = target_->unix_socket;
   return request;
