@@ -121,7 +121,7 @@ void Alertmanager::Impl::Apply(PreparedPtr next) {
   inhibitor = std::make_unique<Inhibitor>(prepared->config->inhibit_rules);
   notifier.SetInhibitor(inhibitor.get());
   const auto known = alerts.List();
-  for (const model::AlertPtr& alert : known) inhibitor->Update(alert);
+  for (const model::AlertPtr& alert : known) inhibitor->Update(alert, executor->Now());
   dispatcher = std::make_unique<Dispatcher>(
       Dispatcher::Parts{.executor = executor,
                         .notifier = &notifier,
@@ -156,7 +156,7 @@ void Alertmanager::Impl::Store(std::span<const model::AlertPtr> batch) {
   }
   const auto stored = alerts.Put(batch);
   if (dispatcher == nullptr || stopping) return;
-  for (const model::AlertPtr& alert : stored) inhibitor->Update(alert);
+  for (const model::AlertPtr& alert : stored) inhibitor->Update(alert, now);
   for (const model::AlertPtr& alert : stored) dispatcher->Insert(alert);
 }
 

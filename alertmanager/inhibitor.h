@@ -6,16 +6,19 @@
 // only by alerts that match the source side alone.
 //
 // Threads: loop only.
-// Cost:    a decision is one look-up a rule; an update is one match a rule.
+// Cost:    a decision is one look-up for each distinct `equal` list, then a match for each rule that has
+//          sources with the same values; an update meets only the rules that its labels may match.
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "alertmanager/config.h"
+#include "alertmanager/matcher_index.h"
 #include "alertmanager/matchers.h"
 #include "base/time.h"
 #include "model/alert.h"
@@ -27,7 +30,7 @@ class Inhibitor {
   explicit Inhibitor(std::span<const InhibitRuleConfig> rules);
 
   // An alert was stored or changed.
-  void Update(const model::AlertPtr& alert);
+  void Update(const model::AlertPtr& alert, base::Time now);
   // An alert was forgotten.
   void Forget(const model::Alert& alert);
 
@@ -38,19 +41,28 @@ class Inhibitor {
   size_t rules() const { return rules_.size(); }
 
  private:
-  struct Sources {
-    std::map<uint64_t, model::AlertPtr> one_sided;  // match the source side only
-    std::map<uint64_t, model::AlertPtr> two_sided;  // match the target side too
-  };
   struct Rule {
     Matchers source;
     Matchers target;
-    std::vector<std::string> equal;
-    std::map<std::string, Sources, std::less<>> by_equal;
+    size_t equal;  // in equals_
   };
-  static std::string EqualKey(const Rule& rule, model::LabelsView labels);
+  // The alerts that are sources of one rule for one combination of values.
+  struct Sources {
+    uint32_t rule;
+    std::map<uint64_t, model::AlertPtr> one_sided;  // match the source side only
+    std::map<uint64_t, model::AlertPtr> two_sided;  // match the target side too
+  };
+  // Rules whose `equal` lists are the same share the look-up.
+  struct Equal {
+    std::vector<std::string> names;  // sorted
+    std::unordered_map<std::string, std::vector<Sources>> by_values;  // the sources by rule
+  };
+  static std::string KeyOf(const Equal& equal, model::LabelsView labels);
+  void Remove(const Rule& rule, uint32_t index, const model::Alert& alert);
 
   std::vector<Rule> rules_;
+  std::vector<Equal> equals_;
+  MatcherIndex sources_;  // of rules
 };
 
 }  // namespace tocsin::alertmanager

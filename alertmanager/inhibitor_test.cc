@@ -67,7 +67,7 @@ TEST(InhibitorKit, RulesMuteWhatTheReferenceMutes) {
     auto setup = file->root[table]["setup"];
     const std::vector<InhibitRuleConfig> rules = {RuleOf(setup["rule1"].value()), RuleOf(setup["rule2"].value())};
     Inhibitor inhibitor(rules);
-    for (const char* name : {"sourceAlert1", "sourceAlert2"}) inhibitor.Update(AlertOf(setup[name]["Alert"].value()));
+    for (const char* name : {"sourceAlert1", "sourceAlert2"}) inhibitor.Update(AlertOf(setup[name]["Alert"].value()), kNow);
     for (auto row : file->root[table]["cases"].get_array()) {
       const auto labels = model::Labels::FromPairs(MapOf(row["target"]));
       EXPECT_EQ(inhibitor.InhibitedBy(labels, kNow).has_value(), row["expected"].get_bool().value()) << table << " " << simdjson::minify(row);
@@ -95,10 +95,10 @@ TEST(InhibitorTest, OfTwoSourcesEitherMayResolveAndTheTargetStaysInhibited) {
   for (const char* resolved : {"a", "b"}) {
     const std::vector<InhibitRuleConfig> rules = {SourceTarget({"e"})};
     Inhibitor inhibitor(rules);
-    inhibitor.Update(Alert({{"s", "1"}, {"e", "x"}, {"n", "a"}}));
-    inhibitor.Update(Alert({{"s", "1"}, {"e", "x"}, {"n", "b"}}));
+    inhibitor.Update(Alert({{"s", "1"}, {"e", "x"}, {"n", "a"}}), kNow);
+    inhibitor.Update(Alert({{"s", "1"}, {"e", "x"}, {"n", "b"}}), kNow);
     auto gone = Alert({{"s", "1"}, {"e", "x"}, {"n", resolved}}, kNow - 1s);
-    inhibitor.Update(gone);
+    inhibitor.Update(gone, kNow);
     const auto target = model::Labels::FromPairs({{"t", "1"}, {"e", "x"}});
     EXPECT_TRUE(inhibitor.InhibitedBy(target, kNow)) << resolved;
     inhibitor.Forget(*gone);
@@ -118,7 +118,7 @@ TEST(InhibitorTest, AgreesWithTheDefinitionOnRandomAlerts) {
       auto bit = [&] { return random.Next() % 2 == 0 ? "1" : ""; };
       auto alert = Alert({{"s", bit()}, {"t", bit()}, {"e", bit()}, {"f", bit()}, {"n", bit()}},
                          random.Next() % 2 == 0 ? kNow + 1h : kNow - 1s);
-      inhibitor.Update(alert);
+      inhibitor.Update(alert, kNow);
       all[alert->fingerprint()] = alert;
       if (random.Next() % 4 == 0) {
         inhibitor.Forget(*all.begin()->second);

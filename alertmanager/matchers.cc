@@ -59,10 +59,12 @@ base::Result<Matcher> Matcher::Make(MatchOp op, std::string_view name, std::stri
   m.name_ = name;
   m.value_ = value;
   if (op == MatchOp::kRegex || op == MatchOp::kNotRegex) {
-    // The pattern alone first, so that the error quotes what the user wrote.
-    if (auto plain = base::Regex::Anchored(value); !plain) return std::unexpected(plain.error());
-    ASSIGN_OR_RETURN(base::Regex regex, base::Regex::Anchored("(?-s:" + m.value_ + ")"));
+    ASSIGN_OR_RETURN(base::Regex regex, base::Regex::Anchored(value));
     m.regex_.emplace(std::move(regex));
+    if (value.find('.') != std::string_view::npos) {
+      ASSIGN_OR_RETURN(base::Regex by_line, base::Regex::Anchored("(?-s:" + m.value_ + ")"));
+      m.regex_by_line_.emplace(std::move(by_line));
+    }
   }
   return m;
 }
@@ -78,10 +80,19 @@ bool Matcher::Matches(std::string_view label_value) const {
   switch (op_) {
     case MatchOp::kEqual: return label_value == value_;
     case MatchOp::kNotEqual: return label_value != value_;
-    case MatchOp::kRegex: return regex_->Matches(label_value);
-    case MatchOp::kNotRegex: return !regex_->Matches(label_value);
+    case MatchOp::kRegex: return MatchesRegex(label_value);
+    case MatchOp::kNotRegex: return !MatchesRegex(label_value);
   }
   return false;
+}
+
+bool Matcher::MatchesRegex(std::string_view text) const {
+  const bool lines = regex_by_line_ && text.find('\n') != std::string_view::npos;
+  return (lines ? *regex_by_line_ : *regex_).Matches(text);
+}
+
+std::vector<std::string> Matcher::set_matches() const {
+  return op_ == MatchOp::kRegex ? regex_->set_matches() : std::vector<std::string>{};
 }
 
 std::string Matcher::ToString() const {

@@ -40,6 +40,9 @@ class Matcher {
   bool Matches(model::LabelsView labels) const { return Matches(labels.Get(name_)); }
   bool matches_empty() const { return Matches(std::string_view()); }
 
+  // All that a =~ can match, if that is a set of texts (a|b|c); else empty.
+  std::vector<std::string> set_matches() const;
+
   // foo="bar"; the name is quoted where the UTF-8 grammar needs it.
   std::string ToString() const;
 
@@ -53,7 +56,11 @@ class Matcher {
   MatchOp op_ = MatchOp::kEqual;
   std::string name_;
   std::string value_;
+  bool MatchesRegex(std::string_view text) const;
+  // The second one, in which `.` matches no newline, is for patterns with a `.` and texts of several
+  // lines; the first one tells the same of all others, and knows its sets and prefixes.
   std::optional<base::Regex> regex_;
+  std::optional<base::Regex> regex_by_line_;
 };
 
 using Matchers = std::vector<Matcher>;

@@ -77,6 +77,8 @@ bool CanUpdateSilence(const Silence& previous, const Silence& next, base::Time n
 
 namespace {
 constexpr uint8_t kSilenceVersion = 1;
+// Ended silences stay in the index for so long, since the clock may be set back.
+constexpr base::Duration kIndexedAfterEnd = std::chrono::hours(1);
 }
 
 std::string EncodeSilence(const Silence& s) {
@@ -175,44 +177,38 @@ void Silences::Restore(std::vector<state::SilenceRecord> records) {
   }
 }
 
-std::vector<std::string> Silences::KeysOf(const Silence& silence) {
-  std::vector<std::string> keys;
-  for (const Matchers& set : silence.matcher_sets) {
-    const Matcher* best = nullptr;
-    for (const Matcher& m : set) {
-      if (m.op() != MatchOp::kEqual || m.value().empty()) continue;
-      // alertname is shared by most silences of a team; anything else divides better.
-      if (best == nullptr || best->name() == model::kAlertName) best = &m;
-    }
-    if (best == nullptr) return {};
-    keys.push_back(best->name() + '\xff' + best->value());
-  }
-  std::ranges::sort(keys);
-  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-  return keys;
-}
-
-void Silences::RemoveFromIndex(const Silence& silence) {
-  auto remove = [&](std::vector<SilencePtr>& list) {
-    std::erase_if(list, [&](const SilencePtr& s) { return s->id == silence.id; });
-  };
-  const auto keys = KeysOf(silence);
-  if (keys.empty()) remove(unindexed_);
-  for (const std::string& key : keys) {
-    auto bucket = by_equality_.find(key);
-    if (bucket == by_equality_.end()) continue;
-    remove(bucket->second);
-    if (bucket->second.empty()) by_equality_.erase(bucket);
-  }
+void Silences::Index(const Entry& entry, base::Time now) {
+  const bool wanted = entry.silence->ends_at + kIndexedAfterEnd > now;
+  if (wanted == indexed_[entry.slot]) return;
+  indexed_[entry.slot] = wanted;
+  if (!wanted) return index_.Remove(entry.slot);
+  for (const Matchers& set : entry.silence->matcher_sets) index_.Add(entry.slot, set);
 }
 
 void Silences::Insert(SilencePtr silence) {
-  if (SilencePtr old = Find(silence->id)) RemoveFromIndex(*old);
-  const auto keys = KeysOf(*silence);
-  if (keys.empty()) unindexed_.push_back(silence);
-  for (const std::string& key : keys) by_equality_[key].push_back(silence);
-  by_id_[silence->id] = std::move(silence);
+  if (const auto old = by_id_.find(silence->id); old != by_id_.end()) Erase(old);
+  uint32_t slot = 0;
+  if (free_slots_.empty()) {
+    slot = static_cast<uint32_t>(slots_.size());
+    slots_.emplace_back();
+    indexed_.push_back(false);
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  slots_[slot] = silence;
+  const std::string& id = slots_[slot]->id;
+  Index(by_id_.insert_or_assign(id, Entry{.silence = std::move(silence), .slot = slot}).first->second, executor_->Now());
   ++version_;
+}
+
+void Silences::Erase(std::map<std::string, Entry, std::less<>>::iterator entry) {
+  const uint32_t slot = entry->second.slot;
+  if (indexed_[slot]) index_.Remove(slot);
+  indexed_[slot] = false;
+  slots_[slot] = nullptr;
+  free_slots_.push_back(slot);
+  by_id_.erase(entry);
 }
 
 base::Status Silences::CheckLimits(const Silence& silence, bool is_new) const {
@@ -325,38 +321,28 @@ void Silences::Expire(const std::string& id, std::move_only_function<void(base::
 
 SilencePtr Silences::Find(std::string_view id) const {
   const auto it = by_id_.find(id);
-  return it == by_id_.end() ? nullptr : it->second;
+  return it == by_id_.end() ? nullptr : it->second.silence;
 }
 
 std::vector<SilencePtr> Silences::List() const {
   queries_->Add();
   std::vector<SilencePtr> out;
   out.reserve(by_id_.size());
-  for (const auto& [id, silence] : by_id_) out.push_back(silence);
+  for (const auto& [id, entry] : by_id_) out.push_back(entry.silence);
   return out;
 }
 
 size_t Silences::CountInState(SilenceState state, base::Time now) const {
   return static_cast<size_t>(
-      std::ranges::count_if(by_id_, [&](const auto& entry) { return entry.second->StateAt(now) == state; }));
+      std::ranges::count_if(by_id_, [&](const auto& entry) { return entry.second.silence->StateAt(now) == state; }));
 }
 
 template <class Visit>
 void Silences::VisitMatching(model::LabelsView labels, base::Time now, Visit visit) const {
-  auto check = [&](const std::vector<SilencePtr>& list) {
-    for (const SilencePtr& s : list) {
-      if (s->StateAt(now) == SilenceState::kActive && s->Matches(labels) && !visit(*s)) return false;
-    }
-    return true;
-  };
-  if (by_id_.empty() || !check(unindexed_)) return;
-  std::string key;
-  for (const auto [name, value] : labels) {
-    key.assign(name);
-    key += '\xff';
-    key += value;
-    if (const auto it = by_equality_.find(key); it != by_equality_.end() && !check(it->second)) return;
-  }
+  index_.Visit(labels, [&](uint32_t slot) {
+    const Silence& s = *slots_[slot];
+    return s.StateAt(now) != SilenceState::kActive || !s.Matches(labels) || visit(s);
+  });
 }
 
 std::vector<std::string> Silences::Muting(model::LabelsView labels, base::Time now) const {
@@ -385,13 +371,13 @@ size_t Silences::Collect() {
   size_t forgotten = 0;
   size_t bytes = 0;
   for (auto it = by_id_.begin(); it != by_id_.end();) {
-    if (it->second->ends_at + options_.retention <= now) {
-      RemoveFromIndex(*it->second);
-      it = by_id_.erase(it);
+    const auto entry = it++;
+    if (entry->second.silence->ends_at + options_.retention <= now) {
+      Erase(entry);
       ++forgotten;
     } else {
-      bytes += EncodeSilence(*it->second).size();
-      ++it;
+      Index(entry->second, now);
+      bytes += EncodeSilence(*entry->second.silence).size();
     }
   }
   if (forgotten > 0) ++version_;

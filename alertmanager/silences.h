@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "alertmanager/config_block.h"
+#include "alertmanager/matcher_index.h"
 #include "alertmanager/matchers.h"
 #include "base/executor.h"
 #include "base/metrics.h"
@@ -89,11 +90,15 @@ class Silences {
   uint64_t version() const { return version_; }
 
  private:
-  // The buckets a silence hangs in: one equality matcher of each of its sets, as name 0xff value;
-  // empty if some set has none.
-  static std::vector<std::string> KeysOf(const Silence& silence);
+  struct Entry {
+    SilencePtr silence;
+    uint32_t slot = 0;  // in slots_ and index_
+  };
   void Insert(SilencePtr silence);
-  void RemoveFromIndex(const Silence& silence);
+  void Erase(std::map<std::string, Entry, std::less<>>::iterator entry);
+  // Hangs a silence into the index, or takes out one that ended so long ago that no correction of the
+  // clock can bring it back.
+  void Index(const Entry& entry, base::Time now);
   base::Status CheckLimits(const Silence& silence, bool is_new) const;
   // Writes `changed` as one transaction and takes it into use once it is on disk.
   void Store(std::vector<Silence> changed, std::move_only_function<void(base::Status)> done);
@@ -104,9 +109,11 @@ class Silences {
   base::Executor* const executor_;
   state::Store* const store_;
   const Options options_;
-  std::map<std::string, SilencePtr, std::less<>> by_id_;
-  std::map<std::string, std::vector<SilencePtr>, std::less<>> by_equality_;  // by KeysOf()
-  std::vector<SilencePtr> unindexed_;
+  std::map<std::string, Entry, std::less<>> by_id_;
+  std::vector<SilencePtr> slots_;  // null where free
+  std::vector<uint32_t> free_slots_;
+  std::vector<bool> indexed_;      // by slot
+  MatcherIndex index_;             // of slots
   int64_t being_added_ = 0;
   uint64_t version_ = 0;
   base::Counter* queries_;
