@@ -54,6 +54,10 @@ struct SampleColumns {
     histograms.clear();
     start_times.clear();
   }
+  // After samples without start times were appended.
+  void PadStartTimes() {
+    if (!start_times.empty()) start_times.resize(times.size());
+  }
   size_t series() const { return offsets.empty() ? 0 : offsets.size() - 1; }
   std::span<const model::Timestamp> times_of(size_t i) const {
     return std::span(times).subspan(offsets[i], offsets[i + 1] - offsets[i]);

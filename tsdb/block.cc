@@ -42,12 +42,14 @@ void DropDeleted(const Intervals& deleted, size_t begin, storage::SampleColumns*
       }
       out->times[kept] = t;
       std::memmove(&out->values[kept], &out->values[i], sizeof(double));
+      if (!out->start_times.empty()) out->start_times[kept] = out->start_times[i];
       ++kept;
     }
     h += histogram;
   }
   out->times.resize(kept);
   out->values.resize(kept);
+  if (!out->start_times.empty()) out->start_times.resize(kept);
   out->histogram_at.resize(kept_h);
   out->histograms.resize(kept_h);
 }
@@ -169,8 +171,9 @@ class BlockQuerier : public storage::Querier {
     if (matchers.empty()) {
       for (const std::string_view name : block_->index().Names()) out.emplace_back(name);
     } else {
-      RETURN_IF_ERROR(EachLabel(matchers, [&](const model::Label& l) { out.emplace_back(l.name); }));
-      Unify(&out);
+      ASSIGN_OR_RETURN(const std::vector<index::SeriesId> ids, block_->index().Select(matchers));
+      ASSIGN_OR_RETURN(const std::vector<std::string_view> names, block_->index().NamesOf(ids));
+      out.assign(names.begin(), names.end());
     }
     if (query.limit > 0 && out.size() > query.limit) out.resize(query.limit);
     return out;
@@ -183,10 +186,9 @@ class BlockQuerier : public storage::Querier {
     if (matchers.empty()) {
       for (const std::string_view value : block_->index().ValuesOf(name)) out.emplace_back(value);
     } else {
-      RETURN_IF_ERROR(EachLabel(matchers, [&](const model::Label& l) {
-        if (l.name == name) out.emplace_back(l.value);
-      }));
-      Unify(&out);
+      ASSIGN_OR_RETURN(const std::vector<index::SeriesId> ids, block_->index().Select(matchers));
+      ASSIGN_OR_RETURN(const std::vector<std::string_view> values, block_->index().ValuesOf(name, ids));
+      out.assign(values.begin(), values.end());
     }
     if (query.limit > 0 && out.size() > query.limit) out.resize(query.limit);
     return out;
@@ -197,22 +199,6 @@ class BlockQuerier : public storage::Querier {
     window = Narrow(window, window_);
     return block_->meta().max_time - 1 > window.after && block_->meta().min_time <= window.upto;
   }
-  static void Unify(std::vector<std::string>* strings) {
-    std::sort(strings->begin(), strings->end());
-    strings->erase(std::unique(strings->begin(), strings->end()), strings->end());
-  }
-  template <class Fn>
-  base::Status EachLabel(std::span<const model::Matcher> matchers, Fn fn) {
-    ASSIGN_OR_RETURN(const std::vector<index::SeriesId> ids, block_->index().Select(matchers));
-    std::string labels;
-    for (const index::SeriesId id : ids) {
-      labels.clear();
-      RETURN_IF_ERROR(block_->index().ReadSeries(id, &labels, nullptr));
-      for (const model::Label& l : model::LabelsView(labels)) fn(l);
-    }
-    return {};
-  }
-
   const std::shared_ptr<const Block> block_;
   const std::shared_ptr<const Tombstones> tombstones_;
   const storage::Window window_;

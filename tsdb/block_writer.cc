@@ -80,7 +80,7 @@ base::Status BlockWriter::Add(model::LabelsView labels, std::span<const ChunkOut
     RETURN_IF_ERROR(PutChunk(c, &ref));
     metas_.push_back({c.mint, c.maxt, ref});
     meta_.samples += c.samples;
-    (c.encoding == chunk::Encoding::kXor ? meta_.float_samples : meta_.histogram_samples) += c.samples;
+    (chunk::IsFloat(c.encoding) ? meta_.float_samples : meta_.histogram_samples) += c.samples;
   }
   meta_.chunks += chunks.size();
   ++meta_.series;

@@ -87,7 +87,7 @@ base::Status MergeSeries(std::span<BlockCursor* const> sources, int64_t chunk_ra
   if (copy) {
     for (const Part& p : parts) {
       ASSIGN_OR_RETURN(const RawChunk raw, p.source->block().ReadChunk(p.chunk.ref));
-      const uint32_t samples = chunk::SampleCount(raw.data);
+      const uint32_t samples = chunk::SampleCount(raw.encoding, raw.data);
       out->push_back({p.chunk.mint, p.chunk.maxt, samples, raw.encoding, std::string(raw.data)});
     }
     return {};

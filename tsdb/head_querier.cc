@@ -106,6 +106,7 @@ class HeadSeriesSet : public storage::SeriesSet {
       }
       out->offsets.push_back(static_cast<uint32_t>(out->times.size()));
     }
+    out->PadStartTimes();
     return {};
   }
 

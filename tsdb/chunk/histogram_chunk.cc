@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "tsdb/chunk/varbit.h"
 #include "tsdb/chunk/xor.h"
+#include "tsdb/chunk/xor2.h"
 
 namespace tocsin::tsdb::chunk {
 namespace {
@@ -16,51 +18,6 @@ using model::CounterReset;
 using model::Histogram;
 using model::HistogramPtr;
 using model::Span;
-
-// Varbit: n ones and a zero, then this many bits; eight ones for 64.
-constexpr int kVarbitWidths[] = {0, 3, 6, 9, 12, 18, 25, 56, 64};
-
-void PutVarbitPrefix(BitBuffer* out, int step) {
-  const int n = step < 8 ? step + 1 : 8;
-  out->Put(step < 8 ? (1ULL << n) - 2 : 0xff, n);
-}
-
-void PutVarbitInt(BitBuffer* out, int64_t v) {
-  int step = 0;
-  while (step < 8) {
-    const int n = kVarbitWidths[step];
-    if (n == 0 ? v == 0 : -((int64_t{1} << (n - 1)) - 1) <= v && v <= int64_t{1} << (n - 1)) break;
-    ++step;
-  }
-  PutVarbitPrefix(out, step);
-  if (step > 0) out->Put(static_cast<uint64_t>(v), kVarbitWidths[step]);
-}
-
-void PutVarbitUint(BitBuffer* out, uint64_t v) {
-  int step = 0;
-  while (step < 8 && v >> kVarbitWidths[step] != 0) ++step;
-  PutVarbitPrefix(out, step);
-  if (step > 0) out->Put(v, kVarbitWidths[step]);
-}
-
-int ReadVarbitWidth(BitReader* in) {
-  const int ones = std::min(8, std::countl_one(in->Peek()));
-  in->Skip(ones < 8 ? ones + 1 : 8);
-  return kVarbitWidths[ones];
-}
-
-int64_t ReadVarbitInt(BitReader* in) {
-  const int n = ReadVarbitWidth(in);
-  if (n == 0) return 0;
-  const uint64_t bits = in->Read(n);
-  if (n < 64 && bits > 1ULL << (n - 1)) return static_cast<int64_t>(bits) - (int64_t{1} << n);
-  return static_cast<int64_t>(bits);
-}
-
-uint64_t ReadVarbitUint(BitReader* in) {
-  const int n = ReadVarbitWidth(in);
-  return n == 0 ? 0 : in->Read(n);
-}
 
 void PutDouble(BitBuffer* out, double v) { out->Put(std::bit_cast<uint64_t>(v), 64); }
 double ReadDouble(BitReader* in) { return std::bit_cast<double>(in->Read(64)); }
@@ -261,8 +218,17 @@ struct Aligned {
   std::vector<double> positive, negative;
 };
 
+// Start times of a chunk that has them.
+struct StartsOut {
+  std::span<const model::Timestamp> starts;
+  StartTimes state;
+  void Put(BitBuffer* out, size_t i, std::span<const model::Timestamp> times) {
+    if (!starts.empty()) state.Put(out, i, i == 0 ? 0 : times[i - 1], times[i], starts[i]);
+  }
+};
+
 void EncodeInteger(BitBuffer* out, std::span<const model::Timestamp> times, std::span<const HistogramPtr> hs,
-                   const std::vector<Aligned>& buckets) {
+                   const std::vector<Aligned>& buckets, StartsOut* starts) {
   DodInt t, count, zero;
   XorValue sum;
   std::vector<DodInt> state;
@@ -288,6 +254,7 @@ void EncodeInteger(BitBuffer* out, std::span<const model::Timestamp> times, std:
         PutVarbitInt(out, now[k]);
         state[k].value = now[k];
       }
+      starts->Put(out, i, times);
       continue;
     }
     t.Put(out, times[i]);
@@ -295,11 +262,12 @@ void EncodeInteger(BitBuffer* out, std::span<const model::Timestamp> times, std:
     zero.Put(out, stale ? 0 : AsInteger(h.zero_count), stale);
     PutXorValue(out, &sum, h.sum);
     for (size_t k = 0; k < now.size(); ++k) state[k].Put(out, now[k]);
+    starts->Put(out, i, times);
   }
 }
 
 void EncodeFloat(BitBuffer* out, std::span<const model::Timestamp> times, std::span<const HistogramPtr> hs,
-                 const std::vector<Aligned>& buckets) {
+                 const std::vector<Aligned>& buckets, StartsOut* starts) {
   DodInt t;
   XorValue count, zero, sum;
   std::vector<XorValue> state;
@@ -323,6 +291,7 @@ void EncodeFloat(BitBuffer* out, std::span<const model::Timestamp> times, std::s
         PutDouble(out, now[k]);
         state[k].value = now[k];
       }
+      starts->Put(out, i, times);
       continue;
     }
     t.Put(out, times[i]);
@@ -330,6 +299,7 @@ void EncodeFloat(BitBuffer* out, std::span<const model::Timestamp> times, std::s
     PutXorValue(out, &zero, stale ? 0 : h.zero_count);
     PutXorValue(out, &sum, h.sum);
     for (size_t k = 0; k < now.size(); ++k) PutXorValue(out, &state[k], now[k]);
+    starts->Put(out, i, times);
   }
 }
 
@@ -372,9 +342,10 @@ CounterReset HintFor(CounterReset header, size_t index_in_chunk) {
 }
 
 std::string EncodeHistograms(std::span<const model::Timestamp> times, std::span<const HistogramPtr> histograms,
-                             CounterReset header, Encoding* encoding) {
+                             CounterReset header, Encoding* encoding, std::span<const model::Timestamp> starts) {
   TOCSIN_CHECK(!histograms.empty() && histograms.size() <= kMaxXorSamples) << histograms.size() << " histograms";
   TOCSIN_CHECK(times.size() == histograms.size()) << times.size() << " times";
+  TOCSIN_CHECK(starts.empty() || (starts.size() == times.size() && times.size() < 1 << 14)) << starts.size() << " start times";
   const Histogram& first = *histograms[0];
   Layout layout;
   Buckets positive, negative;  // every index that any sample has
@@ -398,29 +369,40 @@ std::string EncodeHistograms(std::span<const model::Timestamp> times, std::span<
     aligned.push_back({AlignTo(positive, each_positive[i]), AlignTo(negative, each_negative[i])});
   }
   BitBuffer out;
-  out.Put(histograms.size(), 16);
-  out.Put(HeaderBits(header), 8);
-  PutLayout(&out, layout);
-  *encoding = first.integer ? Encoding::kHistogram : Encoding::kFloatHistogram;
-  if (first.integer) {
-    EncodeInteger(&out, times, histograms, aligned);
+  StartsOut starts_out{starts, StartTimes()};
+  if (starts.empty()) {
+    out.Put(histograms.size(), 16);
+    out.Put(HeaderBits(header), 8);
+    *encoding = first.integer ? Encoding::kHistogram : Encoding::kFloatHistogram;
   } else {
-    EncodeFloat(&out, times, histograms, aligned);
+    out.Put(static_cast<uint64_t>(HeaderBits(header)) << 8 | histograms.size(), 16);
+    out.Put(0, 8);
+    *encoding = first.integer ? Encoding::kHistogramST : Encoding::kFloatHistogramST;
   }
-  return out.Take();
+  PutLayout(&out, layout);
+  if (first.integer) {
+    EncodeInteger(&out, times, histograms, aligned, &starts_out);
+  } else {
+    EncodeFloat(&out, times, histograms, aligned, &starts_out);
+  }
+  std::string chunk = out.Take();
+  if (!starts.empty()) chunk[2] = static_cast<char>(starts_out.state.header());
+  return chunk;
 }
 
 base::Status DecodeHistograms(std::string_view chunk, Encoding encoding, storage::Window window,
                               size_t hide_last, storage::SampleColumns* out) {
-  const size_t total = SampleCount(chunk);
+  const size_t total = SampleCount(encoding, chunk);
   const uint64_t max_bits = chunk.size() * 8;
   if (chunk.size() < 3 || total > max_bits) {
     return base::DataLoss(fmt::format("histogram chunk of {} bytes says it has {} samples", chunk.size(), total));
   }
   const size_t count = total - std::min(hide_last, total);
   if (count == 0) return {};
-  const bool integer = encoding == Encoding::kHistogram;
-  const CounterReset header = HeaderOf(static_cast<uint8_t>(chunk[2]));
+  const bool integer = encoding == Encoding::kHistogram || encoding == Encoding::kHistogramST;
+  const bool has_starts = HasStartTimes(encoding);
+  const CounterReset header = HeaderOf(static_cast<uint8_t>(chunk[has_starts ? 0 : 2]));
+  StartTimes starts(has_starts ? static_cast<uint8_t>(chunk[2]) : uint8_t{0});
   BitReader in(chunk.substr(3));
   Layout layout;
   if (!ReadLayout(&in, max_bits, &layout)) {
@@ -435,9 +417,11 @@ base::Status DecodeHistograms(std::string_view chunk, Encoding encoding, storage
   std::vector<DodInt> ints(integer ? positive + negative : 0);
   std::vector<XorValue> floats(integer ? 0 : positive + negative);
   const size_t begin = out->times.size(), begin_histograms = out->histograms.size();
+  if (starts.any()) out->start_times.resize(begin);
   for (size_t i = 0; i < count; ++i) {
     auto h = std::make_shared<Histogram>();
     h->integer = integer;
+    const model::Timestamp previous = t.value;
     if (i == 0) {
       t.value = ReadVarbitInt(&in);
       if (integer) {
@@ -471,9 +455,11 @@ base::Status DecodeHistograms(std::string_view chunk, Encoding encoding, storage
         for (XorValue& x : floats) ReadXorValue(&in, &x);
       }
     }
+    const model::Timestamp start = starts.any() ? starts.Read(&in, i, previous, t.value) : 0;
     if (in.overrun()) {
       out->times.resize(begin);
       out->values.resize(begin);
+      if (!out->start_times.empty()) out->start_times.resize(begin);
       out->histograms.resize(begin_histograms);
       out->histogram_at.resize(begin_histograms);
       return base::DataLoss(fmt::format("histogram chunk of {} bytes ends within sample {} of {}", chunk.size(),
@@ -508,20 +494,35 @@ base::Status DecodeHistograms(std::string_view chunk, Encoding encoding, storage
     out->times.push_back(t.value);
     out->values.push_back(h->sum);
     out->histograms.push_back(std::move(h));
+    if (starts.any()) out->start_times.push_back(start);
   }
   return {};
 }
 
-base::Status Decode(Encoding encoding, std::string_view chunk, storage::Window window, size_t hide_last,
-                    storage::SampleColumns* out) {
+namespace {
+
+base::Status DecodeAny(Encoding encoding, std::string_view chunk, storage::Window window, size_t hide_last,
+                       storage::SampleColumns* out) {
   switch (encoding) {
     case Encoding::kXor: return DecodeXor(chunk, window, hide_last, &out->times, &out->values);
+    case Encoding::kXor2: return DecodeXor2(chunk, window, hide_last, out);
     case Encoding::kHistogram:
-    case Encoding::kFloatHistogram: return DecodeHistograms(chunk, encoding, window, hide_last, out);
+    case Encoding::kFloatHistogram:
+    case Encoding::kHistogramST:
+    case Encoding::kFloatHistogramST: return DecodeHistograms(chunk, encoding, window, hide_last, out);
     case Encoding::kNone: break;
   }
   return base::DataLoss(fmt::format("chunk of unknown encoding {}; it was written by a newer version",
                                     static_cast<int>(encoding)));
+}
+
+}  // namespace
+
+base::Status Decode(Encoding encoding, std::string_view chunk, storage::Window window, size_t hide_last,
+                    storage::SampleColumns* out) {
+  RETURN_IF_ERROR(DecodeAny(encoding, chunk, window, hide_last, out));
+  out->PadStartTimes();
+  return {};
 }
 
 }  // namespace tocsin::tsdb::chunk

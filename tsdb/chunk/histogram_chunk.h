@@ -12,6 +12,8 @@
 //                       sample with deltas of deltas against 0
 //   float     = first:  varbit(t) f64(count) f64(zero) f64(sum) f64(bucket)*
 //               others: varbit(ddt) xor(count) xor(zero) xor(sum) xor(bucket)*
+//   Encodings 5 and 6: flags(top two bits), count(14 bits), starts(u8); each sample is followed by its start time
+//   as varbit.h has them.
 //   A stale sample has no buckets, and only stale samples may follow it.
 //
 // A chunk has one layout: all its samples' buckets.  Threads: pure functions.
@@ -39,10 +41,11 @@ model::CounterReset FirstHeader(const model::Histogram& h);
 // The counter reset hint that readers see: gauge, or no reset but for a chunk's first sample.
 model::CounterReset HintFor(model::CounterReset header, size_t index_in_chunk);
 
-// REQUIRES: 1 to 65535 histograms, each of which FitsChunk() after the one before; times ascend.
+// `starts`: empty, or one for each (0: not known), which makes it encoding 5 or 6.
+// REQUIRES: 1 to 65535 histograms (16383 with start times), each of which FitsChunk() after the one before; times ascend.
 std::string EncodeHistograms(std::span<const model::Timestamp> times,
                              std::span<const model::HistogramPtr> histograms, model::CounterReset header,
-                             Encoding* encoding);
+                             Encoding* encoding, std::span<const model::Timestamp> starts = {});
 
 // Appends as DecodeXor does; sums go to out->values.  Errors: kDataLoss.
 base::Status DecodeHistograms(std::string_view chunk, Encoding encoding, storage::Window window,

@@ -20,6 +20,7 @@
 #include "model/sample.h"
 #include "storage/queryable.h"
 #include "tsdb/chunk/bits.h"
+#include "tsdb/chunk/chunk.h"
 
 namespace tocsin::tsdb::chunk {
 
@@ -48,11 +49,8 @@ void AppendXor(XorState* state, uint8_t* data, model::Timestamp last_t, double l
 base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
                        std::vector<model::Timestamp>* times, std::vector<double>* values);
 
-// The number of samples a chunk of any encoding says it has; 0 when it is shorter than its header.
-inline uint16_t SampleCount(std::string_view chunk) {
-  if (chunk.size() < 2) return 0;
-  return static_cast<uint16_t>(static_cast<uint8_t>(chunk[0]) << 8 | static_cast<uint8_t>(chunk[1]));
-}
+// The number of samples of an XOR chunk (of any but histograms with start times); 0 when it is shorter than its header.
+inline uint16_t SampleCount(std::string_view chunk) { return SampleCount(Encoding::kXor, chunk); }
 
 // One value of a Gorilla stream: shared by the histogram encodings.
 struct XorValue {

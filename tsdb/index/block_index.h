@@ -26,11 +26,14 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "base/file_system.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "model/labels.h"
 #include "model/matcher.h"
 #include "model/sample.h"
+#include "tsdb/index/remembered.h"
 
 namespace tocsin::tsdb::index {
 
@@ -72,6 +75,10 @@ class IndexReader {
   // Appends the labels' encoding and the chunks; either may be null.
   base::Status ReadSeries(SeriesId id, std::string* labels, std::vector<ChunkMeta>* chunks) const;
 
+  // The names that series have, and their values of one: sorted, each once.
+  base::Result<std::vector<std::string_view>> NamesOf(std::span<const SeriesId> ids) const;
+  base::Result<std::vector<std::string_view>> ValuesOf(std::string_view name, std::span<const SeriesId> ids) const;
+
   std::vector<std::string_view> Names() const;                        // sorted
   std::vector<std::string_view> ValuesOf(std::string_view name) const;  // sorted
   std::vector<std::string_view> Symbols() const;
@@ -84,15 +91,35 @@ class IndexReader {
     std::string_view value;
     uint64_t offset;
   };
+  // A list of postings in the file.
+  struct List {
+    const char* ids;  // 32 bit, big-endian, ascending
+    uint32_t count;
+    SeriesId operator[](uint32_t i) const;
+  };
+  using Offsets = std::vector<uint64_t>;  // of postings, ascending
+  struct Term;
   IndexReader() = default;
   base::Status Parse();
   std::unexpected<base::Error> Corrupt(uint64_t offset, std::string_view what) const;
   base::Result<std::string_view> Section(uint64_t offset, std::string_view what) const;
   base::Result<std::string_view> SymbolAt(uint64_t number) const;
-  base::Result<std::vector<SeriesId>> ReadPostings(uint64_t offset) const;
+  // The bytes of a series' entry, checked.
+  base::Result<std::string_view> SeriesAt(SeriesId id) const;
   std::optional<Entry> EntryAt(uint32_t table_offset) const;
-  base::Result<std::vector<SeriesId>> PostingsWhere(const std::vector<uint32_t>& entries, const model::Matcher& m,
-                                                    bool positive) const;
+  std::optional<uint64_t> SymbolNumber(std::string_view text) const;
+
+  // index_select.cc
+  base::Result<List> PostingsAt(uint64_t offset) const;
+  uint64_t CountAt(uint64_t offset) const;
+  bool NamesItsValues(const model::Matcher& m, bool positive) const;
+  std::shared_ptr<const Offsets> Find(const Term& term) const;
+  base::Status Evaluate(Term* term) const;
+  base::Result<std::vector<SeriesId>> Union(const Offsets& offsets) const;
+  base::Status Filter(const Term& term, std::vector<SeriesId>* ids) const;
+  base::Status FilterByLabel(const model::Matcher& m, std::vector<SeriesId>* ids) const;
+  template <class Fn>
+  base::Status EachLabel(SeriesId id, Fn fn) const;
 
   std::string name_;
   std::unique_ptr<base::MappedFile> file_;
@@ -103,6 +130,11 @@ class IndexReader {
   std::string_view table_;                // entries of the postings table
   absl::flat_hash_map<std::string_view, std::vector<uint32_t>> names_;  // offsets of the entries in table_, by value
   uint64_t all_postings_ = 0;  // 0: the table has no entry for all series
+
+  mutable Remembered<Offsets> remembered_{64};
+  // Long lists whose checksum was found right: a block does not change.
+  mutable base::Mutex checked_mu_;
+  mutable absl::flat_hash_set<uint64_t> checked_ TOCSIN_GUARDED_BY(checked_mu_);
 };
 
 }  // namespace tocsin::tsdb::index

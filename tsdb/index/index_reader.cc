@@ -111,7 +111,7 @@ base::Result<std::string_view> IndexReader::SymbolAt(uint64_t number) const {
   return text;
 }
 
-base::Status IndexReader::ReadSeries(SeriesId id, std::string* labels, std::vector<ChunkMeta>* chunks) const {
+base::Result<std::string_view> IndexReader::SeriesAt(SeriesId id) const {
   const uint64_t at = version_ == 1 ? id : static_cast<uint64_t>(id) * 16;
   if (at >= data_.size()) return Corrupt(at, "series beyond the end");
   Decoder head(data_.substr(at));
@@ -122,6 +122,12 @@ base::Status IndexReader::ReadSeries(SeriesId id, std::string* labels, std::vect
   const std::string_view entry(head.position(), length);
   const uint32_t stored = Decoder({entry.data() + length, 4}).Be32(), computed = base::Crc32c(entry);
   if (stored != computed) return Corrupt(at, fmt::format("series: CRC {:08x}, computed {:08x}", stored, computed));
+  return entry;
+}
+
+base::Status IndexReader::ReadSeries(SeriesId id, std::string* labels, std::vector<ChunkMeta>* chunks) const {
+  ASSIGN_OR_RETURN(const std::string_view entry, SeriesAt(id));
+  const auto at = static_cast<uint64_t>(entry.data() - data_.data());
   Decoder in(entry);
   const uint64_t n = in.Uvarint();
   if (n > entry.size()) return Corrupt(at, fmt::format("series with {} labels", n));
@@ -148,16 +154,6 @@ base::Status IndexReader::ReadSeries(SeriesId id, std::string* labels, std::vect
   return {};
 }
 
-base::Result<std::vector<SeriesId>> IndexReader::ReadPostings(uint64_t offset) const {
-  ASSIGN_OR_RETURN(const std::string_view contents, Section(offset, "postings"));
-  Decoder in(contents);
-  const uint32_t n = in.Be32();
-  if (n != in.left() / 4) return Corrupt(offset, fmt::format("{} postings in {} bytes", n, contents.size()));
-  std::vector<SeriesId> ids(n);
-  for (SeriesId& id : ids) id = in.Be32();
-  return ids;
-}
-
 std::optional<IndexReader::Entry> IndexReader::EntryAt(uint32_t table_offset) const {
   Decoder in(table_.substr(table_offset));
   in.Uvarint();
@@ -165,82 +161,6 @@ std::optional<IndexReader::Entry> IndexReader::EntryAt(uint32_t table_offset) co
   Entry e{in.Text(), 0};
   e.offset = in.Uvarint();
   return e;
-}
-
-// Series with a value of the label that `m` matches (or, negative, does not).
-base::Result<std::vector<SeriesId>> IndexReader::PostingsWhere(const std::vector<uint32_t>& entries,
-                                                               const model::Matcher& m, bool positive) const {
-  std::vector<uint64_t> offsets;
-  const auto find = [&](std::string_view value) {
-    const auto it = std::lower_bound(entries.begin(), entries.end(), value,
-                                     [this](uint32_t at, std::string_view v) { return EntryAt(at)->value < v; });
-    if (it != entries.end() && EntryAt(*it)->value == value) offsets.push_back(EntryAt(*it)->offset);
-  };
-  const bool plain = m.op() == model::MatchOp::kEqual || m.op() == model::MatchOp::kNotEqual;
-  const bool by_text = m.negative() != positive;
-  if (by_text && plain) {
-    find(m.value());
-  } else if (by_text && !m.regex()->set_matches().empty()) {
-    for (const std::string& v : m.regex()->set_matches()) find(v);
-    std::sort(offsets.begin(), offsets.end());
-    offsets.erase(std::unique(offsets.begin(), offsets.end()), offsets.end());
-  } else {
-    auto it = entries.begin();
-    const std::string_view prefix = by_text ? std::string_view(m.regex()->prefix()) : std::string_view();
-    if (!prefix.empty()) {
-      it = std::lower_bound(entries.begin(), entries.end(), prefix,
-                            [this](uint32_t at, std::string_view v) { return EntryAt(at)->value < v; });
-    }
-    for (; it != entries.end(); ++it) {
-      const Entry e = *EntryAt(*it);
-      if (!prefix.empty() && !e.value.starts_with(prefix)) break;
-      if (m.Matches(e.value) == positive) offsets.push_back(e.offset);
-    }
-  }
-  std::vector<SeriesId> ids;
-  for (const uint64_t offset : offsets) {
-    ASSIGN_OR_RETURN(const std::vector<SeriesId> some, ReadPostings(offset));
-    ids.insert(ids.end(), some.begin(), some.end());
-  }
-  if (offsets.size() > 1) std::sort(ids.begin(), ids.end());
-  return ids;
-}
-
-base::Result<std::vector<SeriesId>> IndexReader::Select(std::span<const model::Matcher> matchers) const {
-  std::vector<std::vector<SeriesId>> adding, removing;
-  static const std::vector<uint32_t> kNoEntries;
-  for (const model::Matcher& m : matchers) {
-    const auto it = names_.find(m.name());
-    const std::vector<uint32_t>& entries = it == names_.end() ? kNoEntries : it->second;
-    if (m.matches_empty()) {
-      ASSIGN_OR_RETURN(std::vector<SeriesId> ids, PostingsWhere(entries, m, false));
-      if (!ids.empty()) removing.push_back(std::move(ids));
-    } else {
-      ASSIGN_OR_RETURN(std::vector<SeriesId> ids, PostingsWhere(entries, m, true));
-      if (ids.empty()) return ids;
-      adding.push_back(std::move(ids));
-    }
-  }
-  std::sort(adding.begin(), adding.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
-  std::vector<SeriesId> ids, next;
-  if (adding.empty() && all_postings_ == 0) {
-    return ids;
-  } else if (adding.empty()) {
-    ASSIGN_OR_RETURN(ids, ReadPostings(all_postings_));
-  } else {
-    ids = std::move(adding[0]);
-  }
-  for (size_t i = 1; i < adding.size(); ++i) {
-    next.clear();
-    std::set_intersection(ids.begin(), ids.end(), adding[i].begin(), adding[i].end(), std::back_inserter(next));
-    ids.swap(next);
-  }
-  for (const std::vector<SeriesId>& out : removing) {
-    next.clear();
-    std::set_difference(ids.begin(), ids.end(), out.begin(), out.end(), std::back_inserter(next));
-    ids.swap(next);
-  }
-  return ids;
 }
 
 std::vector<std::string_view> IndexReader::Names() const {
@@ -256,6 +176,15 @@ std::vector<std::string_view> IndexReader::ValuesOf(std::string_view name) const
     for (const uint32_t at : it->second) out.push_back(EntryAt(at)->value);
   }
   return out;
+}
+
+// Symbols are sorted in versions 2 and 3.
+std::optional<uint64_t> IndexReader::SymbolNumber(std::string_view text) const {
+  const auto text_at = [this](uint32_t at) { return Decoder(data_.substr(at)).Text(); };
+  const auto it = std::lower_bound(symbol_offsets_.begin(), symbol_offsets_.end(), text,
+                                   [&](uint32_t at, std::string_view t) { return text_at(at) < t; });
+  if (it == symbol_offsets_.end() || text_at(*it) != text) return std::nullopt;
+  return version_ == 1 ? *it : static_cast<uint64_t>(it - symbol_offsets_.begin());
 }
 
 std::vector<std::string_view> IndexReader::Symbols() const {

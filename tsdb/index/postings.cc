@@ -82,27 +82,14 @@ Postings::Values Postings::MatchingValues(const model::Matcher& m, const Name& n
 
   std::string key;
   if (!plain) {
-    key.push_back(static_cast<char>('0' + static_cast<int>(m.op()) * 2 + positive));
-    key.append(m.name()).push_back('\0');
-    key.append(m.value());
-    base::MutexLock lock(&remembered_mu_);
-    for (auto it = remembered_.begin(); it != remembered_.end(); ++it) {
-      if (it->key != key) continue;
-      if (it->version != name.version) break;
-      remembered_.splice(remembered_.begin(), remembered_, it);
-      return it->values;
-    }
+    key = KeyOf(m, positive);
+    if (Values known = remembered_.Find(key, name.version)) return known;
   }
   auto values = std::make_shared<std::vector<Symbol>>();
   for (const auto& [symbol, slots] : name.values) {
     if (m.Matches(symbols_->Text(symbol)) == positive) values->push_back(symbol);
   }
-  if (!plain && values->size() <= kMaxRememberedValues) {
-    base::MutexLock lock(&remembered_mu_);
-    std::erase_if(remembered_, [&](const Remembered& r) { return r.key == key; });
-    remembered_.push_front({std::move(key), name.version, values});
-    if (remembered_.size() > kMaxRemembered) remembered_.pop_back();
-  }
+  if (!plain && values->size() <= kMaxRememberedValues) remembered_.Put(std::move(key), name.version, values);
   return values;
 }
 

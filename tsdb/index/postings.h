@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,8 +18,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "base/mutex.h"
 #include "model/matcher.h"
+#include "tsdb/index/remembered.h"
 #include "tsdb/index/slot_set.h"
 #include "tsdb/index/symbols.h"
 
@@ -62,11 +61,6 @@ class Postings {
   };
   // Which values of a name an expression matches.
   using Values = std::shared_ptr<const std::vector<Symbol>>;
-  struct Remembered {
-    std::string key;
-    uint64_t version;
-    Values values;
-  };
 
   const Name* Find(std::string_view name) const;
   // The values that `m` matches if `positive`, else those that it does not.
@@ -81,10 +75,7 @@ class Postings {
   size_t pairs_ = 0;
   uint64_t versions_ = 0;
 
-  // Expressions matched before, the last used first.
-  static constexpr size_t kMaxRemembered = 256;
-  mutable base::Mutex remembered_mu_;
-  mutable std::list<Remembered> remembered_ TOCSIN_GUARDED_BY(remembered_mu_);
+  mutable Remembered<std::vector<Symbol>> remembered_{256};
 };
 
 }  // namespace tocsin::tsdb::index
