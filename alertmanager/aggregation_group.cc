@@ -43,6 +43,7 @@ void AggregationGroup::Arm(base::Time at) {
 void AggregationGroup::Tick() {
   if (flushing_) {
     tick_waits_ = true;
+    notifier_->TickWaits(key_, route_->options(), next_);
     return;
   }
   const base::Time now = executor_->Now();

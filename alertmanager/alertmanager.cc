@@ -23,8 +23,6 @@ namespace tocsin::alertmanager {
 
 namespace {
 
-// How long the way of an alert can be asked for.
-constexpr base::Duration kJournalRetention = std::chrono::days(30);
 // How long Stop() waits for sends that are under way.
 constexpr base::Duration kStopGrace = std::chrono::seconds(5);
 
@@ -64,12 +62,13 @@ class Alertmanager::Impl {
        Options options_in)
       : executor(executor_in), store(store_in), options(std::move(options_in)), random(options.seed),
         metrics(registry, options.version, options.receiver_names_in_metrics, options.alert_names_in_metrics),
-        journal(executor, store, registry),
+        journal(executor, store, registry, options.journal),
         silences(executor, store, registry,
                  {.retention = options.retention,
                   .limits = options.silence_limits,
                   .log_changes = options.log_silences,
-                  .new_id = [this] { return random.Uuid(); }}),
+                  .new_id = [this] { return random.Uuid(); },
+                  .on_change = [this](const Silence& now, const Silence* before) { JournalSilence(now, before); }}),
         log(executor, store, registry, options.retention),
         alerts(executor, store, registry,
                {.per_alertname_limit = options.per_alertname_limit,
@@ -88,6 +87,7 @@ class Alertmanager::Impl {
   AlertStatus StatusOf(const model::Alert& alert) const;
   void AddReceivers(const model::Alert& alert, AlertView* view) const;
   void CountReceived(const model::Alert& alert, std::string_view version);
+  void JournalSilence(const Silence& silence, const Silence* before);
   void SetStateMetrics();
   void ArmMaintenance();
   void ArmAlertGc();
@@ -137,6 +137,7 @@ void Alertmanager::Impl::Apply(PreparedPtr next) {
   metrics.integrations->Set(static_cast<double>(integrations));
   metrics.inhibition_rules->Set(static_cast<double>(inhibitor->rules()));
   metrics.config_hash->Set(ConfigHash(prepared->config->text));
+  journal.Service(ServiceEvent::kConfigurationLoaded, prepared->config->file);
   metrics.reload_successful->Set(1);
   metrics.reload_time->Set(static_cast<double>(base::ToUnixMillis(executor->Now())) / 1000);
 }
@@ -149,10 +150,11 @@ void Alertmanager::Impl::Store(std::span<const model::AlertPtr> batch) {
     const bool was_firing = before != nullptr && !before->ResolvedAt(now);
     const bool fires = !alert->ResolvedAt(now);
     if (was_firing == fires) continue;
-    JournalEvent event(fires ? "received" : "resolved");
-    event.Text("fingerprint", FingerprintText(alert->fingerprint()));
-    if (fires || before == nullptr) event.Labels("labels", alert->labels);
-    journal.Add(std::move(event));
+    if (fires) {
+      journal.Received(*alert, before != nullptr);
+    } else {
+      journal.Resolved(*alert);
+    }
   }
   const auto stored = alerts.Put(batch);
   if (dispatcher == nullptr || stopping) return;
@@ -194,6 +196,19 @@ void Alertmanager::Impl::CountReceived(const model::Alert& alert, std::string_vi
   }
 }
 
+void Alertmanager::Impl::JournalSilence(const Silence& silence, const Silence* before) {
+  std::string matchers;
+  for (const Matchers& set : silence.matcher_sets) {
+    if (!matchers.empty()) matchers += " or ";
+    matchers += MatchersText(set);
+  }
+  const bool ended = silence.ends_at <= executor->Now();
+  const SilenceChange change = before == nullptr ? SilenceChange::kCreated
+                               : ended           ? SilenceChange::kExpired
+                                                 : SilenceChange::kUpdated;
+  journal.Silence(change, silence.id, matchers, silence.created_by, silence.comment, silence.starts_at, silence.ends_at);
+}
+
 void Alertmanager::Impl::SetStateMetrics() {
   const base::Time now = executor->Now();
   for (SilenceState s : {SilenceState::kActive, SilenceState::kPending, SilenceState::kExpired}) {
@@ -212,10 +227,10 @@ void Alertmanager::Impl::ArmMaintenance() {
   maintenance_timer = executor->After(options.maintenance_interval, gate.Wrap([this] {
     silences.Collect();
     log.Collect();
+    journal.Collect();
     state::Transaction t;
     // Alerts are forgotten by their own collection.
     t.ForgetExpired(executor->Now(), base::Time(base::Duration(1)));
-    t.ForgetEventsBefore(state::Journal::kAlerts, executor->Now() - kJournalRetention);
     store->Commit(std::move(t), [](base::Status s) {
       if (!s) base::LogWarn("expired records could not be forgotten", {{"error", s.error()}});
     });
@@ -235,6 +250,8 @@ void Alertmanager::Impl::ArmAlertGc() {
 void Alertmanager::Impl::Stop(base::Task done) {
   TOCSIN_CHECK(!stopping) << "stopped twice";
   stopping = true;
+  notifier.Stopping();
+  journal.Service(ServiceEvent::kStopping, "");
   dispatcher.reset();
   maintenance_timer.Cancel();
   gc_timer.Cancel();
@@ -256,13 +273,18 @@ Alertmanager::Alertmanager(base::Executor* executor, state::Store* store, base::
 Alertmanager::~Alertmanager() = default;
 
 void Alertmanager::Restore(state::Contents contents) {
+  impl_->journal.Service(ServiceEvent::kStarted, impl_->options.version);
+  if (!impl_->options.compat.repeat_from_end_of_send) impl_->journal.Recover(contents.intents, contents.notifications);
   impl_->silences.Restore(std::move(contents.silences));
   impl_->log.Restore(std::move(contents.notifications), std::move(contents.intents));
   if (!impl_->options.compat.forget_alerts_at_restart) impl_->alerts.Restore(std::move(contents.alerts));
 }
 
 void Alertmanager::Apply(PreparedPtr prepared) { impl_->Apply(std::move(prepared)); }
-void Alertmanager::ReloadFailed() { impl_->metrics.reload_successful->Set(0); }
+void Alertmanager::ReloadFailed() {
+  impl_->journal.Service(ServiceEvent::kConfigurationRefused, "");
+  impl_->metrics.reload_successful->Set(0);
+}
 void Alertmanager::Stop(base::Task done) { impl_->Stop(std::move(done)); }
 void Alertmanager::Send(std::span<const model::AlertPtr> alerts) {
   const base::Time now = impl_->executor->Now();

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "alertmanager/config.h"
+#include "alertmanager/journal.h"
 #include "alertmanager/silences.h"
 #include "base/executor.h"
 #include "base/file_system.h"
@@ -77,6 +78,7 @@ struct Options {
   base::Duration dispatch_start_delay{};
   int64_t per_alertname_limit = 0;  // 0: none
   SilenceLimits silence_limits;
+  JournalOptions journal;
   bool log_silences = false;
   bool alert_names_in_metrics = false;
   bool receiver_names_in_metrics = false;

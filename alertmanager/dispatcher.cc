@@ -22,16 +22,15 @@ void Dispatcher::InsertAt(const Route& route, const model::AlertPtr& alert) {
     group = std::make_unique<AggregationGroup>(parts_.executor, parts_.notifier, prepared_, &route, std::move(labels));
     parts_.metrics->aggregation_groups->Add(1);
   }
-  if (!group->Has(alert->fingerprint())) {
-    parts_.journal->Add(std::move(JournalEvent("grouped")
-                                      .Text("fingerprint", FingerprintText(alert->fingerprint()))
-                                      .Text("group", group->key())
-                                      .Text("receiver", route.options().receiver)));
-  }
+  const bool is_member = group->Has(alert->fingerprint());
   if (is_new) {
     group->Start(alert, parts_.not_before);
   } else {
     group->Insert(alert);
+  }
+  if (!is_member) {
+    parts_.journal->Grouped(*alert, AlertJournal::GroupOf(group->key(), route.options()),
+                            is_new ? group->next_flush() : base::Time{});
   }
 }
 

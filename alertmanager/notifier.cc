@@ -21,14 +21,6 @@ base::Duration BackOff(int attempt, double uniform) {
 
 bool IsResolved(const model::Alert& alert) { return alert.ends_at != base::Time{}; }
 
-std::vector<std::string> Fingerprints(const std::vector<model::AlertPtr>& alerts, bool resolved) {
-  std::vector<std::string> out;
-  for (const model::AlertPtr& a : alerts) {
-    if (IsResolved(*a) == resolved) out.push_back(FingerprintText(a->fingerprint()));
-  }
-  return out;
-}
-
 }  // namespace
 
 // One integration being told of one flush.
@@ -51,11 +43,22 @@ class Notifier::Delivery {
   void Attempt();
   void NextStep();
   void BuiltOne(base::Result<Built> built);
+  void NotBuilt(const base::Error& error);
   void Answered(Outcome outcome);
+  void Retry(const Outcome& outcome, base::Duration wait);
   void Succeed(std::optional<std::string> receiver_data);
   void Fail(FailureReason reason, const std::string& error);
   void Record(std::optional<std::string> receiver_data);
   void End(bool ok);
+  // For the journal.
+  AlertJournal::FlushOf Flush() const {
+    return {.group = AlertJournal::GroupOf(group_->key, group_->route->options()),
+            .integration = integration_->key,
+            .tick = group_->tick,
+            .reason = repeats_.empty() ? reason_ : std::string_view(repeats_),
+            .alerts = &alerts_};
+  }
+  void NotSent(const NotificationEntry* last);
 
   Notifier* const owner_;
   const std::shared_ptr<const FlushedGroup> group_;
@@ -69,11 +72,15 @@ class Notifier::Delivery {
   std::vector<uint64_t> firing_;
   std::vector<uint64_t> resolved_;
   std::string_view reason_;
+  std::string repeats_;  // the reason with a mark, after a crash
   std::string last_error_;
   FailureReason last_reason_ = FailureReason::kOther;
   int attempts_ = 0;
   bool intended_ = false;
   bool ended_ = false;
+  bool calling_ = false;  // a request is out
+  bool told_ = false;     // the journal has the refusal
+  int status_ = 0;        // of the answer, where it has one
   base::Duration began_{};  // the attempt
   Step step_;
   base::Timer timer_;
@@ -99,8 +106,21 @@ void Notifier::Delivery::Start() {
   Decide();
 }
 
+void Notifier::Delivery::NotSent(const NotificationEntry* last) {
+  NotSentCause cause = NotSentCause::kRepeatNotDue;
+  base::Time due{};
+  if (last == nullptr) {
+    cause = alerts_.empty() ? NotSentCause::kAllSuppressed : NotSentCause::kNeverTold;
+  } else if (firing_.empty()) {
+    cause = alerts_.empty() ? NotSentCause::kAllSuppressed : NotSentCause::kToldResolved;
+  } else {
+    due = last->sent_at + group_->route->options().repeat_interval;
+  }
+  parts().journal->NotSent(Flush(), cause, due);
+  End(true);
+}
+
 void Notifier::Delivery::Decide() {
-  if (alerts_.empty()) return End(true);
   const NotificationEntry* last = parts().log->Find(group_->key, integration_->key);
   const NotifyDecision decision = DecideNotification(
       {.last = last,
@@ -110,13 +130,16 @@ void Notifier::Delivery::Decide() {
        .tick = group_->tick,
        .repeat_interval = group_->route->options().repeat_interval,
        .strictly_older = parts().options->compat.repeat_from_end_of_send});
-  if (!decision.notify) return End(true);
+  if (alerts_.empty() || !decision.notify) return NotSent(last);
   reason_ = decision.reason;
   parts().metrics->Of(parts().metrics->notifications, integration_->name, integration_->receiver_name)->Add();
   if (!integration_->send_resolved) {
+    if (firing_.empty()) {
+      // Nothing to say, but the log must forget what was firing.
+      parts().journal->NotSent(Flush(), NotSentCause::kResolvedUnwanted);
+      return Record(std::nullopt);
+    }
     std::erase_if(alerts_, [](const model::AlertPtr& a) { return IsResolved(*a); });
-    // Nothing to say, but the log must forget what was firing.
-    if (alerts_.empty()) return Record(std::nullopt);
   }
   notification_ = std::make_shared<Notification>(Notification{
       .group_key = group_->key,
@@ -127,9 +150,7 @@ void Notifier::Delivery::Decide() {
       .random = parts().random->Next(),
       .hostname = parts().options->hostname});
   if (parts().log->TakeUnanswered(group_->key, integration_->key)) {
-    parts().journal->Add(std::move(JournalEvent("repeated_after_crash")
-                                       .Text("group", group_->key)
-                                       .Text("integration", integration_->key)));
+    repeats_ = std::string(reason_) + ", repeats one whose answer is not known";
     base::LogWarn("a notification was cut off by the last stop and its answer is not known; sending it again",
                   {{"group", group_->key}, {"integration", integration_->key}});
   }
@@ -141,6 +162,7 @@ void Notifier::Delivery::Decide() {
 }
 
 void Notifier::Delivery::Attempt() {
+  calling_ = false;
   ++attempts_;
   step_ = {};
   notification_->now = parts().executor->Now();
@@ -162,9 +184,9 @@ void Notifier::Delivery::NextStep() {
 }
 
 void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
-  if (!built) {
-    return Answered(OutcomeOfError(built.error()));
-  }
+  if (!built) return NotBuilt(built.error());
+  status_ = 0;
+  calling_ = true;
   if (built->replaced) {
     parts().metrics->templates_replaced->Add();
     base::LogError("a notification template failed; a plain text was sent instead",
@@ -177,6 +199,7 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
     request->timeout = request->timeout > base::Duration{} ? std::min(left, request->timeout) : left;
     call_ = parts().transport.http->Fetch(std::move(*request), Gated<base::Result<net::FetchResponse>>(gate_, [this](base::Result<net::FetchResponse> r) {
       if (!r) return Answered(OutcomeOfError(r.error()));
+      status_ = r->status;
       Answered(integration_->receiver->Judge(*notification_, step_, *r));
     }));
   } else {
@@ -192,17 +215,51 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
   }
 }
 
+// No request was made of this attempt's step: a template, an address or a secret is wrong.
+void Notifier::Delivery::NotBuilt(const base::Error& error) {
+  const Outcome outcome = OutcomeOfError(error);
+  parts().metrics->Of(parts().metrics->requests_failed, integration_->name, integration_->receiver_name)->Add();
+  last_reason_ = outcome.reason;
+  if (!outcome.retry) return Fail(outcome.reason, outcome.error);
+  Retry(outcome, BackOff(attempts_ - 1, parts().random->Uniform()));
+}
+
 void Notifier::Delivery::Answered(Outcome outcome) {
+  calling_ = false;
+  AlertJournal::Answer answer{.outcome = outcome.more ? RequestOutcome::kAccepted : RequestOutcome::kDelivered,
+                              .attempt = attempts_,
+                              .step = step_.index,
+                              .status = status_,
+                              .duration = parts().executor->Monotonic() - began_,
+                              .text = outcome.error};
   if (outcome.ok && outcome.more) {
+    parts().journal->Request(Flush(), answer);
     step_ = {.index = step_.index + 1, .carried = std::move(outcome.carried)};
     return NextStep();
   }
   parts().metrics->Of(parts().metrics->latency, integration_->name, integration_->receiver_name)
       ->Observe(base::ToSeconds(parts().executor->Monotonic() - began_));
-  if (outcome.ok) return Succeed(std::move(outcome.receiver_data));
+  if (outcome.ok) {
+    parts().journal->Request(Flush(), answer);
+    return Succeed(std::move(outcome.receiver_data));
+  }
   parts().metrics->Of(parts().metrics->requests_failed, integration_->name, integration_->receiver_name)->Add();
   last_reason_ = outcome.reason;
-  if (!outcome.retry) return Fail(outcome.reason, outcome.error);
+  if (!outcome.retry) {
+    answer.outcome = RequestOutcome::kRefused;
+    parts().journal->Request(Flush(), answer);
+    told_ = true;
+    return Fail(outcome.reason, outcome.error);
+  }
+  base::Duration wait = BackOff(attempts_ - 1, parts().random->Uniform());
+  if (outcome.retry_after) wait = std::max(wait, *outcome.retry_after);
+  answer.outcome = RequestOutcome::kRetry;
+  answer.wait = wait;
+  parts().journal->Request(Flush(), answer);
+  Retry(outcome, wait);
+}
+
+void Notifier::Delivery::Retry(const Outcome& outcome, base::Duration wait) {
   if (outcome.error != last_error_) {
     base::LogWarn("notify attempt failed, will retry later", {{"integration", integration_->key},
                                                               {"group", group_->key},
@@ -210,8 +267,6 @@ void Notifier::Delivery::Answered(Outcome outcome) {
                                                               {"error", outcome.error}});
   }
   last_error_ = outcome.error;
-  base::Duration wait = BackOff(attempts_ - 1, parts().random->Uniform());
-  if (outcome.retry_after) wait = std::max(wait, *outcome.retry_after);
   timer_ = parts().executor->After(wait, gate_.Wrap([this] { Attempt(); }));
 }
 
@@ -223,13 +278,6 @@ void Notifier::Delivery::Succeed(std::optional<std::string> receiver_data) {
   } else {
     base::LogDebug("notify success", fields);
   }
-  parts().journal->Add(std::move(JournalEvent("notified")
-                                     .Text("group", group_->key)
-                                     .Text("integration", integration_->key)
-                                     .Text("reason", reason_)
-                                     .Number("attempts", attempts_)
-                                     .Texts("firing", Fingerprints(alerts_, false))
-                                     .Texts("resolved", Fingerprints(alerts_, true))));
   Record(std::move(receiver_data));
 }
 
@@ -256,14 +304,14 @@ void Notifier::Delivery::Fail(FailureReason reason, const std::string& error) {
                                    {"group", group_->key},
                                    {"attempts", attempts_},
                                    {"error", error}});
-  parts().journal->Add(std::move(JournalEvent("failed")
-                                     .Text("group", group_->key)
-                                     .Text("integration", integration_->key)
-                                     .Text("reason", FailureReasonName(reason))
-                                     .Text("error", error)
-                                     .Number("attempts", attempts_)
-                                     .Texts("firing", Fingerprints(alerts_, false))
-                                     .Texts("resolved", Fingerprints(alerts_, true))));
+  if (calling_) {
+    const UnansweredCause cause = reason != FailureReason::kContextCanceled ? UnansweredCause::kDeadline
+                                  : owner_->stopping_                      ? UnansweredCause::kStop
+                                                                           : UnansweredCause::kReload;
+    parts().journal->Unanswered(Flush(), cause, attempts_, last_error_);
+  } else if (!told_) {
+    parts().journal->GaveUp(Flush(), attempts_, error);
+  }
   // A request that may have arrived stays marked, so that its repetition is known as one.
   const bool maybe_told = reason == FailureReason::kContextCanceled || reason == FailureReason::kContextDeadlineExceeded;
   if (intended_ && !maybe_told) parts().log->Abandon(group_->key, integration_->key);
@@ -286,14 +334,11 @@ void Notifier::Delivery::End(bool ok) {
 Notifier::Notifier(Parts parts) : parts_(parts) {}
 Notifier::~Notifier() = default;
 
-void Notifier::Suppress(const FlushedGroup& group, const model::AlertPtr& alert, std::string_view reason,
-                        std::vector<std::string> by, Selection* selection) {
-  parts_.metrics->suppressed->With({reason})->Add();
-  parts_.journal->Add(std::move(JournalEvent("suppressed")
-                                    .Text("fingerprint", FingerprintText(alert->fingerprint()))
-                                    .Text("group", group.key)
-                                    .Text("reason", reason)
-                                    .Texts("by", by)));
+void Notifier::Suppress(const FlushedGroup& group, const model::AlertPtr& alert, SuppressCause cause,
+                        std::span<const std::string> by, Selection* selection) {
+  constexpr std::string_view kReasons[] = {"inhibition", "active_time_interval", "mute_time_interval", "silence"};
+  parts_.metrics->suppressed->With({kReasons[static_cast<size_t>(cause)]})->Add();
+  parts_.journal->Suppressed(*alert, AlertJournal::GroupOf(group.key, group.route->options()), cause, by);
   if (IsResolved(*alert)) selection->suppressed_resolved.push_back(alert);
 }
 
@@ -310,14 +355,16 @@ Notifier::Selection Notifier::Select(const FlushedGroup& group) {
   }
   for (const model::AlertPtr& alert : group.alerts) {
     if (auto source = inhibitor_ != nullptr ? inhibitor_->InhibitedBy(alert->labels, group.tick) : std::nullopt) {
-      Suppress(group, alert, "inhibition", {FingerprintText(*source)}, &s);
+      const std::string by[] = {FingerprintText(*source)};
+      Suppress(group, alert, SuppressCause::kInhibition, by, &s);
     } else if (inactive) {
-      Suppress(group, alert, "active_time_interval", route.active_time_intervals, &s);
+      Suppress(group, alert, SuppressCause::kActiveInterval, route.active_time_intervals, &s);
     } else if (!muting.empty()) {
-      Suppress(group, alert, "mute_time_interval", muting, &s);
+      Suppress(group, alert, SuppressCause::kMuteInterval, muting, &s);
     } else if (auto ids = parts_.silences->Muting(alert->labels, parts_.executor->Now()); !ids.empty()) {
-      Suppress(group, alert, "silence", std::move(ids), &s);
+      Suppress(group, alert, SuppressCause::kSilence, ids, &s);
     } else {
+      parts_.journal->Passed(*alert, AlertJournal::GroupOf(group.key, route));
       s.kept.push_back(alert);
     }
   }
@@ -337,8 +384,15 @@ void Notifier::Notify(FlushedGroup flushed, std::move_only_function<void(NotifyR
   auto waiting = std::make_shared<Waiting>(Waiting{
       .left = integrations.size(), .result = {.ok = true, .muted_by = std::move(selection.muted_by)}, .done = std::move(done)});
   if (integrations.empty() || (selection.kept.empty() && selection.suppressed_resolved.empty())) {
+    parts_.journal->NotSent({.group = AlertJournal::GroupOf(group->key, group->route->options()),
+                             .tick = group->tick,
+                             .alerts = &group->alerts},
+                            integrations.empty() ? NotSentCause::kNoIntegrations : NotSentCause::kAllSuppressed);
     waiting->done(std::move(waiting->result));
     return;
+  }
+  for (const model::AlertPtr& alert : group->alerts) {
+    if (IsResolved(*alert)) parts_.journal->FoundResolved(*alert);
   }
   group->alerts = selection.kept;  // from here on: those that nothing suppresses
   const auto ended_unseen = std::make_shared<const std::vector<model::AlertPtr>>(std::move(selection.suppressed_resolved));
@@ -384,6 +438,10 @@ bool Notifier::WasTold(const Prepared& prepared, const Route& route, const std::
     const NotificationEntry* entry = parts_.log->Find(group_key, i.key);
     return entry != nullptr && std::ranges::binary_search(entry->firing, hash);
   });
+}
+
+void Notifier::TickWaits(std::string_view key, const RouteOptions& route, base::Time tick) {
+  parts_.journal->NotSent({.group = AlertJournal::GroupOf(key, route), .tick = tick}, NotSentCause::kStillSending);
 }
 
 void Notifier::CancelAll() {

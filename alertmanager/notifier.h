@@ -67,8 +67,13 @@ class Notifier {
   bool WasTold(const Prepared& prepared, const Route& route, const std::string& group_key,
                const model::Alert& alert) const;
 
+  // A flush came due while the one before is under way; it follows that one.
+  void TickWaits(std::string_view key, const RouteOptions& route, base::Time tick);
+
   // Ends what is under way without success.
   void CancelAll();
+  // From now on what is cancelled is cancelled because of the end.
+  void Stopping() { stopping_ = true; }
   size_t in_flight() const { return deliveries_.size(); }
   // Called whenever in_flight() has become 0.
   void OnIdle(base::Task fn) { on_idle_ = std::move(fn); }
@@ -81,12 +86,13 @@ class Notifier {
     std::vector<std::string> muted_by;
   };
   Selection Select(const FlushedGroup& group);
-  void Suppress(const FlushedGroup& group, const model::AlertPtr& alert, std::string_view reason,
-                std::vector<std::string> by, Selection* selection);
+  void Suppress(const FlushedGroup& group, const model::AlertPtr& alert, SuppressCause cause,
+                std::span<const std::string> by, Selection* selection);
   void Finished(Delivery* delivery);
 
   const Parts parts_;
   const Inhibitor* inhibitor_ = nullptr;
+  bool stopping_ = false;
   std::map<Delivery*, std::unique_ptr<Delivery>> deliveries_;
   // What runs for a group and integration, the first, and what waits for it.
   std::map<std::string, std::vector<Delivery*>> lanes_;

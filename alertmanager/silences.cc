@@ -241,7 +241,10 @@ void Silences::Store(std::vector<Silence> changed, std::move_only_function<void(
     }
     for (Silence& s : changed) {
       if (options_.log_changes) Log(s);
-      Insert(std::make_shared<const Silence>(std::move(s)));
+      const SilencePtr before = Find(s.id);
+      const auto now = std::make_shared<const Silence>(std::move(s));
+      Insert(now);
+      if (options_.on_change) options_.on_change(*now, before.get());
     }
     done({});
   };

@@ -62,6 +62,8 @@ class Silences {
     SilenceLimits limits;
     bool log_changes = false;
     std::function<std::string()> new_id;  // gives version 4 UUIDs
+    // Called when a change is durable and in use; `before` is null for a new one.  May be null.
+    std::function<void(const Silence& now, const Silence* before)> on_change;
   };
   // The pointers outlive the object.
   Silences(base::Executor* executor, state::Store* store, base::Registry* registry, Options options);

@@ -22,16 +22,34 @@ void KeptStore::Commit(state::Transaction t, Done done) {
       alerts_.erase(g->fingerprint);
     }
   }
-  for (auto& [journal, list] : t.rep()->events) {
-    for (state::Event& e : list) events.push_back(std::move(e));
+  for (auto& [journal, list] : t.rep()->packs) {
+    for (state::EventPack& pack : list) packs.push_back(std::move(pack));
   }
   auto keep = std::make_shared<Done>(std::move(done));
   sim_->Post([keep] { (*keep)({}); });
 }
 
-void KeptStore::ReadEvents(state::EventQuery, EventsDone done) {
-  auto keep = std::make_shared<EventsDone>(std::move(done));
-  sim_->Post([this, keep] { (*keep)(events); });
+void KeptStore::ReadPacks(state::PackQuery query, Done done) {
+  std::map<int64_t, std::vector<const state::EventPack*>, std::greater<>> chapters;
+  for (const state::EventPack& pack : packs) {
+    if (pack.first < query.to) chapters[pack.chapter].push_back(&pack);
+  }
+  bool wanted = true;
+  for (const auto& [number, list] : chapters) {
+    if (!wanted || list.back()->last < query.from) continue;
+    for (const state::EventPack* pack : list) wanted = query.visit(*pack) && wanted;
+  }
+  auto keep = std::make_shared<Done>(std::move(done));
+  sim_->Post([keep] { (*keep)({}); });
+}
+
+std::vector<JournalEntry> KeptStore::Journal() const {
+  std::vector<JournalEntry> out;
+  std::map<int64_t, JournalChapter> chapters;
+  for (const state::EventPack& pack : packs) {
+    EXPECT_TRUE(chapters[pack.chapter].Read(pack.bytes, [&](JournalEntry e) { out.push_back(std::move(e)); }));
+  }
+  return out;
 }
 
 state::Contents KeptStore::Contents() const {

@@ -91,10 +91,11 @@ class KeptStore : public state::Store {
  public:
   explicit KeptStore(base::SimulatedExecutor* sim) : sim_(sim) {}
   void Commit(state::Transaction t, Done done) override;
-  void ReadEvents(state::EventQuery query, EventsDone done) override;
+  void ReadPacks(state::PackQuery query, Done done) override;
   void Stop(base::Task done) override { sim_->Post(std::move(done)); }
   state::Contents Contents() const;
-  std::vector<state::Event> events;
+  std::vector<JournalEntry> Journal() const;  // all of it, in the order of writing
+  std::vector<state::EventPack> packs;
   int commits = 0;
 
  private:

@@ -49,6 +49,8 @@ constexpr FlagRow kFlags[] = {
     {"log.format", kString, "logfmt", "logfmt or json."},
     {"version", kBool, "false", "Print the version and exit."},
     // tocsin's own.
+    {"journal.retention", kDuration, "30d", "How long the alerts' journal is kept, for explain and history; 0: none is written."},
+    {"journal.max-size", kBytes, "512MB", "Most bytes of the journal's file; the oldest hours go first."},
     {"alertmanager.compat", kString, "", "upstream: behave as Alertmanager also where this one deliberately does not, see below."},
 };
 

@@ -77,6 +77,7 @@ base::Result<alertmanager::Options> OptionsOf(const Flags& flags, const Address&
   alertmanager::Options o;
   o.external_url = address.external_url;
   o.retention = flags.Duration("data.retention");
+  o.journal = {.retention = flags.Duration("journal.retention"), .max_bytes = flags.Bytes("journal.max-size")};
   o.maintenance_interval = flags.Duration("data.maintenance-interval");
   o.alert_gc_interval = flags.Duration("alerts.gc-interval");
   o.dispatch_maintenance_interval = flags.Duration("dispatch.maintenance-interval");

@@ -83,6 +83,8 @@ constexpr FlagRow kServeFlags[] = {
      "The Alertmanager's configuration, an alertmanager.yml; without it alerts are not notified from here."},
     {"storage.path", kString, "", "Folder of the Alertmanager's state; default: alertmanager/ in the database's."},
     {"data.retention", kDuration, "5d", "How long silences and the notification log are kept."},
+    {"journal.retention", kDuration, "30d", "How long the alerts' journal is kept, for explain and history; 0: none is written."},
+    {"journal.max-size", kBytes, "512MB", "Most bytes of the journal's file; the oldest hours go first."},
     {"storage.tsdb.wal-sync", kString, "batch",
      "batch: a remote write is answered once it is on disk; none: as Prometheus does."},
     {"alertmanager.compat", kString, "",

@@ -56,6 +56,7 @@ alertmanager::Options AlertmanagerOptions(const Flags& flags, const std::string&
   alertmanager::Options options;
   options.external_url = external_url;
   options.retention = flags.Duration("data.retention");
+  options.journal = {.retention = flags.Duration("journal.retention"), .max_bytes = flags.Bytes("journal.max-size")};
   options.clock = [loop] { return loop->Now(); };
   if (flags.String("alertmanager.compat") == "upstream") options.compat = alertmanager::Compat::Upstream();
   return options;

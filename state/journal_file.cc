@@ -1,84 +1,35 @@
 #include "state/journal_file.h"
 
-#include <algorithm>
-
 #include "base/compress.h"
 
 namespace tocsin::state {
 namespace {
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 constexpr size_t kMaxUnpackedBytes = 256 << 20;
-// A row holds at most this many events, so that reading a few does not unpack a burst.
-constexpr size_t kEventsPerRow = 4096;
+
+// Version 1 held another encoding of events, which nothing reads any more.
+constexpr const char* kForgetVersion1 = "DROP TABLE IF EXISTS events;";
 
 constexpr const char* kSchema = R"sql(
-  CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY, journal INTEGER NOT NULL, first INTEGER NOT NULL,
-    last INTEGER NOT NULL, count INTEGER NOT NULL, packed BLOB NOT NULL
+  CREATE TABLE IF NOT EXISTS packs (
+    number INTEGER PRIMARY KEY, journal INTEGER NOT NULL, chapter INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, events INTEGER NOT NULL, packed BLOB NOT NULL
   );
-  CREATE INDEX IF NOT EXISTS events_last ON events (journal, last);
-  PRAGMA user_version = 1;
+  CREATE INDEX IF NOT EXISTS packs_chapter ON packs (journal, chapter, first, last);
+  PRAGMA user_version = 2;
 )sql";
 
 int64_t Nanos(base::Time t) { return t.time_since_epoch().count(); }
-
-void AppendVarint(uint64_t v, std::string* out) {
-  for (; v >= 0x80; v >>= 7) out->push_back(static_cast<char>(v | 0x80));
-  out->push_back(static_cast<char>(v));
-}
-
-bool TakeVarint(std::string_view* in, uint64_t* v) {
-  *v = 0;
-  for (int shift = 0; shift < 64 && !in->empty(); shift += 7) {
-    const auto byte = static_cast<unsigned char>(in->front());
-    in->remove_prefix(1);
-    *v |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return true;
-  }
-  return false;
-}
+base::Time TimeOf(int64_t nanos) { return base::Time(base::Duration(nanos)); }
 
 }  // namespace
 
-std::string PackEvents(const std::vector<Event>& events) {
-  std::string plain;
-  uint64_t previous = 0;
-  for (const Event& event : events) {
-    const auto at = static_cast<uint64_t>(Nanos(event.at));
-    const uint64_t delta = at - previous;
-    AppendVarint((delta << 1) ^ (0 - (delta >> 63)), &plain);
-    AppendVarint(event.bytes.size(), &plain);
-    plain += event.bytes;
-    previous = at;
-  }
-  return base::ZstdEncode(plain);
-}
-
-base::Status UnpackEvents(std::string_view packed, std::vector<Event>* out) {
-  ASSIGN_OR_RETURN(const std::string plain, base::ZstdDecode(packed, kMaxUnpackedBytes));
-  std::string_view in = plain;
-  uint64_t at = 0;
-  while (!in.empty()) {
-    uint64_t delta = 0;
-    uint64_t size = 0;
-    if (!TakeVarint(&in, &delta) || !TakeVarint(&in, &size) || size > in.size()) {
-      return base::DataLoss("events: cut at byte " + std::to_string(plain.size() - in.size()) + " of " +
-                            std::to_string(plain.size()));
-    }
-    at += (delta >> 1) ^ (0 - (delta & 1));
-    out->push_back({.at = base::Time(base::Duration(static_cast<int64_t>(at))),
-                    .bytes = std::string(in.substr(0, size))});
-    in.remove_prefix(size);
-  }
-  return {};
-}
-
 base::Result<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kCreate));
-  // auto_vacuum: what is forgotten gives its pages back without rewriting the file.
-  RETURN_IF_ERROR(db->Run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; "
-                          "PRAGMA auto_vacuum = INCREMENTAL;"));
+  // auto_vacuum: what is forgotten gives its pages back without rewriting the file.  Not locked, for
+  // readers have connections of their own; state.db beside it is.
+  RETURN_IF_ERROR(db->Run("PRAGMA synchronous = FULL; PRAGMA auto_vacuum = INCREMENTAL;"));
   RETURN_IF_ERROR(db->Run("PRAGMA journal_mode = WAL;"));
   ASSIGN_OR_RETURN(const int64_t version, db->ReadNumber("PRAGMA user_version"));
   if (version > kVersion) {
@@ -86,6 +37,7 @@ base::Result<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string& 
                                     std::to_string(version) + ", this one knows up to " +
                                     std::to_string(kVersion) + "); start that version");
   }
+  if (version == 1) RETURN_IF_ERROR(db->Run(kForgetVersion1));
   RETURN_IF_ERROR(db->Run(kSchema));
   return std::unique_ptr<JournalFile>(new JournalFile(std::move(db)));
 }
@@ -98,56 +50,84 @@ base::Status JournalFile::Commit(const Transaction::Rep& changes) {
     base::Ignore(db_->Run("ROLLBACK"));  // the first error is the one to tell
     return status;
   }
-  if (!changes.forget_events_before.empty()) return db_->Run("PRAGMA incremental_vacuum");
+  for (const auto& [journal, bound] : changes.bounds) RETURN_IF_ERROR(Bound(journal, bound));
   return {};
 }
 
 base::Status JournalFile::Write(const Transaction::Rep& changes) {
-  for (const auto& [journal, events] : changes.events) {
-    for (size_t first = 0; first < events.size(); first += kEventsPerRow) {
-      const size_t count = std::min(kEventsPerRow, events.size() - first);
-      const std::vector<Event> part(events.begin() + static_cast<std::ptrdiff_t>(first),
-                                    events.begin() + static_cast<std::ptrdiff_t>(first + count));
-      const auto [oldest, newest] = std::minmax_element(
-          part.begin(), part.end(), [](const Event& a, const Event& b) { return a.at < b.at; });
-      const std::string packed = PackEvents(part);
-      ASSIGN_OR_RETURN(const std::unique_ptr<Statement> insert,
-                       db_->Prepare("INSERT INTO events (journal, first, last, count, packed) "
-                                    "VALUES (?, ?, ?, ?, ?)"));
-      insert->Bind(1, static_cast<int64_t>(journal)).Bind(2, Nanos(oldest->at)).Bind(3, Nanos(newest->at));
-      RETURN_IF_ERROR(insert->Bind(4, static_cast<int64_t>(count)).Bind(5, packed).Run());
-    }
+  if (insert_ == nullptr) {
+    ASSIGN_OR_RETURN(insert_, db_->Prepare("INSERT INTO packs (journal, chapter, first, last, events, packed) "
+                                           "VALUES (?, ?, ?, ?, ?, ?)"));
   }
-  for (const auto& [journal, before] : changes.forget_events_before) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<Statement> forget,
-                     db_->Prepare("DELETE FROM events WHERE journal = ? AND last < ?"));
-    RETURN_IF_ERROR(forget->Bind(1, static_cast<int64_t>(journal)).Bind(2, Nanos(before)).Run());
+  for (const auto& [journal, packs] : changes.packs) {
+    for (const EventPack& pack : packs) {
+      const std::string packed = base::ZstdEncode(pack.bytes);
+      insert_->Bind(1, static_cast<int64_t>(journal)).Bind(2, pack.chapter).Bind(3, Nanos(pack.first));
+      insert_->Bind(4, Nanos(pack.last)).Bind(5, static_cast<int64_t>(pack.events));
+      RETURN_IF_ERROR(insert_->Bind(6, packed).Run());
+    }
   }
   return {};
 }
 
-base::Result<std::vector<Event>> JournalFile::Read(const EventQuery& query) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Statement> rows,
-                   db_->Prepare("SELECT packed FROM events WHERE journal = ? AND last >= ? AND "
-                                "first < ? ORDER BY number DESC"));
-  rows->Bind(1, static_cast<int64_t>(query.journal)).Bind(2, Nanos(query.from)).Bind(3, Nanos(query.to));
-  std::vector<Event> found;  // newest first
-  std::vector<Event> row;
-  while (found.size() < query.limit) {
-    ASSIGN_OR_RETURN(const bool more, rows->Step());
-    if (!more) break;
-    row.clear();
-    RETURN_IF_ERROR(UnpackEvents(rows->Bytes(0), &row));
-    for (auto event = row.rbegin(); event != row.rend(); ++event) {
-      if (event->at < query.from || event->at >= query.to) continue;
-      if (query.wanted && !query.wanted(*event)) continue;
-      if (found.size() == query.limit) break;
-      found.push_back(std::move(*event));
+base::Result<uint64_t> JournalFile::BytesInUse() {
+  ASSIGN_OR_RETURN(const int64_t pages, db_->ReadNumber("PRAGMA page_count"));
+  ASSIGN_OR_RETURN(const int64_t free, db_->ReadNumber("PRAGMA freelist_count"));
+  ASSIGN_OR_RETURN(const int64_t size, db_->ReadNumber("PRAGMA page_size"));
+  return static_cast<uint64_t>((pages - free) * size);
+}
+
+base::Status JournalFile::Bound(Journal journal, const JournalBound& bound) {
+  // One chapter at a time, so that no single transaction becomes large.
+  while (true) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Statement> oldest,
+                     db_->Prepare("SELECT chapter, MAX(last) FROM packs WHERE journal = ?1 AND chapter = "
+                                  "(SELECT MIN(chapter) FROM packs WHERE journal = ?1) GROUP BY chapter"));
+    oldest->Bind(1, static_cast<int64_t>(journal));
+    ASSIGN_OR_RETURN(const bool any, oldest->Step());
+    if (!any) break;
+    const int64_t chapter = oldest->Number(0);
+    if (TimeOf(oldest->Number(1)) >= bound.before) {
+      ASSIGN_OR_RETURN(const uint64_t bytes, BytesInUse());
+      if (bytes <= bound.max_bytes) break;
     }
+    ASSIGN_OR_RETURN(const std::unique_ptr<Statement> forget,
+                     db_->Prepare("DELETE FROM packs WHERE journal = ? AND chapter = ?"));
+    RETURN_IF_ERROR(forget->Bind(1, static_cast<int64_t>(journal)).Bind(2, chapter).Run());
   }
-  std::reverse(found.begin(), found.end());
-  std::stable_sort(found.begin(), found.end(), [](const Event& a, const Event& b) { return a.at < b.at; });
-  return found;
+  return db_->Run("PRAGMA incremental_vacuum");
+}
+
+base::Status ReadJournal(const std::string& path, const PackQuery& query) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadOnly));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Statement> chapters,
+                   db->Prepare("SELECT DISTINCT chapter FROM packs WHERE journal = ? AND last >= ? AND "
+                               "first < ? ORDER BY chapter DESC"));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Statement> rows,
+                   db->Prepare("SELECT first, last, events, packed FROM packs WHERE journal = ? AND "
+                               "chapter = ? AND first < ? ORDER BY number"));
+  const auto journal = static_cast<int64_t>(query.journal);
+  chapters->Bind(1, journal).Bind(2, Nanos(query.from)).Bind(3, Nanos(query.to));
+  bool wanted = true;
+  while (wanted) {
+    ASSIGN_OR_RETURN(const bool more_chapters, chapters->Step());
+    if (!more_chapters) break;
+    const int64_t chapter = chapters->Number(0);
+    rows->Bind(1, journal).Bind(2, chapter).Bind(3, Nanos(query.to));
+    while (true) {
+      ASSIGN_OR_RETURN(const bool more, rows->Step());
+      if (!more) break;
+      EventPack pack{.chapter = chapter,
+                     .first = TimeOf(rows->Number(0)),
+                     .last = TimeOf(rows->Number(1)),
+                     .events = static_cast<uint32_t>(rows->Number(2)),
+                     .bytes = {}};
+      ASSIGN_OR_RETURN(pack.bytes, base::ZstdDecode(rows->Bytes(3), kMaxUnpackedBytes));
+      wanted = query.visit(pack) && wanted;
+    }
+    rows->Reset();
+  }
+  return {};
 }
 
 }  // namespace tocsin::state

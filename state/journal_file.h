@@ -1,11 +1,12 @@
 #pragma once
 
-// journal.db: events packed, one row a flush and journal.  For this folder only; durable lane.
+// journal.db: packs of events, one row a pack.  For this folder only.
+//
+// Threads: a JournalFile belongs to the durable lane; ReadJournal() opens a connection of its own and
+//          may run anywhere meanwhile.
 
 #include <memory>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "state/sqlite.h"
 #include "state/transaction.h"
@@ -18,18 +19,17 @@ class JournalFile {
   static base::Result<std::unique_ptr<JournalFile>> Open(const std::string& path);
 
   base::Status Commit(const Transaction::Rep& changes);
-  base::Result<std::vector<Event>> Read(const EventQuery& query);
+  const std::string& path() const { return db_->path(); }
 
  private:
   explicit JournalFile(std::unique_ptr<Database> db) : db_(std::move(db)) {}
   base::Status Write(const Transaction::Rep& changes);
+  base::Status Bound(Journal journal, const JournalBound& bound);
+  base::Result<uint64_t> BytesInUse();
   const std::unique_ptr<Database> db_;
+  std::unique_ptr<Statement> insert_;  // dies before db_
 };
 
-// The packed form: zstd of, for each event, zigzag varint of the nanoseconds since the event before
-// (the first: since the epoch), varint length, bytes.
-std::string PackEvents(const std::vector<Event>& events);
-// Errors: kDataLoss, kResourceExhausted beyond 256 MiB.
-base::Status UnpackEvents(std::string_view packed, std::vector<Event>* out);
+base::Status ReadJournal(const std::string& path, const PackQuery& query);
 
 }  // namespace tocsin::state

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <set>
 
 #include "state/transaction.h"
 
@@ -13,37 +15,36 @@ class MemoryStore : public Store {
 
   void Commit(Transaction transaction, Done done) override {
     Transaction::Rep* rep = transaction.rep();
-    for (auto& [journal, events] : rep->events) {
-      for (Event& event : events) journals_[journal].push_back(std::move(event));
+    for (auto& [journal, packs] : rep->packs) {
+      for (EventPack& pack : packs) journals_[journal].push_back(std::move(pack));
     }
-    for (const auto& [journal, before] : rep->forget_events_before) {
-      std::erase_if(journals_[journal], [limit = before](const Event& e) { return e.at < limit; });
+    for (const auto& [journal, bound] : rep->bounds) {
+      std::erase_if(journals_[journal], [limit = bound.before](const EventPack& p) { return p.last < limit; });
     }
     executor_->Post(gate_.Wrap([done = std::move(done)]() mutable { done({}); }));
   }
 
-  void ReadEvents(EventQuery query, EventsDone done) override {
-    std::vector<Event> found;
-    for (const Event& event : journals_[query.journal]) {
-      if (event.at < query.from || event.at >= query.to) continue;
-      if (query.wanted && !query.wanted(event)) continue;
-      found.push_back(event);
+  void ReadPacks(PackQuery query, Done done) override {
+    std::map<int64_t, std::vector<const EventPack*>, std::greater<>> chapters;
+    std::set<int64_t> asked_for;
+    for (const EventPack& pack : journals_[query.journal]) {
+      if (pack.first >= query.to) continue;
+      chapters[pack.chapter].push_back(&pack);
+      if (pack.last >= query.from) asked_for.insert(pack.chapter);
     }
-    std::stable_sort(found.begin(), found.end(),
-                     [](const Event& a, const Event& b) { return a.at < b.at; });
-    if (found.size() > query.limit) {
-      found.erase(found.begin(), found.end() - static_cast<std::ptrdiff_t>(query.limit));
+    bool wanted = true;
+    for (auto it = chapters.begin(); it != chapters.end() && wanted; ++it) {
+      if (!asked_for.contains(it->first)) continue;
+      for (const EventPack* pack : it->second) wanted = query.visit(*pack) && wanted;
     }
-    executor_->Post(gate_.Wrap([found = std::move(found), done = std::move(done)]() mutable {
-      done(std::move(found));
-    }));
+    executor_->Post(gate_.Wrap([done = std::move(done)]() mutable { done({}); }));
   }
 
   void Stop(base::Task done) override { executor_->Post(gate_.Wrap(std::move(done))); }
 
  private:
   base::Executor* const executor_;
-  std::map<Journal, std::vector<Event>> journals_;
+  std::map<Journal, std::vector<EventPack>> journals_;
   base::Gate gate_;
 };
 

@@ -108,6 +108,8 @@ base::Status Statement::Run() {
   return status;
 }
 
+void Statement::Reset() { sqlite3_reset(stmt_); }
+
 int64_t Statement::Number(int column) const { return sqlite3_column_int64(stmt_, column); }
 
 std::string Statement::Bytes(int column) const {

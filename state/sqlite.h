@@ -59,6 +59,8 @@ class Statement {
   base::Result<bool> Step();
   // Steps to the end and resets, keeping nothing bound.
   base::Status Run();
+  // Back to before the first row; what is bound stays until it is bound anew.
+  void Reset();
 
   int64_t Number(int column) const;
   std::string Bytes(int column) const;

@@ -1,6 +1,6 @@
 // 1. Commits and reads wait in one queue, in the order of the calls.
 // 2. When the disk is free, all commits at the head of the queue are merged into one transaction
-//    and written on the durable lane; a read runs alone.
+//    and written on the durable lane.  A read at the head leaves for a connection of its own.
 // 3. Records first, then journals: a record without its event is better than the reverse.
 
 #include <deque>
@@ -50,7 +50,7 @@ WriteResult Write(Files* files, const Transaction::Rep& changes) {
   WriteResult result;
   if (!changes.changes.empty()) result.status = files->records->Commit(changes.changes);
   if (!result.status) return result;
-  if (changes.events.empty() && changes.forget_events_before.empty()) return result;
+  if (changes.packs.empty() && changes.bounds.empty()) return result;
   base::Status journal = files->journals->Commit(changes);
   if (journal) return result;
   result.journal_failed = true;
@@ -69,19 +69,20 @@ class SqliteStore : public Store {
   void Commit(Transaction transaction, Done done) override {
     TOCSIN_DCHECK(executor_->OnThread());
     if (waiting_.size() >= kMaxWaiting) {
-      executor_->Post(gate_.Wrap([done = std::move(done)]() mutable {
-        done(base::ResourceExhausted(std::to_string(kMaxWaiting) +
-                                     " commits wait for the disk of the state store; it is stuck"));
-      }));
+      executor_->Post(gate_.Wrap([done = std::move(done)]() mutable { done(Stuck()); }));
       return;
     }
     waiting_.push_back({.transaction = std::move(transaction), .done = std::move(done)});
     Wake();
   }
 
-  void ReadEvents(EventQuery query, EventsDone done) override {
+  void ReadPacks(PackQuery query, Done done) override {
     TOCSIN_DCHECK(executor_->OnThread());
-    waiting_.push_back({.query = std::move(query), .events_done = std::move(done)});
+    if (waiting_.size() >= kMaxWaiting) {
+      executor_->Post(gate_.Wrap([done = std::move(done)]() mutable { done(Stuck()); }));
+      return;
+    }
+    waiting_.push_back({.query = std::move(query), .done = std::move(done)});
     Wake();
   }
 
@@ -92,13 +93,18 @@ class SqliteStore : public Store {
   }
 
  private:
-  // A commit, or a read when events_done is set.
+  // A commit, or a read when the query has a visitor.
   struct Call {
     Transaction transaction;
+    PackQuery query;
     Done done;
-    EventQuery query;
-    EventsDone events_done;
+    bool is_read() const { return query.visit != nullptr; }
   };
+
+  static base::Status Stuck() {
+    return base::ResourceExhausted(std::to_string(kMaxWaiting) +
+                                   " calls wait for the disk of the state store; it is stuck");
+  }
 
   // Starts on a later turn of the loop, so that commits of one turn are written together.
   void Wake() {
@@ -108,22 +114,19 @@ class SqliteStore : public Store {
 
   void Next() {
     busy_ = false;
+    while (!waiting_.empty() && waiting_.front().is_read()) Read();
     if (waiting_.empty()) {
-      if (stopped_) Close();
+      if (stopped_ && reads_ == 0) Close();
       return;
     }
     busy_ = true;
-    if (waiting_.front().events_done) {
-      Read();
-    } else {
-      Flush();
-    }
+    Flush();
   }
 
   void Flush() {
     auto merged = std::make_shared<Transaction>();
     std::vector<Done> dones;
-    while (!waiting_.empty() && !waiting_.front().events_done) {
+    while (!waiting_.empty() && !waiting_.front().is_read()) {
       merged->rep()->Take(waiting_.front().transaction.rep());
       dones.push_back(std::move(waiting_.front().done));
       waiting_.pop_front();
@@ -150,12 +153,16 @@ class SqliteStore : public Store {
   void Read() {
     auto call = std::make_shared<Call>(std::move(waiting_.front()));
     waiting_.pop_front();
-    auto found = std::make_shared<base::Result<std::vector<Event>>>();
+    ++reads_;
+    auto status = std::make_shared<base::Status>();
     executor_->Offload(
-        base::Lane::kDurable,
-        [files = files_, call, found] { *found = files->journals->Read(call->query); },
-        gate_.Wrap([this, call, found] {
-          RunThenNext([&] { call->events_done(std::move(*found)); });
+        base::Lane::kQueries,
+        [path = files_->journals->path(), call, status] { *status = ReadJournal(path, call->query); },
+        gate_.Wrap([this, call, status] {
+          --reads_;
+          auto wake = gate_.Wrap([this] { Wake(); });
+          call->done(std::move(*status));
+          wake();
         }));
   }
 
@@ -181,7 +188,8 @@ class SqliteStore : public Store {
   std::shared_ptr<Files> files_;
   std::optional<Metrics> metrics_;
   std::deque<Call> waiting_;
-  bool busy_ = false;  // a flush or read is under way or posted
+  bool busy_ = false;  // a flush is under way, or a look at the queue posted
+  int reads_ = 0;      // under way
   base::Task stopped_;
   base::Gate gate_;
 };

@@ -10,7 +10,7 @@
 //   ...
 //   state::Transaction t;
 //   t.PutSilence({.id = id, .bytes = bytes, .updated_at = now, .expires_at = ends + retention});
-//   t.AppendEvent(state::Journal::kAlerts, {.at = now, .bytes = event});
+//   t.AppendPack(state::Journal::kAlerts, {.chapter = c, .first = a, .last = b, .events = 7, .bytes = events});
 //   store->Commit(std::move(t), gate_.Wrap(...));  // when `done` has an OK, a power cut loses nothing
 //
 // Threads: loop only; `done` callbacks run on the loop, in order of the calls.  Disk work is done on
@@ -69,8 +69,13 @@ enum class Journal {
   kRules,   // state changes of alerting rules
 };
 
-struct Event {
-  base::Time at{};
+// What happened within one flush, in its owner's encoding; the store compresses it.  Later packs of a
+// chapter may refer to what earlier ones said, so chapters are read and forgotten as a whole.
+struct EventPack {
+  int64_t chapter = 0;  // later chapters have higher numbers
+  base::Time first{};
+  base::Time last{};
+  uint32_t events = 0;
   std::string bytes;
 };
 
@@ -105,12 +110,14 @@ class Transaction {
 
   // Journals are a file of their own, written after the records.  A journal that cannot be written
   // does not fail a transaction that changes records too: it is logged and counted.
-  void AppendEvent(Journal journal, Event event);
+  void AppendPack(Journal journal, EventPack pack);
 
   // Silences and notifications with expires_at <= now; alerts whose ends_at is not Time{} and
   // <= alerts_ended_by.
   void ForgetExpired(base::Time now, base::Time alerts_ended_by);
-  void ForgetEventsBefore(Journal journal, base::Time before);
+  // Forgets the chapters that ended before `before`, and the oldest while the journal's file has more
+  // than `max_bytes` in use.
+  void BoundJournal(Journal journal, base::Time before, uint64_t max_bytes);
 
   bool empty() const;
   struct Rep;
@@ -120,27 +127,26 @@ class Transaction {
   std::unique_ptr<Rep> rep_;
 };
 
-struct EventQuery {
+struct PackQuery {
   Journal journal = Journal::kAlerts;
-  base::Time from{};  // [from, to)
+  base::Time from{};  // chapters with something in [from, to)
   base::Time to{base::Duration(INT64_MAX)};
-  size_t limit = 10'000;  // of events; the newest are kept
-  // Which events count; runs on the durable lane.  Unset: all.
-  std::function<bool(const Event&)> wanted;
+  // Called on lane kQueries: chapters from the newest to the oldest, the packs of each in the order of
+  // writing, up to `to`.  False: no further chapter is wanted.
+  std::function<bool(const EventPack&)> visit;
 };
 
 class Store {
  public:
   using Done = std::move_only_function<void(base::Status)>;
-  using EventsDone = std::move_only_function<void(base::Result<std::vector<Event>>)>;
 
   virtual ~Store() = default;
 
   // Makes the changes durable, then calls `done`.  An empty transaction is fine.
   virtual void Commit(Transaction transaction, Done done) = 0;
 
-  // Events by time, oldest first; sees every commit that was called before.
-  virtual void ReadEvents(EventQuery query, EventsDone done) = 0;
+  // Reads a journal; sees every commit that was called before.  Commits go on meanwhile.
+  virtual void ReadPacks(PackQuery query, Done done) = 0;
 
   // Finishes what was asked for, closes the files, then calls `done`.  Nothing may be asked for
   // afterwards.

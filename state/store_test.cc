@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/file_system.h"
 #include "base/log.h"
 #include "base/simulated_executor.h"
-#include "state/journal_file.h"
+#include "state/sqlite.h"
 
 namespace tocsin::state {
 namespace {
@@ -23,6 +24,10 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 base::Time At(int64_t ms) { return base::FromUnixMillis(ms); }
+
+EventPack Pack(int64_t chapter, int64_t first, int64_t last, std::string bytes) {
+  return {.chapter = chapter, .first = At(first), .last = At(last), .events = 1, .bytes = std::move(bytes)};
+}
 
 class StoreTest : public testing::Test {
  protected:
@@ -55,12 +60,16 @@ class StoreTest : public testing::Test {
     return result;
   }
 
-  std::vector<std::string> Events(EventQuery query) {
+  // The packs of a query: chapter, then bytes.  At most `chapters` chapters are asked for.
+  std::vector<std::string> Packs(PackQuery query, size_t chapters = 1000) {
     std::vector<std::string> texts;
-    store_->ReadEvents(std::move(query), [&](base::Result<std::vector<Event>> events) {
-      ASSERT_TRUE(events) << events.error().message();
-      for (const Event& e : *events) texts.push_back(e.bytes);
-    });
+    std::set<int64_t> seen;
+    query.visit = [&](const EventPack& pack) {
+      seen.insert(pack.chapter);
+      texts.push_back(std::to_string(pack.chapter) + pack.bytes);
+      return seen.size() < chapters;
+    };
+    store_->ReadPacks(std::move(query), [&](base::Status s) { EXPECT_TRUE(s) << s.error().message(); });
     sim_.RunPosted();
     return texts;
   }
@@ -161,7 +170,7 @@ TEST_F(StoreTest, AProcessThatIsKilledLosesNothingThatWasAnswered) {
       if (!Open()) ::_exit(2);
       Transaction t;
       t.PutSilence({.id = "round" + std::to_string(round)});
-      t.AppendEvent(Journal::kAlerts, {.at = At(round), .bytes = "event" + std::to_string(round)});
+      t.AppendPack(Journal::kAlerts, {.chapter = round, .first = At(round), .last = At(round), .events = 1, .bytes = "event"});
       ::_exit(Commit(std::move(t)) ? 0 : 3);  // nothing is closed
     }
     int status = 0;
@@ -171,7 +180,7 @@ TEST_F(StoreTest, AProcessThatIsKilledLosesNothingThatWasAnswered) {
   }
   ASSERT_TRUE(Open());
   EXPECT_THAT(contents_.silences, SizeIs(3));
-  EXPECT_THAT(Events({}), ElementsAre("event1", "event2", "event3"));
+  EXPECT_THAT(Packs({}), ElementsAre("3event", "2event", "1event"));
 }
 
 TEST_F(StoreTest, CommitsOfOneTurnAreAnsweredInOrder) {
@@ -195,28 +204,45 @@ TEST_F(StoreTest, CommitsOfOneTurnAreAnsweredInOrder) {
   EXPECT_THAT(registry_.Expose(), HasSubstr("tocsin_state_commits_total 6\n"));
 }
 
-TEST_F(StoreTest, EventsAreReadByTimeJournalAndWish) {
+TEST_F(StoreTest, AJournalIsReadByChaptersTheNewestFirst) {
   ASSERT_TRUE(Open());
-  for (int i = 1; i <= 4; ++i) {
+  for (int64_t i = 1; i <= 3; ++i) {
     Transaction t;
-    t.AppendEvent(Journal::kAlerts, {.at = At(i * 10), .bytes = "a" + std::to_string(i)});
-    t.AppendEvent(Journal::kAlerts, {.at = At(i * 10 + 1), .bytes = "b" + std::to_string(i)});
-    t.AppendEvent(Journal::kRules, {.at = At(i), .bytes = "r" + std::to_string(i)});
+    t.AppendPack(Journal::kAlerts, Pack(i, i * 10, i * 10 + 1, "a"));
+    t.AppendPack(Journal::kAlerts, Pack(i, i * 10 + 2, i * 10 + 3, "b"));
+    t.AppendPack(Journal::kRules, Pack(i, i, i, "r"));
     store_->Commit(std::move(t), nullptr);
   }
-  EXPECT_THAT(Events({.limit = 3}), ElementsAre("b3", "a4", "b4"));
-  EXPECT_THAT(Events({.from = At(11), .to = At(31)}), ElementsAre("b1", "a2", "b2", "a3"));
-  EXPECT_THAT(Events({.journal = Journal::kRules}), ElementsAre("r1", "r2", "r3", "r4"));
-  EXPECT_THAT(Events({.limit = 2, .wanted = [](const Event& e) { return e.bytes[0] == 'a'; }}),
-              ElementsAre("a3", "a4"));
+  EXPECT_THAT(Packs({}), ElementsAre("3a", "3b", "2a", "2b", "1a", "1b"));
+  EXPECT_THAT(Packs({}, 2), ElementsAre("3a", "3b", "2a", "2b"));
+  // A chapter that reaches into the time asked for is read from its beginning.
+  EXPECT_THAT(Packs({.from = At(13), .to = At(22)}), ElementsAre("2a", "1a", "1b"));
+  EXPECT_THAT(Packs({.journal = Journal::kRules}), ElementsAre("3r", "2r", "1r"));
+}
+
+TEST_F(StoreTest, AJournalIsBoundedByAgeAndSizeInWholeChapters) {
+  ASSERT_TRUE(Open());
+  std::string noise(100'000, 'x');  // a generator's bytes, so that they do not compress
+  uint64_t state = 1;
+  for (char& c : noise) c = static_cast<char>((state = state * 6364136223846793005u + 1442695040888963407u) >> 56);
+  for (int64_t i = 1; i <= 6; ++i) {
+    Transaction t;
+    t.AppendPack(Journal::kAlerts, Pack(i, i * 10, i * 10 + 1, noise));
+    t.AppendPack(Journal::kAlerts, Pack(i, i * 10 + 2, i * 10 + 3, ""));
+    t.AppendPack(Journal::kRules, Pack(i, i, i, "r"));
+    ASSERT_TRUE(Commit(std::move(t)));
+  }
   Transaction t;
-  t.ForgetEventsBefore(Journal::kAlerts, At(35));
+  t.BoundJournal(Journal::kAlerts, At(22), UINT64_MAX);  // within the second chapter
   ASSERT_TRUE(Commit(std::move(t)));
-  Transaction late;
-  late.AppendEvent(Journal::kAlerts, {.at = At(36), .bytes = "late"});
-  ASSERT_TRUE(Commit(std::move(late)));
-  EXPECT_THAT(Events({.from = At(35)}), ElementsAre("late", "a4", "b4"));
-  EXPECT_THAT(Events({.journal = Journal::kRules}), SizeIs(4));
+  EXPECT_THAT(Packs({}), SizeIs(10));
+  t = Transaction();
+  t.BoundJournal(Journal::kAlerts, At(0), 350'000);
+  ASSERT_TRUE(Commit(std::move(t)));
+  const auto left = Packs({});
+  ASSERT_THAT(left, SizeIs(6));
+  EXPECT_EQ(left.back(), "4");
+  EXPECT_THAT(Packs({.journal = Journal::kRules}), SizeIs(6));
 }
 
 TEST_F(StoreTest, ADamagedFileIsSetAsideAndItsReadableRecordsAreKept) {
@@ -225,7 +251,7 @@ TEST_F(StoreTest, ADamagedFileIsSetAsideAndItsReadableRecordsAreKept) {
   for (int i = 0; i < 2000; ++i) {
     t.PutSilence({.id = "silence" + std::to_string(i), .bytes = std::string(100, 'x')});
   }
-  t.AppendEvent(Journal::kAlerts, {.at = At(1), .bytes = "event"});
+  t.AppendPack(Journal::kAlerts, Pack(1, 1, 1, "event"));
   ASSERT_TRUE(Commit(std::move(t)));
   Stop();
   std::string bytes = *fs_->ReadFile(folder_ + "/state.db");
@@ -244,7 +270,7 @@ TEST_F(StoreTest, ADamagedFileIsSetAsideAndItsReadableRecordsAreKept) {
   EXPECT_LT(contents_.silences.size(), 2000u);
   EXPECT_TRUE(fs_->Stat(folder_ + "/state.db.damaged-1000"));
   EXPECT_TRUE(fs_->Stat(folder_ + "/journal.db.damaged-1000"));
-  EXPECT_THAT(Events({}), IsEmpty());
+  EXPECT_THAT(Packs({}), IsEmpty());
   const size_t kept = contents_.silences.size();
   Stop();
   ASSERT_TRUE(Open());
@@ -289,38 +315,23 @@ TEST(DatabaseTest, MistakesAndReadOnlyFilesAreErrors) {
   EXPECT_EQ(*(*db)->ReadText("SELECT 'x' WHERE 0"), "");
 }
 
-TEST(PackEventsTest, CutBytesAreDataLoss) {
-  const std::vector<Event> events = {{.at = At(-5), .bytes = "one"}, {.at = At(3), .bytes = ""},
-                                     {.at = base::kZeroTime, .bytes = "two"}};
-  const std::string packed = PackEvents(events);
-  std::vector<Event> back;
-  ASSERT_TRUE(UnpackEvents(packed, &back));
-  ASSERT_THAT(back, SizeIs(3));
-  for (size_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(back[i].at, events[i].at);
-    EXPECT_EQ(back[i].bytes, events[i].bytes);
-  }
-  for (size_t n = 0; n < packed.size(); ++n) {
-    EXPECT_FALSE(UnpackEvents(std::string_view(packed).substr(0, n), &back)) << n;
-  }
-}
-
 TEST(MemoryStoreTest, KeepsItsJournals) {
   base::SimulatedExecutor sim(At(0));
   const auto store = NewMemoryStore(&sim);
   Transaction t;
   t.PutSilence({.id = "s"});
-  for (int i = 0; i < 4; ++i) t.AppendEvent(Journal::kRules, {.at = At(4 - i), .bytes = std::to_string(i)});
+  for (int64_t i = 0; i < 4; ++i) t.AppendPack(Journal::kRules, Pack(i / 2, i, i, std::to_string(i)));
   bool committed = false;
   store->Commit(std::move(t), [&](base::Status s) { committed = s.has_value(); });
   std::vector<std::string> texts;
-  store->ReadEvents({.journal = Journal::kRules, .limit = 2}, [&](base::Result<std::vector<Event>> e) {
-    ASSERT_TRUE(e);
-    for (const Event& event : *e) texts.push_back(event.bytes);
-  });
+  store->ReadPacks({.journal = Journal::kRules, .visit = [&](const EventPack& pack) {
+                      texts.push_back(pack.bytes);
+                      return true;
+                    }},
+                   [](base::Status s) { EXPECT_TRUE(s); });
   sim.RunPosted();
   EXPECT_TRUE(committed);
-  EXPECT_THAT(texts, ElementsAre("1", "0"));
+  EXPECT_THAT(texts, ElementsAre("2", "3", "0", "1"));
   bool stopped = false;
   store->Stop([&] { stopped = true; });
   sim.RunPosted();

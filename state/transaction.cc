@@ -28,30 +28,33 @@ void Transaction::PutAlert(AlertRecord record) { rep_->changes.emplace_back(std:
 void Transaction::ForgetAlert(uint64_t fingerprint) {
   rep_->changes.emplace_back(ForgetAlertChange{fingerprint});
 }
-void Transaction::AppendEvent(Journal journal, Event event) {
-  rep_->events[journal].push_back(std::move(event));
+void Transaction::AppendPack(Journal journal, EventPack pack) {
+  rep_->packs[journal].push_back(std::move(pack));
 }
 void Transaction::ForgetExpired(base::Time now, base::Time alerts_ended_by) {
   rep_->changes.emplace_back(ForgetExpiredChange{now, alerts_ended_by});
 }
-void Transaction::ForgetEventsBefore(Journal journal, base::Time before) {
-  const auto [at, added] = rep_->forget_events_before.try_emplace(journal, before);
-  if (!added) at->second = std::max(at->second, before);
+namespace {
+void Tighten(const JournalBound& more, JournalBound* bound) {
+  bound->before = std::max(bound->before, more.before);
+  bound->max_bytes = std::min(bound->max_bytes, more.max_bytes);
+}
+}  // namespace
+
+void Transaction::BoundJournal(Journal journal, base::Time before, uint64_t max_bytes) {
+  Tighten({.before = before, .max_bytes = max_bytes}, &rep_->bounds[journal]);
 }
 
 bool Transaction::empty() const {
-  return rep_->changes.empty() && rep_->events.empty() && rep_->forget_events_before.empty();
+  return rep_->changes.empty() && rep_->packs.empty() && rep_->bounds.empty();
 }
 
 void Transaction::Rep::Take(Rep* other) {
   std::move(other->changes.begin(), other->changes.end(), std::back_inserter(changes));
-  for (auto& [journal, more] : other->events) {
-    std::move(more.begin(), more.end(), std::back_inserter(events[journal]));
+  for (auto& [journal, more] : other->packs) {
+    std::move(more.begin(), more.end(), std::back_inserter(packs[journal]));
   }
-  for (const auto& [journal, before] : other->forget_events_before) {
-    const auto [at, added] = forget_events_before.try_emplace(journal, before);
-    if (!added) at->second = std::max(at->second, before);
-  }
+  for (const auto& [journal, bound] : other->bounds) Tighten(bound, &bounds[journal]);
 }
 
 }  // namespace tocsin::state

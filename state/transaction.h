@@ -31,14 +31,19 @@ struct ForgetExpiredChange {
   base::Time alerts_ended_by;
 };
 
+struct JournalBound {
+  base::Time before{};
+  uint64_t max_bytes = UINT64_MAX;
+};
+
 using Change = std::variant<SilenceRecord, ForgetSilenceChange, NotificationRecord,
                             ForgetNotificationChange, IntentRecord, ForgetIntentChange, AlertRecord,
                             ForgetAlertChange, ForgetExpiredChange>;
 
 struct Transaction::Rep {
   std::vector<Change> changes;
-  std::map<Journal, std::vector<Event>> events;
-  std::map<Journal, base::Time> forget_events_before;
+  std::map<Journal, std::vector<EventPack>> packs;
+  std::map<Journal, JournalBound> bounds;
 
   bool journals_only() const { return changes.empty(); }
   // Appends another's changes to this one's.
