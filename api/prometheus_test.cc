@@ -493,8 +493,8 @@ std::shared_ptr<const ruler::GroupStatus> MakeGroup(std::string name) {
   g->file = "r.yml";
   g->name = std::move(name);
   g->interval = std::chrono::seconds(30);
-  ruler::RuleStatus alert{.is_alert = true, .name = "Down", .query = "up == 0"};
-  alert.labels = {{"severity", "page"}};
+  ruler::RuleStatus alert{.spec = std::make_shared<ruler::RuleSpec>(
+                              ruler::RuleSpec{.alert = "Down", .query = "up == 0", .labels = {{"severity", "page"}}})};
   alert.state = ruler::AlertState::kFiring;
   alert.health = ruler::RuleHealth::kOk;
   alert.alerts.push_back({.labels = model::Labels::FromPairs({{"alertname", "Down"}}),
@@ -502,7 +502,7 @@ std::shared_ptr<const ruler::GroupStatus> MakeGroup(std::string name) {
                           .value = 0,
                           .active_at = base::FromUnixMillis(kNow)});
   g->rules.push_back(alert);
-  g->rules.push_back({.name = "a:b", .query = "sum(b)"});
+  g->rules.push_back({.spec = std::make_shared<ruler::RuleSpec>(ruler::RuleSpec{.record = "a:b", .query = "sum(b)"})});
   return g;
 }
 

@@ -61,13 +61,13 @@ struct RuleFilter {
     return (groups.empty() || groups.contains(g.name)) && (files.empty() || files.contains(g.file));
   }
   bool Selects(const ruler::RuleStatus& r) const {
-    if (!(r.is_alert ? alerts : recording)) return false;
-    if (!names.empty() && !names.contains(r.name)) return false;
+    if (!(r.spec->is_alert() ? alerts : recording)) return false;
+    if (!names.empty() && !names.contains(r.spec->name())) return false;
     if (sets.empty()) return true;
     return std::ranges::any_of(sets, [&r](const model::Matchers& set) {
       return std::ranges::all_of(set, [&r](const model::Matcher& m) {
-        auto it = std::ranges::find(r.labels, m.name(), [](const auto& pair) { return pair.first; });
-        return m.Matches(it == r.labels.end() ? std::string_view() : std::string_view(it->second));
+        auto it = std::ranges::find(r.spec->labels, m.name(), [](const auto& pair) { return pair.first; });
+        return m.Matches(it == r.spec->labels.end() ? std::string_view() : std::string_view(it->second));
       });
     });
   }
@@ -128,16 +128,16 @@ std::optional<Answer> ReadFilter(const net::Params& params, RuleFilter* filter) 
 
 void WriteRule(const ruler::RuleStatus& r, bool exclude_alerts, JsonWriter* json) {
   json->BeginObject();
-  if (r.is_alert) json->Member("state", ruler::AlertStateName(r.state));
-  json->Member("name", r.name);
-  json->Member("query", r.query);
-  if (r.is_alert) {
-    json->Member("duration", base::ToSeconds(r.hold));
-    json->Member("keepFiringFor", base::ToSeconds(r.keep_firing));
+  if (r.spec->is_alert()) json->Member("state", ruler::AlertStateName(r.state));
+  json->Member("name", r.spec->name());
+  json->Member("query", r.spec->query);
+  if (r.spec->is_alert()) {
+    json->Member("duration", base::ToSeconds(r.spec->hold));
+    json->Member("keepFiringFor", base::ToSeconds(r.spec->keep_firing));
   }
-  if (r.is_alert || !r.labels.empty()) WritePairs("labels", r.labels, json);
-  if (r.is_alert) {
-    WritePairs("annotations", r.annotations, json);
+  if (r.spec->is_alert() || !r.spec->labels.empty()) WritePairs("labels", r.spec->labels, json);
+  if (r.spec->is_alert()) {
+    WritePairs("annotations", r.spec->annotations, json);
     json->Key("alerts");
     if (exclude_alerts) {
       json->Null();
@@ -152,7 +152,7 @@ void WriteRule(const ruler::RuleStatus& r, bool exclude_alerts, JsonWriter* json
   json->Member("evaluationTime", base::ToSeconds(r.evaluation_time));
   json->Key("lastEvaluation");
   json->Time(Shown(r.last_evaluation));
-  json->Member("type", r.is_alert ? "alerting" : "recording");
+  json->Member("type", r.spec->is_alert() ? "alerting" : "recording");
   json->EndObject();
 }
 

@@ -8,6 +8,7 @@
 #include "promql/exec/result.h"
 #include "promql/parse/printer.h"
 #include "promql/plan/plan.h"
+#include "promql/standing/standing_query.h"
 
 namespace tocsin::promql {
 
@@ -17,6 +18,14 @@ constexpr int64_t kDefaultSubqueryStepMs = 60'000;
 
 int64_t Ms(base::Duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+}
+
+// From now on; without a clock there is none.
+base::Duration DeadlineOf(const EngineOptions& engine, const QueryOptions& query) {
+  if (engine.clock == nullptr) return base::Duration(0);
+  base::Duration timeout = engine.timeout;
+  if (query.timeout.count() > 0) timeout = std::min(timeout, query.timeout);
+  return engine.clock->Monotonic() + timeout;
 }
 
 exec::RunOptions MakeRunOptions(const EngineOptions& engine, const QueryOptions& query) {
@@ -34,13 +43,8 @@ exec::RunOptions MakeRunOptions(const EngineOptions& engine, const QueryOptions&
   } else {
     o.default_subquery_step_ms = [](int64_t) { return kDefaultSubqueryStepMs; };
   }
-  if (engine.clock != nullptr) {
-    base::Duration timeout = engine.timeout;
-    if (query.timeout.count() > 0) timeout = std::min(timeout, query.timeout);
-    const base::Executor* clock = engine.clock;
-    o.monotonic = [clock] { return clock->Monotonic(); };
-    o.deadline = clock->Monotonic() + timeout;
-  }
+  if (engine.clock != nullptr) o.monotonic = [clock = engine.clock] { return clock->Monotonic(); };
+  o.deadline = DeadlineOf(engine, query);
   return o;
 }
 
@@ -70,7 +74,7 @@ void LimitAnnotations(size_t limit, QueryResult* result) {
 struct PreparedQuery::Rep {
   std::shared_ptr<const EngineOptions> options;
   std::string text;
-  std::unique_ptr<plan::Plan> plan;
+  std::shared_ptr<const plan::Plan> plan;
 
   base::Result<QueryResult> Run(storage::Queryable* storage, const plan::QueryTimes& times,
                                 const QueryOptions& query) const;
@@ -117,6 +121,34 @@ base::Result<QueryResult> PreparedQuery::RunRange(storage::Queryable* storage,
   const int64_t step = Ms(range.step);
   if (step <= 0) return base::InvalidArgument("the step of a range query must be at least 1ms");
   return rep_->Run(storage, {.start = range.start, .end = range.end, .step_ms = step}, options);
+}
+
+struct KeptQuery::Rep {
+  Rep(const PreparedQuery::Rep& query, const QueryOptions& query_options);
+  std::shared_ptr<const EngineOptions> engine;
+  QueryOptions query;
+  exec::RunOptions options;
+  standing::StandingQuery standing;
+};
+
+KeptQuery PreparedQuery::Keep(const QueryOptions& options) const {
+  return KeptQuery(std::make_unique<KeptQuery::Rep>(*rep_, options));
+}
+
+KeptQuery::Rep::Rep(const PreparedQuery::Rep& prepared, const QueryOptions& query_options)
+    : engine(prepared.options),
+      query(query_options),
+      options(MakeRunOptions(*engine, query)),
+      standing(prepared.plan, prepared.text) {}
+KeptQuery::KeptQuery(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
+KeptQuery::KeptQuery(KeptQuery&&) noexcept = default;
+KeptQuery& KeptQuery::operator=(KeptQuery&&) noexcept = default;
+KeptQuery::~KeptQuery() = default;
+const standing::StandingQuery& KeptQuery::result() const { return rep_->standing; }
+
+base::Status KeptQuery::Run(storage::Queryable* storage, model::Timestamp at) {
+  rep_->options.deadline = DeadlineOf(*rep_->engine, rep_->query);
+  return rep_->standing.Run(storage, rep_->options, at);
 }
 
 Engine::Engine(EngineOptions options)

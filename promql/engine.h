@@ -66,6 +66,34 @@ struct RangeParams {
 namespace plan {
 struct Plan;
 }
+namespace standing {
+class StandingQuery;
+}
+
+// A prepared query that is kept (promql/standing/standing_query.h has what its result is and costs).
+//
+//   promql::KeptQuery kept = rule.Keep();
+//   RETURN_IF_ERROR(kept.Run(db, slot_ms));                     // at each slot
+//   for (const auto& s : kept.result().samples()) ...
+//
+// Threads: one at a time.  REQUIRES: the query's type is an instant vector or a scalar.
+class KeptQuery {
+ public:
+  KeptQuery(KeptQuery&&) noexcept;
+  KeptQuery& operator=(KeptQuery&&) noexcept;
+  ~KeptQuery();
+
+  // `storage` outlives this and is the same at each call.  Errors: as of a PreparedQuery.
+  base::Status Run(storage::Queryable* storage, model::Timestamp at);
+  // Of the last Run() that succeeded.
+  const standing::StandingQuery& result() const;
+
+ private:
+  friend class PreparedQuery;
+  struct Rep;
+  explicit KeptQuery(std::unique_ptr<Rep> rep);
+  std::unique_ptr<Rep> rep_;
+};
 
 // An expression parsed, checked and planned once.  It keeps nothing of a run.
 class PreparedQuery {
@@ -84,8 +112,12 @@ class PreparedQuery {
   base::Result<QueryResult> RunRange(storage::Queryable* storage, const RangeParams& range,
                                      const QueryOptions& options = {}) const;
 
+  // The same plan, to be kept.  It may outlive this.
+  KeptQuery Keep(const QueryOptions& options = {}) const;
+
  private:
   friend class Engine;
+  friend class KeptQuery;
   struct Rep;
   explicit PreparedQuery(std::unique_ptr<Rep> rep);
   std::unique_ptr<Rep> rep_;

@@ -1,5 +1,5 @@
 // An evaluation in four steps:
-//   1  the query's samples become alerts: labels and annotations expanded
+//   1  the query's samples become alerts: labels and annotations expanded, where that may give another text
 //   2  new ones join the active ones, known ones get their value and annotations
 //   3  each active alert advances: pending, firing, resolved, forgotten
 //   4  ALERTS and ALERTS_FOR_STATE for those that are pending or firing
@@ -7,6 +7,7 @@
 #include "ruler/alerting_rule.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -35,10 +36,19 @@ base::Time AddWithinRange(base::Time t, base::Duration d) {
 
 }  // namespace
 
-AlertingRule::AlertingRule(RuleSpec spec, promql::PreparedQuery query)
-    : Rule(std::move(spec), std::move(query)),
+AlertingRule::AlertingRule(RuleSpec spec, const promql::PreparedQuery& query)
+    : Rule(std::move(spec), query),
       labels_(ParseTexts(spec_.alert, spec_.labels)),
-      annotations_(ParseTexts(spec_.alert, spec_.annotations)) {}
+      annotations_(ParseTexts(spec_.alert, spec_.annotations)),
+      fixed_texts_(AreFixed(labels_) && AreFixed(annotations_)) {}
+
+// The functions query and now look at something else than the alert; what fails is reported each time.
+bool AlertingRule::AreFixed(const std::vector<Text>& texts) {
+  return std::ranges::all_of(texts, [](const Text& t) {
+    return t.problem.empty() && (!t.parsed || (t.text.find("query") == std::string::npos &&
+                                               t.text.find("now") == std::string::npos));
+  });
+}
 
 std::vector<AlertingRule::Text> AlertingRule::ParseTexts(const std::string& alert, const LabelList& list) {
   std::vector<Text> texts;
@@ -55,7 +65,8 @@ std::vector<AlertingRule::Text> AlertingRule::ParseTexts(const std::string& aler
   return texts;
 }
 
-ActiveAlert AlertingRule::Expand(const promql::VectorSample& sample,
+ActiveAlert AlertingRule::Expand(model::LabelsView sample_labels,
+                                 const promql::standing::StandingSample& sample,
                                  const EvaluationContext& context) const {
   const templates::RuleTemplateContext templates_context{
       .query = [&context](const std::string& expr) -> base::Result<std::vector<templates::QuerySample>> {
@@ -75,7 +86,7 @@ ActiveAlert AlertingRule::Expand(const promql::VectorSample& sample,
       .now_ms = base::ToUnixMillis(context.ts),
       .external_url = context.external_url};
   const templates::Value data = templates::AlertTemplateData(
-      sample.labels, context.external_labels, context.external_url, sample.v, sample.h);
+      sample_labels, context.external_labels, context.external_url, sample.v, sample.h);
   auto expand = [&](const Text& text) {
     if (!text.parsed && text.problem.empty()) return text.text;
     std::string problem = text.problem;
@@ -89,7 +100,7 @@ ActiveAlert AlertingRule::Expand(const promql::VectorSample& sample,
   };
 
   ActiveAlert alert;
-  model::LabelsBuilder labels(sample.labels);
+  model::LabelsBuilder labels(sample_labels);
   labels.Del(model::kMetricName);
   for (const Text& text : labels_) labels.Set(text.name, expand(text));
   labels.Set(model::kAlertName, spec_.alert);
@@ -129,56 +140,110 @@ bool AlertingRule::Advance(ActiveAlert* alert, bool present, base::Time ts) cons
   return true;
 }
 
-base::Result<std::vector<RecordedSample>> AlertingRule::Evaluate(const EvaluationContext& context) {
-  evaluated_ = true;
-  ASSIGN_OR_RETURN(const promql::Vector vector, RunQuery(context));
+base::Status AlertingRule::FindPresent(const promql::standing::StandingQuery& result,
+                                       const EvaluationContext& context) {
+  const auto repeated = [] {
+    return base::FailedPrecondition("vector contains metrics with the same labelset after applying alert labels");
+  };
+  if (result.version() != version_) {
+    version_ = result.version();
+    rows_.assign(result.rows().size(), Row());
+  }
+  present_.clear();
+  std::set<model::LabelsView> unknown;
+  present_.reserve(result.samples().size());  // `unknown` has views into it
+  for (const promql::standing::StandingSample& sample : result.samples()) {
+    const Row& row = rows_[sample.row];
+    Present present{.row = sample.row, .value = sample.v};
+    if (fixed_texts_ && row.tracked != nullptr && row.erasures == erasures_ && sample.h == nullptr &&
+        model::SameBits(row.value, sample.v) && row.tracked->row == sample.row &&
+        row.tracked->version == version_ && row.tracked->alert.histogram == nullptr &&
+        row.tracked->alert.state != AlertState::kInactive) {
+      present.tracked = row.tracked;
+    } else {
+      present.fresh = Expand(result.rows()[sample.row], sample, context);
+      const auto known = active_.find(present.fresh->labels);
+      if (known != active_.end()) {
+        present.tracked = &known->second;
+      } else if (!unknown.insert(present.fresh->labels.view()).second) {
+        return repeated();
+      }
+    }
+    if (present.tracked != nullptr && std::exchange(present.tracked->seen_in, evaluation_) == evaluation_) {
+      return repeated();
+    }
+    present_.push_back(std::move(present));
+  }
+  return {};
+}
 
-  std::map<model::Labels, ActiveAlert> present;
-  for (const promql::VectorSample& sample : vector) {
-    ActiveAlert alert = Expand(sample, context);
-    const model::Labels labels = alert.labels;
-    if (!present.emplace(labels, std::move(alert)).second) {
-      return base::FailedPrecondition(
-          "vector contains metrics with the same labelset after applying alert labels");
+void AlertingRule::Join(Present present) {
+  if (present.fresh) {
+    if (present.tracked == nullptr) present.tracked = &active_[present.fresh->labels];
+    Tracked& tracked = *present.tracked;
+    if (tracked.seen_in != evaluation_ || tracked.alert.state == AlertState::kInactive) {
+      tracked.alert = *std::move(present.fresh);
+    } else {
+      tracked.alert.value = present.fresh->value;
+      tracked.alert.histogram = std::move(present.fresh->histogram);
+      tracked.alert.annotations = std::move(present.fresh->annotations);
     }
+    tracked.seen_in = evaluation_;
+    tracked.version = version_;
+    tracked.row = present.row;
   }
-  for (const auto& [labels, alert] : present) {
-    const auto known = active_.find(labels);
-    if (known == active_.end() || known->second.state == AlertState::kInactive) {
-      active_[labels] = alert;
-      continue;
-    }
-    known->second.value = alert.value;
-    known->second.histogram = alert.histogram;
-    known->second.annotations = alert.annotations;
-  }
+  rows_[present.row] = {present.tracked, erasures_, present.value};
+}
+
+base::Status AlertingRule::Evaluate(const EvaluationContext& context, WrittenSeries* out) {
+  evaluated_ = true;
+  ++evaluation_;
+  ASSIGN_OR_RETURN(const promql::standing::StandingQuery* result, RunQuery(context));
+  RETURN_IF_ERROR(FindPresent(*result, context));
+  for (Present& present : present_) Join(std::move(present));
 
   int64_t active = 0;
+  bool erased = false;
   for (auto it = active_.begin(); it != active_.end();) {
-    if (!Advance(&it->second, present.contains(it->first), context.ts)) {
+    if (!Advance(&it->second.alert, it->second.seen_in == evaluation_, context.ts)) {
       it = active_.erase(it);
+      erased = true;
       continue;
     }
-    if (it->second.state != AlertState::kInactive) ++active;
+    if (it->second.alert.state != AlertState::kInactive) ++active;
     ++it;
   }
   if (context.limit > 0 && active > context.limit) {
     active_.clear();
+    ++erasures_;
     return base::FailedPrecondition("exceeded limit of " + std::to_string(context.limit) + " with " +
                                     std::to_string(active) + " alerts");
   }
+  erasures_ += erased ? 1 : 0;
+  return restored_ ? PutStates(out) : base::Status();
+}
 
-  std::vector<RecordedSample> samples;
-  if (!restored_) return samples;
-  samples.reserve(static_cast<size_t>(active) * 2);
-  for (const auto& [labels, alert] : active_) {
+base::Status AlertingRule::PutStates(WrittenSeries* out) {
+  for (auto& [labels, tracked] : active_) {
+    const ActiveAlert& alert = tracked.alert;
     if (alert.state == AlertState::kInactive) continue;
-    samples.push_back({SeriesLabels(labels, "ALERTS", spec_.alert, AlertStateName(alert.state)), 1, nullptr});
+    if (tracked.epoch != out->epoch()) {
+      tracked.epoch = out->epoch();
+      tracked.pending = tracked.firing = tracked.for_state = WrittenSeries::kNone;
+    }
+    uint32_t& state = alert.state == AlertState::kFiring ? tracked.firing : tracked.pending;
+    if (state == WrittenSeries::kNone) {
+      state = out->Find(SeriesLabels(labels, "ALERTS", spec_.alert, AlertStateName(alert.state)));
+    }
+    if (tracked.for_state == WrittenSeries::kNone) {
+      tracked.for_state = out->Find(SeriesLabels(labels, "ALERTS_FOR_STATE", spec_.alert, ""));
+    }
     const auto since = std::chrono::floor<std::chrono::seconds>(alert.active_at).time_since_epoch().count();
-    samples.push_back({SeriesLabels(labels, "ALERTS_FOR_STATE", spec_.alert, ""),
-                       static_cast<double>(since), nullptr});
+    if (!out->Put(state, 1, nullptr) || !out->Put(tracked.for_state, static_cast<double>(since), nullptr)) {
+      return base::FailedPrecondition("vector contains metrics with the same labelset after applying rule labels");
+    }
   }
-  return samples;
+  return {};
 }
 
 std::vector<model::AlertPtr> AlertingRule::TakeAlertsToSend(const EvaluationContext& context,
@@ -187,7 +252,8 @@ std::vector<model::AlertPtr> AlertingRule::TakeAlertsToSend(const EvaluationCont
   std::vector<model::AlertPtr> due;
   // Long enough to live through some failed evaluations or sends.
   const base::Duration lifetime = 4 * std::min(std::max(resend_delay, interval), base::Duration::max() / 4);
-  for (auto& [labels, alert] : active_) {
+  for (auto& [labels, tracked] : active_) {
+    ActiveAlert& alert = tracked.alert;
     if (alert.state == AlertState::kPending) continue;
     const bool resolved_since = alert.resolved_at > alert.last_sent_at;
     if (!resolved_since && AddWithinRange(alert.last_sent_at, resend_delay) >= context.ts) continue;
@@ -208,6 +274,8 @@ void AlertingRule::CopyStateFrom(const Rule& old) {
   Rule::CopyStateFrom(old);
   const auto& other = static_cast<const AlertingRule&>(old);
   active_ = other.active_;
+  // Rows and written series are this rule's own.
+  for (auto& [labels, tracked] : active_) tracked = Tracked{.alert = std::move(tracked.alert)};
   restored_ = other.restored_;
   evaluated_ = other.evaluated_;
 }
@@ -215,7 +283,8 @@ void AlertingRule::CopyStateFrom(const Rule& old) {
 void AlertingRule::FillStatus(RuleStatus* status) const {
   Rule::FillStatus(status);
   status->state = evaluated_ ? AlertState::kInactive : AlertState::kUnknown;
-  for (const auto& [labels, alert] : active_) {
+  for (const auto& [labels, tracked] : active_) {
+    const ActiveAlert& alert = tracked.alert;
     status->state = std::max(status->state, alert.state);
     if (alert.state != AlertState::kInactive) status->alerts.push_back(alert);
   }
@@ -249,11 +318,11 @@ base::Status AlertingRule::Restore(base::Time ts, storage::Queryable* storage,
     const base::Time active_at = base::Time(std::chrono::seconds(static_cast<int64_t>(last.values[i])));
     const base::Duration remaining = spec_.hold - (down_at - active_at);
     if (remaining <= base::Duration(0)) {
-      found->second.active_at = active_at;  // fired before: fires at the next evaluation
+      found->second.alert.active_at = active_at;  // fired before: fires at the next evaluation
     } else if (remaining < options.grace_period) {
-      found->second.active_at = ts + options.grace_period - spec_.hold;
+      found->second.alert.active_at = ts + options.grace_period - spec_.hold;
     } else {
-      found->second.active_at = active_at + (ts - down_at);  // the time down does not count
+      found->second.alert.active_at = active_at + (ts - down_at);  // the time down does not count
     }
   }
   restored_ = true;

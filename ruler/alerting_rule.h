@@ -5,6 +5,8 @@
 //
 // Identity: an alert is its label set after the rule's labels; a templated label whose value changes
 //           is another alert.
+// Cost:     a sample of the query with the value it had is known by its row: its templates are not run
+//           again (unless they ask for the time or run queries), and no label is looked at.
 
 #include <cstdint>
 #include <map>
@@ -22,9 +24,9 @@ struct RestoreOptions {
 
 class AlertingRule : public Rule {
  public:
-  AlertingRule(RuleSpec spec, promql::PreparedQuery query);
+  AlertingRule(RuleSpec spec, const promql::PreparedQuery& query);
 
-  base::Result<std::vector<RecordedSample>> Evaluate(const EvaluationContext& context) override;
+  base::Status Evaluate(const EvaluationContext& context, WrittenSeries* out) override;
   std::vector<model::AlertPtr> TakeAlertsToSend(const EvaluationContext& context,
                                                 base::Duration resend_delay,
                                                 base::Duration interval) override;
@@ -37,10 +39,41 @@ class AlertingRule : public Rule {
   // Moves back the begin of pending alerts by what ALERTS_FOR_STATE has of the time before the restart.
   base::Status Restore(base::Time ts, storage::Queryable* storage, const RestoreOptions& options);
 
-  const std::map<model::Labels, ActiveAlert>& alerts() const { return active_; }
+  // Whether a template may run queries of its own.
+  bool queries_in_templates() const { return !fixed_texts_; }
 
  private:
-  ActiveAlert Expand(const promql::VectorSample& sample, const EvaluationContext& context) const;
+  struct Tracked {
+    ActiveAlert alert;
+    uint64_t seen_in = 0;         // the last evaluation whose result has it
+    uint64_t version = 0;         // of the query's rows, and the row that it was expanded from last
+    uint32_t row = 0;
+    uint64_t epoch = 0;           // of the written series, whose numbers follow
+    uint32_t pending = WrittenSeries::kNone;
+    uint32_t firing = WrittenSeries::kNone;
+    uint32_t for_state = WrittenSeries::kNone;
+  };
+  using ActiveMap = std::map<model::Labels, Tracked>;
+  // What is known of a row of the query's result.
+  struct Row {
+    Tracked* tracked = nullptr;
+    uint64_t erasures = 0;  // when it was noted: what was tracked then may be gone
+    double value = 0;
+  };
+  // An alert of the result.
+  struct Present {
+    uint32_t row = 0;
+    Tracked* tracked = nullptr;        // null: not known yet
+    std::optional<ActiveAlert> fresh;  // none: as it was
+    double value = 0;
+  };
+
+  ActiveAlert Expand(model::LabelsView labels, const promql::standing::StandingSample& sample,
+                     const EvaluationContext& context) const;
+  // Which alerts the result has.  Changes nothing but rows_.  Errors: equal label sets.
+  base::Status FindPresent(const promql::standing::StandingQuery& result, const EvaluationContext& context);
+  void Join(Present present);
+  base::Status PutStates(WrittenSeries* out);
   // Advances the alert; false: forget it.
   bool Advance(ActiveAlert* alert, bool present, base::Time ts) const;
 
@@ -52,10 +85,17 @@ class AlertingRule : public Rule {
     std::string problem;                            // of one that cannot
   };
   static std::vector<Text> ParseTexts(const std::string& alert, const LabelList& list);
+  static bool AreFixed(const std::vector<Text>& texts);
 
   const std::vector<Text> labels_;
   const std::vector<Text> annotations_;
-  std::map<model::Labels, ActiveAlert> active_;  // resolved ones too, for 15 minutes
+  const bool fixed_texts_;  // equal labels and value give equal texts
+  ActiveMap active_;        // resolved ones too, for 15 minutes
+  uint64_t evaluation_ = 0;
+  uint64_t erasures_ = 0;   // evaluations that took alerts out of active_
+  uint64_t version_ = 0;    // of the query's rows, that rows_ is by
+  std::vector<Row> rows_;
+  std::vector<Present> present_;
   bool restored_ = false;
   bool evaluated_ = false;
 };

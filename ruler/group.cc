@@ -1,28 +1,9 @@
 #include "ruler/group.h"
 
-#include <algorithm>
-
 #include "base/log.h"
+#include "ruler/dependencies.h"
 
 namespace tocsin::ruler {
-namespace {
-
-std::string_view OutcomeText(storage::AppendOutcome outcome) {
-  using enum storage::AppendOutcome;
-  switch (outcome) {
-    case kOk: return "ok";
-    case kUnknownSeries: return "unknown series";
-    case kOutOfOrder: return "out of order sample";
-    case kDuplicateTimestamp: return "duplicate sample for timestamp";
-    case kOutOfBounds: return "out of bounds";
-    case kTooOld: return "too old sample";
-    case kTooFarInFuture: return "too far in the future";
-    case kInvalidHistogram: return "invalid histogram";
-  }
-  return "refused";
-}
-
-}  // namespace
 
 Group::Group(GroupSpec spec, const GroupSettings& settings, const GroupEnvironment& environment)
     : spec_(std::move(spec)),
@@ -34,13 +15,14 @@ Group::Group(GroupSpec spec, const GroupSettings& settings, const GroupEnvironme
 base::Result<std::unique_ptr<Group>> Group::Make(GroupSpec spec, const GroupSettings& settings,
                                                  const GroupEnvironment& environment) {
   std::unique_ptr<Group> group(new Group(std::move(spec), settings, environment));
+  const std::vector<size_t> needed = RulesNeeded(group->spec_.rules);
   for (const RuleSpec& rule : group->spec_.rules) {
     auto made = MakeRule(rule, *environment.engine);
     if (!made) {
       return std::unexpected(made.error().Within(group->spec_.file + ": group \"" + group->spec_.name +
                                                  "\", rule \"" + rule.name() + "\""));
     }
-    group->slots_.push_back({std::move(*made), {}});
+    group->slots_.push_back({.rule = std::move(*made), .needs = needed[group->slots_.size()]});
   }
   return group;
 }
@@ -69,8 +51,14 @@ GroupResult Group::Evaluate(base::Time slot) {
   const base::Duration begin = environment_.clock->Monotonic();
   const EvaluationContext context = ContextAt(slot);
   GroupResult result;
-  ++evaluation_;
-  for (Slot& s : slots_) EvaluateRule(&s, context, &result);
+  result.rules_took.reserve(slots_.size());
+  Batch batch;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].needs > batch.first) Flush(i, &batch);
+    EvaluateRule(&slots_[i], context, &batch, &result);
+  }
+  Flush(slots_.size(), &batch);
+  for (Slot& s : slots_) Conclude(&s, &result);
   last_slot_ = slot;
   last_took_ = environment_.clock->Monotonic() - begin;
   result.took = last_took_;
@@ -78,102 +66,54 @@ GroupResult Group::Evaluate(base::Time slot) {
   return result;
 }
 
-void Group::EvaluateRule(Slot* slot, const EvaluationContext& context, GroupResult* result) {
+void Group::EvaluateRule(Slot* slot, const EvaluationContext& context, Batch* batch, GroupResult* result) {
   const base::Duration begin = environment_.clock->Monotonic();
   Rule& rule = *slot->rule;
   Rule::LastRun& run = rule.last_run();
   run.at = context.ts;
-  base::Status status;
-  auto samples = rule.Evaluate(context);
-  if (samples) {
-    run.samples = samples->size();
-    result->samples += samples->size();
+  run.samples = 0;
+  slot->written.Begin();
+  slot->in_batch = false;
+  slot->status = rule.Evaluate(context, &slot->written);
+  if (slot->status) {
+    run.samples = slot->written.put();
+    result->samples += run.samples;
     for (model::AlertPtr& alert : rule.TakeAlertsToSend(context, environment_.resend_delay, interval_)) {
       result->alerts.push_back(std::move(alert));
     }
-    status = Write(slot, context, *samples);
-  } else {
-    run.samples = 0;
-    status = std::unexpected(samples.error());
+    if (slot->written.any_change()) {
+      if (batch->appender == nullptr) batch->appender = environment_.recorded->NewAppender();
+      slot->in_batch = true;
+      slot->status = slot->written.AppendTo(batch->appender.get(), context.query_time());
+    }
   }
-  run.health = status ? RuleHealth::kOk : RuleHealth::kErr;
-  run.error = status ? "" : status.error().message();
   run.took = environment_.clock->Monotonic() - begin;
   result->rules_took.push_back(run.took);
-  if (!status) {
-    ++result->failures;
-    base::LogWarn("Evaluating rule failed", {{"file", spec_.file},
-                                             {"group", spec_.name},
-                                             {"name", rule.spec().name()},
-                                             {"line", rule.spec().position.line},
-                                             {"err", status.error()}});
-  }
 }
 
-base::Status Group::Write(Slot* slot, const EvaluationContext& context,
-                          const std::vector<RecordedSample>& samples) {
-  const model::Timestamp t = context.query_time();
-  // Equal label sets are found before anything is written: then the whole rule fails.
-  std::vector<Written*> entries;
-  entries.reserve(samples.size());
-  for (const RecordedSample& sample : samples) {
-    Written& written = slot->written[sample.labels];
-    if (written.evaluation == evaluation_) {
-      // What this evaluation touched goes back to being of the one before.
-      for (auto& [labels, entry] : slot->written) {
-        if (entry.evaluation == evaluation_) entry.evaluation = evaluation_ - 1;
+void Group::Flush(size_t upto, Batch* batch) {
+  if (batch->appender != nullptr) {
+    if (const base::Status committed = batch->appender->Commit(); !committed) {
+      for (size_t i = batch->first; i < upto; ++i) {
+        if (slots_[i].status && slots_[i].in_batch) slots_[i].status = committed;
       }
-      return base::FailedPrecondition(
-          "vector contains metrics with the same labelset after applying rule labels");
     }
-    written.evaluation = evaluation_;
+    batch->appender.reset();
   }
-  if (samples.empty() && slot->written.empty()) return {};
+  batch->first = upto;
+}
 
-  const std::unique_ptr<storage::Appender> appender = environment_.recorded->NewAppender();
-  batch_.clear();
-  base::Status problem;
-  auto note = [&](storage::AppendOutcome outcome, const model::Labels& labels) {
-    if (outcome == storage::AppendOutcome::kOk) return;
-    problem = base::FailedPrecondition(labels.ToMetricString() + ": " + std::string(OutcomeText(outcome)));
-  };
-  for (const RecordedSample& sample : samples) {
-    Written& written = slot->written.find(sample.labels)->second;
-    if (written.ref == 0) {
-      ASSIGN_OR_RETURN(written.ref, appender->Resolve(sample.labels));
-    }
-    if (sample.histogram != nullptr) {
-      note(appender->AppendHistogram(written.ref, t, sample.histogram), sample.labels);
-    } else {
-      batch_.push_back({written.ref, t, sample.value});
-    }
-  }
-  // Series of the evaluation before that are not there any more end here.
-  for (auto it = slot->written.begin(); it != slot->written.end();) {
-    if (it->second.evaluation == evaluation_) {
-      ++it;
-      continue;
-    }
-    if (it->second.ref != 0) batch_.push_back({it->second.ref, t, model::StaleMarker()});
-    slot->written.erase(it++);
-  }
-  outcomes_.assign(batch_.size(), storage::AppendOutcome::kOk);
-  appender->Append(batch_, outcomes_);
-
-  size_t i = 0;
-  for (const RecordedSample& sample : samples) {
-    if (sample.histogram != nullptr) continue;
-    if (outcomes_[i] == storage::AppendOutcome::kUnknownSeries) {
-      // Dropped from the head since: found again, and appended by itself.
-      ASSIGN_OR_RETURN(batch_[i].ref, appender->Resolve(sample.labels));
-      slot->written.find(sample.labels)->second.ref = batch_[i].ref;
-      appender->Append(std::span(batch_).subspan(i, 1), std::span(outcomes_).subspan(i, 1));
-    }
-    note(outcomes_[i], sample.labels);
-    ++i;
-  }
-  RETURN_IF_ERROR(appender->Commit());
-  return problem;
+void Group::Conclude(Slot* slot, GroupResult* result) {
+  Rule::LastRun& run = slot->rule->last_run();
+  run.health = slot->status ? RuleHealth::kOk : RuleHealth::kErr;
+  run.error = slot->status ? "" : slot->status.error().message();
+  if (slot->status) return;
+  ++result->failures;
+  base::LogWarn("Evaluating rule failed", {{"file", spec_.file},
+                                           {"group", spec_.name},
+                                           {"name", slot->rule->spec().name()},
+                                           {"line", slot->rule->spec().position.line},
+                                           {"err", slot->status.error()}});
 }
 
 void Group::Restore(base::Time ts) {
@@ -205,28 +145,21 @@ void Group::TakeStateFrom(Group* old) {
       if (a.is_alert() != b.is_alert() || a.name() != b.name() || a.labels != b.labels) continue;
       slot.rule->CopyStateFrom(*before.rule);
       slot.written = std::move(before.written);
-      before.written.clear();
+      before.written = WrittenSeries();
       before.rule.reset();
       break;
     }
   }
-  evaluation_ = std::max(evaluation_, old->evaluation_);
   last_slot_ = old->last_slot_;
 }
 
 void Group::WriteStaleMarkers(base::Time ts) {
-  batch_.clear();
-  const model::Timestamp t = base::ToUnixMillis(ts - query_offset_);
-  for (Slot& slot : slots_) {
-    for (const auto& [labels, written] : slot.written) {
-      if (written.ref != 0) batch_.push_back({written.ref, t, model::StaleMarker()});
-    }
-    slot.written.clear();
-  }
-  if (batch_.empty()) return;
-  outcomes_.assign(batch_.size(), storage::AppendOutcome::kOk);
+  std::vector<storage::FloatSample> batch;
+  for (Slot& slot : slots_) slot.written.EndAll(base::ToUnixMillis(ts - query_offset_), &batch);
+  if (batch.empty()) return;
+  std::vector<storage::AppendOutcome> outcomes(batch.size(), storage::AppendOutcome::kOk);
   const std::unique_ptr<storage::Appender> appender = environment_.recorded->NewAppender();
-  appender->Append(batch_, outcomes_);
+  appender->Append(batch, outcomes);
   if (auto status = appender->Commit(); !status) {
     base::LogWarn("Ending the series of a removed rule failed", {{"group", spec_.name}, {"err", status.error()}});
   }

@@ -1,7 +1,8 @@
 #pragma once
 
 // A Group evaluates its rules in file order at one shared timestamp, once per interval; a rule sees
-// what earlier rules of the same evaluation recorded.
+// what earlier rules of the same evaluation recorded.  The rules' results go to storage as one batch, or as
+// several where a rule reads what another of the group wrote (ruler/dependencies.h).
 //
 // Threads: owned by the loop, lent to one worker for the length of Evaluate().  Between loans the
 //          loop may call everything.
@@ -11,8 +12,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <absl/container/flat_hash_map.h>
 
 #include "base/executor.h"
 #include "model/alert.h"
@@ -68,8 +67,7 @@ class Group {
   // phase over restarts.
   base::Time SlotAt(base::Time now) const;
 
-  // Evaluates every rule as of `slot`, committing each rule's results before the next.  Runs on a
-  // worker while the group is lent.
+  // Evaluates every rule as of `slot`.  Runs on a worker while the group is lent.
   GroupResult Evaluate(base::Time slot);
 
   // Restores `for` state from what was stored before a restart; after the second evaluation.
@@ -87,21 +85,25 @@ class Group {
   std::shared_ptr<const GroupStatus> MakeStatus() const;
 
  private:
-  struct Written {
-    storage::SeriesRef ref = 0;
-    uint64_t evaluation = 0;  // the last one that wrote it
-  };
-  using WrittenMap = absl::flat_hash_map<model::Labels, Written, model::LabelsHash, model::LabelsEqual>;
   struct Slot {
     std::unique_ptr<Rule> rule;
-    WrittenMap written;
+    WrittenSeries written;
+    size_t needs = 0;     // rules before it that must be visible
+    base::Status status;  // of the evaluation
+    bool in_batch = false;
+  };
+  // The evaluation's batch, until what is in it is needed.
+  struct Batch {
+    std::unique_ptr<storage::Appender> appender;  // null: empty
+    size_t first = 0;                             // rule that may have something in it
   };
 
   Group(GroupSpec spec, const GroupSettings& settings, const GroupEnvironment& environment);
   EvaluationContext ContextAt(base::Time slot) const;
-  void EvaluateRule(Slot* slot, const EvaluationContext& context, GroupResult* result);
-  base::Status Write(Slot* slot, const EvaluationContext& context,
-                     const std::vector<RecordedSample>& samples);
+  void EvaluateRule(Slot* slot, const EvaluationContext& context, Batch* batch, GroupResult* result);
+  // Makes visible what the rules before `upto` wrote.
+  void Flush(size_t upto, Batch* batch);
+  void Conclude(Slot* slot, GroupResult* result);
 
   const GroupSpec spec_;
   const GroupEnvironment environment_;
@@ -109,11 +111,8 @@ class Group {
   const base::Duration interval_;
   const base::Duration query_offset_;
   std::vector<Slot> slots_;
-  uint64_t evaluation_ = 0;
   base::Time last_slot_{};
   base::Duration last_took_{0};
-  std::vector<storage::FloatSample> batch_;  // kept between evaluations
-  std::vector<storage::AppendOutcome> outcomes_;
 };
 
 }  // namespace tocsin::ruler

@@ -23,14 +23,14 @@ std::string_view AlertStateName(AlertState s) {
   return "unknown";
 }
 
+Rule::Rule(RuleSpec spec, const promql::PreparedQuery& query)
+    : shared_spec_(std::make_shared<const RuleSpec>(std::move(spec))), spec_(*shared_spec_) {
+  const promql::ValueType type = query.type();
+  if (type == promql::ValueType::kVector || type == promql::ValueType::kScalar) query_ = query.Keep();
+}
+
 void Rule::FillStatus(RuleStatus* status) const {
-  status->is_alert = spec_.is_alert();
-  status->name = spec_.name();
-  status->query = spec_.query;
-  status->hold = spec_.hold;
-  status->keep_firing = spec_.keep_firing;
-  status->labels = spec_.labels;
-  status->annotations = spec_.annotations;
+  status->spec = shared_spec_;
   status->health = status_.health;
   status->last_error = status_.error;
   status->warnings = warnings_;
@@ -39,40 +39,48 @@ void Rule::FillStatus(RuleStatus* status) const {
   status->samples = status_.samples;
 }
 
-base::Result<promql::Vector> Rule::RunQuery(const EvaluationContext& context) {
-  const model::Timestamp at = context.query_time();
-  ASSIGN_OR_RETURN(promql::QueryResult result, query_.Run(context.storage, at));
-  warnings_ = std::move(result.warnings);
-  warnings_.insert(warnings_.end(), result.infos.begin(), result.infos.end());
-  if (auto* vector = std::get_if<promql::Vector>(&result.value)) return std::move(*vector);
-  if (const auto* scalar = std::get_if<promql::Scalar>(&result.value)) {
-    return promql::Vector{{.labels = {}, .t = at, .v = scalar->v, .h = nullptr}};
-  }
-  return base::FailedPrecondition("rule result is not a vector or scalar");
+base::Result<const promql::standing::StandingQuery*> Rule::RunQuery(const EvaluationContext& context) {
+  if (!query_) return base::FailedPrecondition("rule result is not a vector or scalar");
+  RETURN_IF_ERROR(query_->Run(context.storage, context.query_time()));
+  const promql::standing::StandingQuery& result = query_->result();
+  warnings_ = result.warnings();
+  warnings_.insert(warnings_.end(), result.infos().begin(), result.infos().end());
+  return &result;
 }
 
-base::Result<std::vector<RecordedSample>> RecordingRule::Evaluate(const EvaluationContext& context) {
-  ASSIGN_OR_RETURN(promql::Vector vector, RunQuery(context));
-  std::vector<RecordedSample> samples;
-  samples.reserve(vector.size());
-  model::LabelsBuilder labels;
-  for (promql::VectorSample& sample : vector) {
-    labels.Reset(sample.labels);
-    labels.Set(model::kMetricName, spec_.record);
-    for (const auto& [name, value] : spec_.labels) labels.Set(name, value);
-    samples.push_back({labels.Build(), sample.v, std::move(sample.h)});
-  }
-  if (context.limit > 0 && static_cast<int64_t>(samples.size()) > context.limit) {
+model::Labels RecordingRule::RecordedLabels(model::LabelsView labels) {
+  builder_.Reset(labels);
+  builder_.Set(model::kMetricName, spec_.record);
+  for (const auto& [name, value] : spec_.labels) builder_.Set(name, value);
+  return builder_.Build();
+}
+
+base::Status RecordingRule::Evaluate(const EvaluationContext& context, WrittenSeries* out) {
+  ASSIGN_OR_RETURN(const promql::standing::StandingQuery* result, RunQuery(context));
+  const size_t count = result->samples().size();
+  if (context.limit > 0 && static_cast<int64_t>(count) > context.limit) {
     return base::FailedPrecondition("exceeded limit of " + std::to_string(context.limit) + " with " +
-                                    std::to_string(samples.size()) + " series");
+                                    std::to_string(count) + " series");
   }
-  return samples;
+  if (result->version() != version_ || out->epoch() != epoch_) {
+    version_ = result->version();
+    epoch_ = out->epoch();
+    targets_.assign(result->rows().size(), WrittenSeries::kNone);
+  }
+  for (const promql::standing::StandingSample& sample : result->samples()) {
+    uint32_t& to = targets_[sample.row];
+    if (to == WrittenSeries::kNone) to = out->Find(RecordedLabels(result->rows()[sample.row]));
+    if (!out->Put(to, sample.v, sample.h)) {
+      return base::FailedPrecondition("vector contains metrics with the same labelset after applying rule labels");
+    }
+  }
+  return {};
 }
 
 base::Result<std::unique_ptr<Rule>> MakeRule(const RuleSpec& spec, const promql::Engine& engine) {
   ASSIGN_OR_RETURN(promql::PreparedQuery query, engine.Prepare(*spec.expr));
-  if (spec.is_alert()) return std::make_unique<AlertingRule>(spec, std::move(query));
-  return std::make_unique<RecordingRule>(spec, std::move(query));
+  if (spec.is_alert()) return std::make_unique<AlertingRule>(spec, query);
+  return std::make_unique<RecordingRule>(spec, query);
 }
 
 }  // namespace tocsin::ruler

@@ -5,14 +5,17 @@
 // Threads: touched by whoever holds the group (see group.h).
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "model/alert.h"
 #include "promql/engine.h"
+#include "promql/standing/standing_query.h"
 #include "ruler/rule_file.h"
 #include "ruler/status.h"
+#include "ruler/written_series.h"
 #include "storage/queryable.h"
 
 namespace tocsin::ruler {
@@ -30,26 +33,20 @@ struct EvaluationContext {
   model::Timestamp query_time() const { return base::ToUnixMillis(ts - query_offset); }
 };
 
-// A sample that a rule wants written at the context's query time.
-struct RecordedSample {
-  model::Labels labels;
-  double value = 0;
-  model::HistogramPtr histogram;  // instead of the value
-};
-
 class Rule {
  public:
   // REQUIRES: `query` was prepared from the spec's expression.
-  Rule(RuleSpec spec, promql::PreparedQuery query) : spec_(std::move(spec)), query_(std::move(query)) {}
+  Rule(RuleSpec spec, const promql::PreparedQuery& query);
   virtual ~Rule() = default;
   Rule(const Rule&) = delete;
   Rule& operator=(const Rule&) = delete;
 
   const RuleSpec& spec() const { return spec_; }
 
-  // Runs the expression and advances the state.  Errors: the query's; equal label sets in the
-  // result; the limit exceeded (for alerts, all active state is then dropped, as in Prometheus).
-  virtual base::Result<std::vector<RecordedSample>> Evaluate(const EvaluationContext& context) = 0;
+  // Runs the expression, advances the state and puts what is to be written.  Errors: the query's; equal
+  // label sets in the result; the limit exceeded (for alerts, all active state is then dropped, as in
+  // Prometheus).
+  virtual base::Status Evaluate(const EvaluationContext& context, WrittenSeries* out) = 0;
 
   // Of alerting rules: what is due to be sent, with ends_at set.
   virtual std::vector<model::AlertPtr> TakeAlertsToSend(const EvaluationContext&, base::Duration /*resend_delay*/,
@@ -74,13 +71,17 @@ class Rule {
   LastRun& last_run() { return status_; }
 
  protected:
-  // The expression's value as an instant vector; a scalar is one sample without labels.
-  base::Result<promql::Vector> RunQuery(const EvaluationContext& context);
-
-  const RuleSpec spec_;
-  const promql::PreparedQuery query_;
+  // The expression's value: rows and samples, until the next run.
+  base::Result<const promql::standing::StandingQuery*> RunQuery(const EvaluationContext& context);
 
  private:
+  const std::shared_ptr<const RuleSpec> shared_spec_;
+
+ protected:
+  const RuleSpec& spec_;
+
+ private:
+  std::optional<promql::KeptQuery> query_;  // none: the expression is of a type that no rule can have
   LastRun status_;
   std::vector<std::string> warnings_;
 };
@@ -88,7 +89,15 @@ class Rule {
 class RecordingRule : public Rule {
  public:
   using Rule::Rule;
-  base::Result<std::vector<RecordedSample>> Evaluate(const EvaluationContext& context) override;
+  base::Status Evaluate(const EvaluationContext& context, WrittenSeries* out) override;
+
+ private:
+  model::Labels RecordedLabels(model::LabelsView labels);
+
+  uint64_t version_ = 0;           // of the query's rows, that targets_ is by
+  uint64_t epoch_ = 0;             // of the written series, whose numbers it has
+  std::vector<uint32_t> targets_;  // by row; kNone: not looked up yet
+  model::LabelsBuilder builder_;
 };
 
 base::Result<std::unique_ptr<Rule>> MakeRule(const RuleSpec& spec, const promql::Engine& engine);

@@ -34,13 +34,7 @@ struct ActiveAlert {
 };
 
 struct RuleStatus {
-  bool is_alert = false;
-  std::string name;
-  std::string query;
-  base::Duration hold{0};
-  base::Duration keep_firing{0};
-  LabelList labels;
-  LabelList annotations;
+  std::shared_ptr<const RuleSpec> spec;  // never null
   RuleHealth health = RuleHealth::kUnknown;
   std::string last_error;
   std::vector<std::string> warnings;  // annotations of the last run of the query

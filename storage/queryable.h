@@ -125,11 +125,15 @@ struct ExemplarSeries {
   std::vector<model::Exemplar> exemplars;  // by time
 };
 
+class StandingSource;
+
 class Queryable {
  public:
   virtual ~Queryable() = default;
   // A view of what is visible now.  It holds memory: keep it for one query.
   virtual std::unique_ptr<Querier> NewQuerier(Window window) = 0;
+  // For queries that are kept (storage/standing.h); null: this store has no such reader.
+  virtual StandingSource* standing() { return nullptr; }
   // Exemplars of series that match any of the sets.
   virtual base::Result<std::vector<ExemplarSeries>> SelectExemplars(
       Window window, std::span<const model::Matchers> any_of);

@@ -157,7 +157,7 @@ class Run {
       const ruler::GroupResult result = group->Evaluate(TimeOf(at));
       for (const ruler::RuleStatus& rule : result.status->rules) {
         if (rule.last_error.empty()) continue;
-        failures_.push_back("    rule: " + rule.name + ", time: " + base::FormatGoDuration(at) +
+        failures_.push_back("    rule: " + rule.spec->name() + ", time: " + base::FormatGoDuration(at) +
                             ", err: " + rule.last_error);
         fine = false;
       }
@@ -187,7 +187,7 @@ class Run {
     for (const auto& group : groups_) {
       const auto status = group->MakeStatus();
       for (const ruler::RuleStatus& rule : status->rules) {
-        if (!rule.is_alert || rule.name != c.alertname) continue;
+        if (!rule.spec->is_alert() || rule.spec->name() != c.alertname) continue;
         for (const ruler::ActiveAlert& alert : rule.alerts) {
           if (alert.state == ruler::AlertState::kFiring) got.push_back({alert.labels, alert.annotations});
         }

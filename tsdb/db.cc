@@ -49,6 +49,7 @@ Db::Impl::Impl(DbOptions o)
     h.monotonic = [executor = options.executor] { return executor->Monotonic(); };
   }
   head = std::make_unique<Head>(std::move(h));
+  standing = std::make_unique<Standing>(head.get(), [this](storage::Window w) { return AllInHead(w); });
   {
     base::MutexLock guard(&alive->mu);
     alive->impl = this;
@@ -204,6 +205,14 @@ Db::~Db() {
 
 std::unique_ptr<storage::Appender> Db::NewAppender() { return impl_->head->NewAppender(); }
 
+namespace {
+
+bool Overlaps(const Block& b, storage::Window window) {
+  return b.meta().max_time - 1 > window.after && b.meta().min_time <= window.upto;
+}
+
+}  // namespace
+
 std::unique_ptr<storage::Querier> Db::NewQuerier(storage::Window window) {
   // The head is entered first: its truncation waits for readers from before a block took samples over, so
   // whoever enters later must see the block.  Where both have a sample, the block's counts.
@@ -212,9 +221,7 @@ std::unique_ptr<storage::Querier> Db::NewQuerier(storage::Window window) {
   {
     base::MutexLock lock(&impl_->blocks_mu);
     for (const auto& b : impl_->blocks) {
-      if (b->meta().max_time - 1 > window.after && b->meta().min_time <= window.upto) {
-        parts.push_back(Block::NewQuerier(b, window));
-      }
+      if (Overlaps(*b, window)) parts.push_back(Block::NewQuerier(b, window));
     }
   }
   parts.push_back(std::move(head));
@@ -224,6 +231,13 @@ std::unique_ptr<storage::Querier> Db::NewQuerier(storage::Window window) {
 base::Result<std::vector<storage::ExemplarSeries>> Db::SelectExemplars(storage::Window window,
                                                                        std::span<const model::Matchers> any_of) {
   return impl_->head->exemplars()->Select(window, any_of);
+}
+
+storage::StandingSource* Db::standing() { return impl_->standing.get(); }
+
+bool Db::Impl::AllInHead(storage::Window window) const {
+  base::MutexLock guard(&blocks_mu);
+  return std::ranges::none_of(blocks, [&](const std::shared_ptr<Block>& b) { return Overlaps(*b, window); });
 }
 
 uint64_t Db::Generation() const { return impl_->head->Generation(); }

@@ -117,6 +117,7 @@ class Db : public storage::Appendable, public storage::Queryable, public storage
 
   // storage::Queryable.  Queriers must be gone before the Db is.
   std::unique_ptr<storage::Querier> NewQuerier(storage::Window window) override;
+  storage::StandingSource* standing() override;
   base::Result<std::vector<storage::ExemplarSeries>> SelectExemplars(
       storage::Window window, std::span<const model::Matchers> any_of) override;
 

@@ -15,6 +15,7 @@
 #include "tsdb/db.h"
 #include "tsdb/head.h"
 #include "tsdb/metrics.h"
+#include "tsdb/standing.h"
 
 namespace tocsin::tsdb {
 
@@ -42,6 +43,8 @@ class Db::Impl {
   base::Status CleanTombstones();
   base::Result<std::string> Snapshot(SnapshotHead head);
   BlockList Blocks() const;
+  // Whether no block has samples of the window.
+  bool AllInHead(storage::Window window) const;
   CompactContext Context(std::string parent) const;
   int64_t NowMs() const;
 
@@ -76,6 +79,7 @@ class Db::Impl {
 
   mutable base::Mutex blocks_mu;
   BlockList blocks TOCSIN_GUARDED_BY(blocks_mu);
+  std::unique_ptr<Standing> standing;
 
   // Touched on the loop only; callbacks share it so that they may outlive the database.
   struct LoopState {

@@ -166,6 +166,7 @@ void Head::NoteChange(storage::SeriesRef ref, bool created) {
     changes_.pop_front();
     ++first_change_;
   }
+  generation_.store(first_change_ + changes_.size(), std::memory_order_release);
 }
 
 // Takes a series without samples out of everything; the slot is freed when its readers are gone.
@@ -187,8 +188,8 @@ bool Head::RemoveSeries(Slot slot) {
   by_labels_.erase(TableKey{labels->hash, slot});
   postings_.Remove(slot, labels->span());
   order_.Note(slot);
+  NoteChange(ref, false);  // before the stamp: see Generation()
   limbo_.push_back({isolation_.Stamp(), slot, refs_.Clear(ref)});
-  NoteChange(ref, false);
   series_count_.fetch_sub(1, std::memory_order_relaxed);
   metrics_->series_removed->Add();
   base::MutexLock lock(&metadata_mu_);
@@ -220,11 +221,6 @@ void Head::NoteTimes(model::Timestamp mint, model::Timestamp maxt) {
 }
 
 // ---- Change stream ----
-
-uint64_t Head::Generation() const {
-  base::ReaderLock lock(&index_mu_);
-  return first_change_ + changes_.size();
-}
 
 std::optional<storage::SeriesChanges> Head::ChangesSince(uint64_t generation) const {
   base::ReaderLock lock(&index_mu_);

@@ -79,7 +79,9 @@ class Head {
   std::unique_ptr<storage::Querier> NewQuerier(storage::Window window);
   Exemplars* exemplars() { return &exemplars_; }
 
-  uint64_t Generation() const;
+  // No lock.  Raised before a removed series' slot may be given up: who enters as a reader and then finds
+  // the generation unchanged may go on reading the slots it knows.
+  uint64_t Generation() const { return generation_.load(std::memory_order_acquire); }
   std::optional<storage::SeriesChanges> ChangesSince(uint64_t generation) const;
   std::optional<model::Labels> LabelsOf(storage::SeriesRef ref) const;
   HeadStats Stats(size_t top) const;
@@ -125,6 +127,9 @@ class Head {
   friend class HeadExport;
   friend class HeadSeriesSet;
   friend class HeadReplay;
+  friend class Standing;
+  friend class StandingHeadReader;
+  friend class StandingHeadSet;
 
   struct TableKey {
     uint32_t tag;
@@ -232,6 +237,7 @@ class Head {
   std::atomic<uint64_t> late_samples_{0};
   std::atomic<int64_t> stale_{0};
   std::atomic<uint64_t> edits_{0};
+  std::atomic<uint64_t> generation_{0};  // first_change_ + changes_.size()
 };
 
 }  // namespace tocsin::tsdb

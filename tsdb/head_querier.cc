@@ -45,6 +45,35 @@ const char* HeadView::Keep(const SeriesLabels& labels) {
   return place;
 }
 
+base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, storage::Window window, size_t place,
+                        storage::LastColumns* out) {
+  const auto put = [&](const model::HistogramPtr& histogram) {
+    if (out->histograms.empty()) out->histograms.resize(out->times.size());
+    out->histograms[place] = histogram;
+  };
+  const model::Timestamp t = page.last_t[at];
+  if (t <= window.after && !page.has(at, SeriesPage::kOutOfOrder)) return {};
+  if (t > window.after && t <= window.upto && page.batch[at] <= visible && page.has(at, SeriesPage::kHasSamples))
+      [[likely]] {
+    out->times[place] = t;
+    std::memcpy(&out->values[place], &page.last_v[at], sizeof(double));
+    if (page.has(at, SeriesPage::kHistogramRun)) [[unlikely]] put(page.run(at)->histograms.back());
+    return {};
+  }
+  // The newest sample is later than asked for, or not visible yet.
+  thread_local storage::SampleColumns scratch;
+  scratch.Clear();
+  RETURN_IF_ERROR(ReadSlot(page, at, window, HiddenSamples(page, at, visible), &scratch));
+  if (scratch.times.empty()) return {};
+  out->times[place] = scratch.times.back();
+  std::memcpy(&out->values[place], &scratch.values.back(), sizeof(double));
+  if (!scratch.histogram_at.empty() && scratch.histogram_at.back() + 1 == scratch.times.size()) {
+    put(scratch.histograms.back());
+    scratch.Clear();
+  }
+  return {};
+}
+
 class HeadSeriesSet : public storage::SeriesSet {
  public:
   using Item = HeadItem;
@@ -115,37 +144,12 @@ class HeadSeriesSet : public storage::SeriesSet {
     out->values.assign(count, 0);
     out->histograms.clear();
     window = Narrow(window, window_);
-    storage::SampleColumns scratch;
     PageCursor cursor(view_->head()->table_);
     size_t done = 0;
     const auto one = [&](size_t item, size_t place) -> base::Status {
       if (++done % (kReadRun * 8) == 0) cursor.Release();
       const Slot slot = items_[item].slot;
-      const SeriesPage* page = cursor.MoveTo(slot);
-      const uint32_t at = SeriesTable::At(slot);
-      const model::Timestamp t = page->last_t[at];
-      if (t <= window.after && !page->has(at, SeriesPage::kOutOfOrder)) return {};
-      if (t > window.after && t <= window.upto && page->batch[at] <= view_->visible() &&
-          page->has(at, SeriesPage::kHasSamples)) [[likely]] {
-        out->times[place] = t;
-        std::memcpy(&out->values[place], &page->last_v[at], sizeof(double));
-        if (page->has(at, SeriesPage::kHistogramRun)) [[unlikely]] {
-          if (out->histograms.empty()) out->histograms.resize(count);
-          out->histograms[place] = page->run(at)->histograms.back();
-        }
-        return {};
-      }
-      // The newest sample is later than asked for, or not visible yet.
-      scratch.Clear();
-      RETURN_IF_ERROR(ReadSlot(*page, at, window, HiddenSamples(*page, at, view_->visible()), &scratch));
-      if (scratch.times.empty()) return {};
-      out->times[place] = scratch.times.back();
-      std::memcpy(&out->values[place], &scratch.values.back(), sizeof(double));
-      if (!scratch.histogram_at.empty() && scratch.histogram_at.back() + 1 == scratch.times.size()) {
-        if (out->histograms.empty()) out->histograms.resize(count);
-        out->histograms[place] = scratch.histograms.back();
-      }
-      return {};
+      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), view_->visible(), window, place, out);
     };
     if (by_slot_.empty() || count < items_.size() / 4) {
       for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));

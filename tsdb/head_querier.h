@@ -41,6 +41,11 @@ class HeadView {
   size_t used_ TOCSIN_GUARDED_BY(mu_) = 0, size_ TOCSIN_GUARDED_BY(mu_) = 0;
 };
 
+// The newest visible sample of a slot in the window, put at `place` of `out` (whose times and values are
+// laid out).  The page's mutex is held.
+base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, storage::Window window, size_t place,
+                        storage::LastColumns* out);
+
 // A series of a selection.
 struct HeadItem {
   Slot slot;
@@ -59,6 +64,7 @@ class HeadQuerier : public storage::Querier {
                                                      std::span<const model::Matcher> matchers) override;
 
  private:
+  friend class Standing;
   bool Overlaps(storage::Window window) const;
   static std::vector<uint32_t> SortByLabels(Head* head, std::vector<HeadItem>* items);
 

@@ -78,12 +78,13 @@ class NegateOperator : public Operator {
 };
 
 // Evaluated once, repeated at every step.
-class StepInvariantOperator : public Operator {
+class StepInvariantOperator : public Operator, private Movable {
  public:
-  StepInvariantOperator(const plan::Node& node, const Grid* grid)
-      : Operator(node, grid), once_{grid->start, grid->step_ms, grid->count == 0 ? 0u : 1u} {}
+  StepInvariantOperator(const plan::Node& node, const Grid* grid) : Operator(node, grid) {}
 
   base::Status Init(Run& run) {
+    RETURN_IF_ERROR(Move(run));
+    run.OnMove(this);
     ASSIGN_OR_RETURN(input_, MakeOperator(run, *node_.inputs[0], &once_));
     return {};
   }
@@ -109,7 +110,13 @@ class StepInvariantOperator : public Operator {
   }
 
  private:
-  const Grid once_;
+  base::Status Move(Run&) override {
+    once_ = {grid_.start, grid_.step_ms, grid_.count == 0 ? 0u : 1u};
+    evaluated_ = false;
+    return {};
+  }
+
+  Grid once_;
   OperatorPtr input_;
   HeldBlock value_;
   bool evaluated_ = false;

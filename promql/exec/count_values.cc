@@ -11,8 +11,8 @@ namespace {
 
 class CountValuesOperator : public LateRowsOperator {
  public:
-  CountValuesOperator(const plan::Node& node, const Grid* grid, OperatorPtr input)
-      : LateRowsOperator(node, grid),
+  CountValuesOperator(Run& run, const plan::Node& node, const Grid* grid, OperatorPtr input)
+      : LateRowsOperator(run, node, grid),
         label_(As<StringLiteral>(*node.inputs[1]->expr).value),
         input_(std::move(input)) {}
 
@@ -78,7 +78,7 @@ class CountValuesOperator : public LateRowsOperator {
 
 base::Result<OperatorPtr> MakeCountValues(Run& run, const plan::Node& node, const Grid* grid) {
   ASSIGN_OR_RETURN(OperatorPtr input, MakeOperator(run, *node.inputs[0], grid));
-  auto op = std::make_unique<CountValuesOperator>(node, grid, std::move(input));
+  auto op = std::make_unique<CountValuesOperator>(run, node, grid, std::move(input));
   if (!model::IsValidLabelName(op->label())) {
     return base::FailedPrecondition("invalid label name " + base::Quote(op->label()));
   }

@@ -30,6 +30,8 @@ class HistogramCallOperator : public Operator {
 
   base::Status Init(Run& run, const Grid* grid) {
     const Function f = node_.function;
+    // Its label sets have the values of its parameters.
+    if (f == Function::kHistogramQuantiles) run.MarkUnkeepable();
     vector_at_ = f == Function::kHistogramQuantiles ? 0 : f == Function::kHistogramFraction ? 2 : 1;
     for (size_t i = 0; i < node_.inputs.size(); ++i) {
       if (node_.inputs[i]->type == ValueType::kString) continue;

@@ -52,8 +52,8 @@ bool FindSelectorTime(const Run& run, const Expr& e, std::vector<const TimeShift
 
 class InfoOperator : public LateRowsOperator {
  public:
-  InfoOperator(const plan::Node& node, const Grid* grid, OperatorPtr input)
-      : LateRowsOperator(node, grid), input_(std::move(input)) {}
+  InfoOperator(Run& run, const plan::Node& node, const Grid* grid, OperatorPtr input)
+      : LateRowsOperator(run, node, grid), input_(std::move(input)) {}
 
   base::Status Init(Run& run) {
     if (node_.inputs.size() > 1) {
@@ -301,7 +301,7 @@ class InfoOperator : public LateRowsOperator {
 
 base::Result<OperatorPtr> MakeInfo(Run& run, const plan::Node& node, const Grid* grid) {
   ASSIGN_OR_RETURN(OperatorPtr input, MakeOperator(run, *node.inputs[0], grid));
-  auto op = std::make_unique<InfoOperator>(node, grid, std::move(input));
+  auto op = std::make_unique<InfoOperator>(run, node, grid, std::move(input));
   RETURN_IF_ERROR(op->Init(run));
   return op;
 }

@@ -18,7 +18,9 @@ class LateRowsOperator : public Operator {
   base::Status Eval(Run& run, StepSpan span, Block* out) final;
 
  protected:
-  using Operator::Operator;
+  LateRowsOperator(Run& run, const plan::Node& node, const Grid* grid) : Operator(node, grid) {
+    run.MarkUnkeepable();
+  }
 
   // Calls fn(span) for all steps of the grid, a bounded number of cells of `rows` rows at a time.
   template <class Fn>

@@ -81,14 +81,14 @@ class HeldBlock {
  public:
   HeldBlock() = default;
   base::Status Eval(Run& run, Operator& op, StepSpan span) {
-    run.Release(charged_);
-    charged_ = 0;
+    Drop(run);
     RETURN_IF_ERROR(op.Eval(run, span, &block_));
     charged_ = static_cast<int64_t>(block_.CountPresent());
+    evaluation_ = run.evaluation();
     return run.Charge(charged_);
   }
   void Drop(Run& run) {
-    run.Release(charged_);
+    if (evaluation_ == run.evaluation()) run.Release(charged_);
     charged_ = 0;
   }
   Block& operator*() { return block_; }
@@ -97,6 +97,7 @@ class HeldBlock {
  private:
   Block block_;
   int64_t charged_ = 0;
+  uint64_t evaluation_ = 0;  // that it was charged in
 };
 
 }  // namespace tocsin::promql::exec

@@ -32,11 +32,12 @@ base::Status CheckBoundary(Boundary boundary, Function function) {
   return {};
 }
 
-class RangeCallOperator : public Operator, private RangeSource::Visitor {
+class RangeCallOperator : public Operator, private RangeSource::Visitor, private Movable {
  public:
   RangeCallOperator(const plan::Node& node, const Grid* grid) : Operator(node, grid) {}
 
   base::Status Init(Run& run, const Grid* grid) {
+    run.OnMove(this);
     for (const auto& input : node_.inputs) {
       if (input->type == ValueType::kMatrix) {
         ASSIGN_OR_RETURN(source_, MakeRangeSource(run, *input, grid));
@@ -55,6 +56,7 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor {
     RETURN_IF_ERROR(source_->Open(run));
     const bool keeps =
         node_.function == Function::kLastOverTime || node_.function == Function::kFirstOverTime;
+    FindNoCounters(run);
     series_ = source_->series();
     for (Series& s : series_) s.drop_name = s.drop_name || !keeps;
     if (!run.options().delayed_name_removal && !keeps) {
@@ -100,12 +102,17 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor {
  private:
   static constexpr uint32_t kNoOwner = UINT32_MAX;
 
+  base::Status Move(Run&) override {
+    noted_ = {};
+    std::ranges::fill(owner_, kNoOwner);
+    return {};
+  }
+
   base::Status Visit(size_t row, const RangeRow& samples) override {
     const model::LabelsView labels = source_->series()[row].labels;
     RETURN_IF_ERROR(RunRangeKernel(call_, labels, samples, &scratch_, row, out_));
-    const bool counter_rate =
-        node_.function == Function::kRate || node_.function == Function::kIncrease;
-    if (!counter_rate && merge_.injective()) return {};
+    const bool no_counter = any_no_counter_ && no_counter_[row] != 0;
+    if (!no_counter && merge_.injective()) return {};
     const uint8_t* cells = out_->cells(row);
     bool any = false;
     bool any_float = false;
@@ -113,7 +120,7 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor {
       any = any || cells[s] != kAbsent;
       any_float = any_float || cells[s] == kFloat;
     }
-    if (counter_rate && any_float) NoteIfNoCounter(labels);
+    if (no_counter && any_float) NoteNoCounter(labels);
     if (any && !merge_.injective()) {
       // Equal label sets are refused in the whole run, at whatever steps they are.
       uint32_t& owner = owner_[merge_.target()[row]];
@@ -123,17 +130,33 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor {
     return {};
   }
 
-  void NoteIfNoCounter(model::LabelsView labels) {
-    const std::string_view metric = labels.MetricName();
-    if (metric.empty()) return;
-    if (run_->options().type_and_unit_labels) {
-      const std::string_view type = labels.Get(kTypeLabel);
-      if (type != "counter" && type != "histogram") {
-        call_.annotations->PossibleNonCounterType(metric, type, node_.inputs[0]->pos);
+  // Which rows do not look like counters, where the function is one of counters.
+  void FindNoCounters(const Run& run) {
+    any_no_counter_ = false;
+    if (node_.function != Function::kRate && node_.function != Function::kIncrease) return;
+    const SeriesTable& rows = source_->series();
+    no_counter_.assign(rows.size(), 0);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const std::string_view metric = rows[row].labels.MetricName();
+      if (metric.empty()) continue;
+      bool counter = HasCounterName(metric);
+      if (run.options().type_and_unit_labels) {
+        const std::string_view type = rows[row].labels.Get(kTypeLabel);
+        counter = type == "counter" || type == "histogram";
       }
+      no_counter_[row] = counter ? 0 : 1;
+      any_no_counter_ = any_no_counter_ || !counter;
+    }
+  }
+
+  void NoteNoCounter(model::LabelsView labels) {
+    const std::string_view metric = labels.MetricName();
+    if (run_->options().type_and_unit_labels) {
+      call_.annotations->PossibleNonCounterType(metric, labels.Get(kTypeLabel),
+                                                node_.inputs[0]->pos);
       return;
     }
-    if (HasCounterName(metric) || metric == noted_) return;
+    if (metric == noted_) return;
     noted_ = metric;
     call_.annotations->PossibleNonCounter(metric, node_.inputs[0]->pos);
   }
@@ -146,6 +169,8 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor {
   KernelScratch scratch_;
   Block* out_ = nullptr;
   Run* run_ = nullptr;
+  std::vector<uint8_t> no_counter_;  // by row
+  bool any_no_counter_ = false;
   std::string_view noted_;  // the last metric that was noted as no counter
   RowMerge merge_;
   std::vector<uint32_t> owner_;  // by merged row: the row that has values

@@ -9,25 +9,18 @@ namespace {
 
 constexpr size_t kSeriesAtOnce = 64;
 
-class SelectorSource : public RangeSource {
+class SelectorSource : public RangeSource, private Movable {
  public:
-  base::Status Init(Run& run, const plan::Node& node, const Grid& grid) {
-    const auto& selector = As<MatrixSelector>(*node.expr);
-    stats_only_ = node.histogram_stats_only;
-    const VectorSelector& vector = *selector.vector;
-    ASSIGN_OR_RETURN(map_, MakeTimeMap(run, vector.shift, grid));
-    ASSIGN_OR_RETURN(range_ms_, ResolveRange(run, selector.range, selector.range_expr.get()));
-    before_ = range_ms_;
-    if (vector.anchored) {
-      boundary_ = Boundary::kAnchored;
-      before_ += run.options().lookback_ms;
-    } else if (vector.smoothed) {
-      boundary_ = Boundary::kSmoothed;
-      before_ += run.options().lookback_ms;
-      after_ = run.options().lookback_ms;
-    }
-    handle_ = run.AddSelection(vector.matchers, WindowOf(map_, grid, before_, after_));
+  SelectorSource(const plan::Node& node, const Grid* grid)
+      : selector_(As<MatrixSelector>(*node.expr)),
+        grid_(*grid),
+        stats_only_(node.histogram_stats_only) {}
+
+  base::Status Init(Run& run) {
+    RETURN_IF_ERROR(FindTimes(run));
+    handle_ = run.AddSelection(selector_.vector->matchers, WindowOf(map_, grid_, before_, after_));
     run.NoteWindow(before_ + after_);
+    run.OnMove(this);
     return {};
   }
 
@@ -57,6 +50,29 @@ class SelectorSource : public RangeSource {
   }
 
  private:
+  base::Status FindTimes(Run& run) {
+    const VectorSelector& vector = *selector_.vector;
+    ASSIGN_OR_RETURN(map_, MakeTimeMap(run, vector.shift, grid_));
+    ASSIGN_OR_RETURN(range_ms_, ResolveRange(run, selector_.range, selector_.range_expr.get()));
+    before_ = range_ms_;
+    after_ = 0;
+    if (vector.anchored) {
+      boundary_ = Boundary::kAnchored;
+      before_ += run.options().lookback_ms;
+    } else if (vector.smoothed) {
+      boundary_ = Boundary::kSmoothed;
+      before_ += run.options().lookback_ms;
+      after_ = run.options().lookback_ms;
+    }
+    return {};
+  }
+
+  base::Status Move(Run& run) override {
+    RETURN_IF_ERROR(FindTimes(run));
+    run.MoveSelection(handle_, WindowOf(map_, grid_, before_, after_));
+    return {};
+  }
+
   // A window of one series is what must be in memory at least.
   base::Status ChargeWindow(Run& run, StepSpan span, const RangeRow& row) const {
     size_t held = row.count + row.histogram_count;
@@ -76,7 +92,9 @@ class SelectorSource : public RangeSource {
     return {};
   }
 
-  bool stats_only_ = false;
+  const MatrixSelector& selector_;
+  const Grid& grid_;
+  const bool stats_only_;
   int64_t before_ = 0;
   int64_t after_ = 0;
   size_t handle_ = 0;
@@ -86,25 +104,15 @@ class SelectorSource : public RangeSource {
 };
 
 // The expression of a subquery at the multiples of its step.
-class SubquerySource : public RangeSource {
+class SubquerySource : public RangeSource, private Movable {
  public:
-  base::Status Init(Run& run, const plan::Node& node, const Grid& outer) {
-    const auto& subquery = As<Subquery>(*node.expr);
-    ASSIGN_OR_RETURN(map_, MakeTimeMap(run, subquery.shift, outer));
-    ASSIGN_OR_RETURN(range_ms_, ResolveRange(run, subquery.range, subquery.range_expr.get()));
-    int64_t step = Milliseconds(subquery.step);
-    if (subquery.step_expr) {
-      ASSIGN_OR_RETURN(step, plan::ResolveDuration(*subquery.step_expr, run.times(),
-                                                   plan::Sign::kPositive));
-    }
-    if (step <= 0) step = run.options().default_subquery_step_ms(range_ms_);
-    inner_.step_ms = std::max<int64_t>(step, 1);
-    inner_.start = FirstAfter(map_.time(0) - range_ms_);
-    const model::Timestamp last = map_.time(outer.count == 0 ? 0 : outer.count - 1);
-    inner_.count =
-        inner_.start > last ? 0
-                            : static_cast<size_t>((last - inner_.start) / inner_.step_ms) + 1;
+  SubquerySource(const plan::Node& node, const Grid* outer)
+      : subquery_(As<Subquery>(*node.expr)), outer_(*outer) {}
+
+  base::Status Init(Run& run, const plan::Node& node) {
+    RETURN_IF_ERROR(Move(run));
     run.NoteWindow(range_ms_);
+    run.OnMove(this);
     ASSIGN_OR_RETURN(op_, MakeOperator(run, *node.inputs[0], &inner_));
     return {};
   }
@@ -139,6 +147,24 @@ class SubquerySource : public RangeSource {
 
  private:
   static constexpr int64_t kSparse = 2;  // cells a sample that a sparse table may take
+
+  base::Status Move(Run& run) override {
+    ASSIGN_OR_RETURN(map_, MakeTimeMap(run, subquery_.shift, outer_));
+    ASSIGN_OR_RETURN(range_ms_, ResolveRange(run, subquery_.range, subquery_.range_expr.get()));
+    int64_t step = Milliseconds(subquery_.step);
+    if (subquery_.step_expr) {
+      ASSIGN_OR_RETURN(step, plan::ResolveDuration(*subquery_.step_expr, run.times(),
+                                                   plan::Sign::kPositive));
+    }
+    if (step <= 0) step = run.options().default_subquery_step_ms(range_ms_);
+    inner_.step_ms = std::max<int64_t>(step, 1);
+    inner_.start = FirstAfter(map_.time(0) - range_ms_);
+    const model::Timestamp last = map_.time(outer_.count == 0 ? 0 : outer_.count - 1);
+    inner_.count =
+        inner_.start > last ? 0
+                            : static_cast<size_t>((last - inner_.start) / inner_.step_ms) + 1;
+    return {};
+  }
 
   model::Timestamp FirstAfter(model::Timestamp t) const {
     model::Timestamp aligned = t / inner_.step_ms * inner_.step_ms;
@@ -184,6 +210,8 @@ class SubquerySource : public RangeSource {
     return row_;
   }
 
+  const Subquery& subquery_;
+  const Grid& outer_;
   Grid inner_;
   OperatorPtr op_;
   HeldBlock block_;
@@ -279,13 +307,13 @@ class RawCollector : public RangeSource::Visitor {
 base::Result<std::unique_ptr<RangeSource>> MakeRangeSource(Run& run, const plan::Node& node,
                                                            const Grid* grid) {
   if (node.kind == plan::NodeKind::kRangeSelector) {
-    auto source = std::make_unique<SelectorSource>();
-    RETURN_IF_ERROR(source->Init(run, node, *grid));
+    auto source = std::make_unique<SelectorSource>(node, grid);
+    RETURN_IF_ERROR(source->Init(run));
     return source;
   }
   if (node.kind == plan::NodeKind::kSubquery) {
-    auto source = std::make_unique<SubquerySource>();
-    RETURN_IF_ERROR(source->Init(run, node, *grid));
+    auto source = std::make_unique<SubquerySource>(node, grid);
+    RETURN_IF_ERROR(source->Init(run, node));
     return source;
   }
   return base::Internal("promql exec: a range function over something else than a range");

@@ -14,26 +14,6 @@
 #include "promql/exec/operator.h"
 
 namespace tocsin::promql::exec {
-namespace {
-
-// Cells of the widest table at once: 8 MB of values.
-constexpr size_t kCellsAtOnce = 1 << 20;
-// A block not shorter than the longest window reads each sample at most twice, but not beyond this.
-constexpr size_t kMostCells = 1 << 24;
-
-size_t StepsAtOnce(const Run& run, const Grid& grid) {
-  const size_t rows = std::max<size_t>(run.widest(), 1);
-  const auto window_steps = static_cast<size_t>(run.longest_window() / grid.step_ms + 1);
-  size_t steps = std::max(kCellsAtOnce / rows, window_steps);
-  steps = std::min(steps, std::max<size_t>(kMostCells / rows, 1));
-  return std::clamp<size_t>(steps, 1, std::max<size_t>(grid.count, 1));
-}
-
-// Output rows: labels without the names that are to go, equal ones once.
-struct OutputRows {
-  std::vector<model::LabelsView> labels;
-  std::vector<uint32_t> target;  // by row of the operator
-};
 
 OutputRows MakeOutputRows(Run& run, const SeriesTable& series) {
   OutputRows rows;
@@ -47,6 +27,7 @@ OutputRows MakeOutputRows(Run& run, const SeriesTable& series) {
     std::iota(rows.target.begin(), rows.target.end(), 0);
     return rows;
   }
+  rows.merged = true;
   absl::flat_hash_map<std::string_view, uint32_t> seen;
   seen.reserve(series.size());
   rows.target.reserve(series.size());
@@ -63,34 +44,38 @@ OutputRows MakeOutputRows(Run& run, const SeriesTable& series) {
   return rows;
 }
 
+namespace {
+
+// Cells of the widest table at once: 8 MB of values.
+constexpr size_t kCellsAtOnce = 1 << 20;
+// A block not shorter than the longest window reads each sample at most twice, but not beyond this.
+constexpr size_t kMostCells = 1 << 24;
+
+size_t StepsAtOnce(const Run& run, const Grid& grid) {
+  const size_t rows = std::max<size_t>(run.widest(), 1);
+  const auto window_steps = static_cast<size_t>(run.longest_window() / grid.step_ms + 1);
+  size_t steps = std::max(kCellsAtOnce / rows, window_steps);
+  steps = std::min(steps, std::max<size_t>(kMostCells / rows, 1));
+  return std::clamp<size_t>(steps, 1, std::max<size_t>(grid.count, 1));
+}
+
 base::Result<Value> InstantVector(Run& run, Operator& op, const Grid& grid) {
   HeldBlock block;
   RETURN_IF_ERROR(block.Eval(run, op, {0, 1}));
   const OutputRows rows = MakeOutputRows(run, op.series());
-  std::vector<uint32_t> order = block->order;
-  if (order.empty()) {
-    order.resize(block->rows());
-    std::iota(order.begin(), order.end(), 0);
-  }
-  std::vector<uint8_t> taken(rows.labels.size(), 0);
   Vector vector;
   vector.reserve(block->CountPresent());
-  for (uint32_t row : order) {
-    const uint8_t cell = block->cells(row)[0];
-    if (cell == kAbsent) continue;
-    const uint32_t to = rows.target[row];
-    if (taken[to] != 0) return std::unexpected(SameLabelset().error());
-    taken[to] = 1;
-    VectorSample sample;
+  std::vector<uint8_t> taken;
+  RETURN_IF_ERROR(ForInstantCells(*block, rows, &taken, [&](uint32_t to, uint32_t row) {
+    VectorSample& sample = vector.emplace_back();
     sample.labels = model::Labels(rows.labels[to]);
     sample.t = grid.start;
-    if (cell == kHistogram) {
+    if (block->cells(row)[0] == kHistogram) {
       sample.h = block->histogram(row, 0);
     } else {
       sample.v = block->values(row)[0];
     }
-    vector.push_back(std::move(sample));
-  }
+  }));
   return Value(std::move(vector));
 }
 
@@ -133,7 +118,6 @@ void SortByLabels(Matrix* matrix) {
 
 base::Result<Value> RangeMatrix(Run& run, Operator& op, const Grid& grid) {
   const OutputRows rows = MakeOutputRows(run, op.series());
-  const bool merged = rows.labels.size() != rows.target.size();
   std::vector<MatrixSeries> all(rows.labels.size());
   const size_t at_once = StepsAtOnce(run, grid);
   HeldBlock block;
@@ -148,7 +132,7 @@ base::Result<Value> RangeMatrix(Run& run, Operator& op, const Grid& grid) {
   Matrix matrix;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].floats.empty() && all[i].histograms.empty()) continue;
-    if (merged) RETURN_IF_ERROR(SortMerged(&all[i]));
+    if (rows.merged) RETURN_IF_ERROR(SortMerged(&all[i]));
     all[i].labels = model::Labels(rows.labels[i]);
     matrix.push_back(std::move(all[i]));
   }
@@ -161,7 +145,6 @@ base::Result<Value> RawMatrix(Run& run, const plan::Node& node, const Grid& grid
   SeriesTable table;
   for (const RawSeries& r : raw) table.push_back({r.labels, r.drop_name});
   const OutputRows rows = MakeOutputRows(run, table);
-  const bool merged = rows.labels.size() != rows.target.size();
   Matrix matrix(rows.labels.size());
   for (size_t i = 0; i < raw.size(); ++i) {
     MatrixSeries& series = matrix[rows.target[i]];
@@ -174,7 +157,7 @@ base::Result<Value> RawMatrix(Run& run, const plan::Node& node, const Grid& grid
     }
   }
   for (size_t i = 0; i < matrix.size(); ++i) {
-    if (merged) RETURN_IF_ERROR(SortMerged(&matrix[i]));
+    if (rows.merged) RETURN_IF_ERROR(SortMerged(&matrix[i]));
     matrix[i].labels = model::Labels(rows.labels[i]);
   }
   SortByLabels(&matrix);

@@ -67,9 +67,34 @@ size_t Run::AddSelection(const model::Matchers& matchers, storage::Window window
     have.upto = std::max(have.upto, window.upto);
     return handle;
   }
-  selections_.push_back({matchers, window, nullptr});
+  selections_.push_back({matchers, window, nullptr, evaluation_});
   equal.push_back(selections_.size() - 1);
   return selections_.size() - 1;
+}
+
+base::Status Run::MoveTo(plan::QueryTimes times, base::Duration deadline) {
+  times_ = times;
+  options_.deadline = deadline;
+  ++evaluation_;
+  if (!annotations_.empty()) annotations_ = Annotations();
+  current_samples_ = 0;
+  peak_samples_ = 0;
+  samples_read_ = 0;
+  querier_window_ = {model::kMaxTimestamp, model::kMinTimestamp};
+  for (Movable* movable : movables_) RETURN_IF_ERROR(movable->Move(*this));
+  return {};
+}
+
+void Run::MoveSelection(size_t handle, storage::Window window) {
+  AnnounceWindow(window);
+  Selected& s = selections_[handle];
+  if (s.evaluation != evaluation_) {
+    s.evaluation = evaluation_;
+    s.window = window;
+    return;
+  }
+  s.window.after = std::min(s.window.after, window.after);
+  s.window.upto = std::max(s.window.upto, window.upto);
 }
 
 base::Status Run::OpenQuerier() {
@@ -81,6 +106,10 @@ base::Status Run::OpenQuerier() {
 
 base::Result<const storage::SeriesSet*> Run::Selection(size_t handle) {
   Selected& s = selections_[handle];
+  if (!kept_sets_.empty()) {
+    series_selected_ += static_cast<int64_t>(kept_sets_[handle]->size());
+    return kept_sets_[handle];
+  }
   if (!s.set) {
     RETURN_IF_ERROR(OpenQuerier());
     RETURN_IF_ERROR(Check());

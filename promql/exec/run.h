@@ -46,6 +46,16 @@ struct RunOptions {
   base::Duration deadline{0};                 // by `monotonic`
 };
 
+class Run;
+
+// What an operator remembers of times and values beyond an evaluation.  A kept tree is told when its run
+// goes on to another time; label sets and everything made from them stay.
+class Movable {
+ public:
+  virtual ~Movable() = default;
+  virtual base::Status Move(Run& run) = 0;
+};
+
 class Run {
  public:
   Run(storage::Queryable* storage, RunOptions options, plan::QueryTimes times)
@@ -78,6 +88,30 @@ class Run {
                                                               storage::Window window);
   int64_t series_selected() const { return series_selected_; }
 
+  // ---- Kept runs (promql/standing): one tree, opened once, evaluated at many times. ----
+
+  // Selections are these, by handle, and not from a querier of the run's own.  Before Open(); they
+  // outlive the run.
+  void KeepSelections(std::vector<const storage::SeriesSet*> sets) { kept_sets_ = std::move(sets); }
+  size_t selections() const { return selections_.size(); }
+  const model::Matchers& selection_matchers(size_t handle) const {
+    return selections_[handle].matchers;
+  }
+  // Operators announce themselves while they are made, those of an outer grid before those of the inner.
+  void OnMove(Movable* movable) { movables_.push_back(movable); }
+  // Of an operator whose label sets depend on values: its tree is of one evaluation.
+  void MarkUnkeepable() { keepable_ = false; }
+  bool keepable() const { return keepable_; }
+  // The next evaluation begins: counts and annotations are those of a new run.  The caller has moved
+  // the grid.  Errors: those of making the operators.
+  base::Status MoveTo(plan::QueryTimes times, base::Duration deadline);
+  // The window of a selection after a move; where several share one, the union.
+  void MoveSelection(size_t handle, storage::Window window);
+  // What all selections look at.
+  storage::Window selection_window() const { return querier_window_; }
+  // Which evaluation this is: what was charged in an earlier one is not given back.
+  uint64_t evaluation() const { return evaluation_; }
+
   // The widest table and the longest window, to choose how many steps make a block.
   void NoteRows(size_t rows) { widest_ = std::max(widest_, rows); }
   void NoteWindow(int64_t ms) { longest_window_ = std::max(longest_window_, ms); }
@@ -89,6 +123,7 @@ class Run {
     model::Matchers matchers;
     storage::Window window;
     std::unique_ptr<storage::SeriesSet> set;
+    uint64_t evaluation = 0;  // that `window` is of
   };
   base::Status OpenQuerier();
 
@@ -107,6 +142,10 @@ class Run {
   int64_t series_selected_ = 0;
   size_t widest_ = 1;
   int64_t longest_window_ = 0;
+  std::vector<const storage::SeriesSet*> kept_sets_;  // empty: the run is not kept
+  std::vector<Movable*> movables_;
+  bool keepable_ = true;
+  uint64_t evaluation_ = 0;
 };
 
 }  // namespace tocsin::promql::exec

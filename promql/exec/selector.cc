@@ -17,13 +17,18 @@ constexpr size_t kLastAtOnce = 8192;
 
 enum class Output { kValue, kTime, kStartTime };
 
-class SelectorOperator : public Operator {
+class SelectorOperator : public Operator, private Movable {
  public:
   SelectorOperator(Run& run, const plan::Node& node, const VectorSelector& selector,
                    const Grid* grid, TimeMap map, Output output)
-      : Operator(node, grid), map_(map), output_(output), lookback_(run.options().lookback_ms) {
+      : Operator(node, grid),
+        shift_(selector.shift),
+        map_(map),
+        output_(output),
+        lookback_(run.options().lookback_ms) {
     handle_ = run.AddSelection(selector.matchers, WindowOf(map_, grid_, lookback_, 0));
     run.NoteWindow(lookback_);
+    run.OnMove(this);
   }
 
   base::Status Open(Run& run) override {
@@ -126,7 +131,14 @@ class SelectorOperator : public Operator {
     }
   }
 
-  const TimeMap map_;
+  base::Status Move(Run& run) override {
+    ASSIGN_OR_RETURN(map_, MakeTimeMap(run, shift_, grid_));
+    run.MoveSelection(handle_, WindowOf(map_, grid_, lookback_, 0));
+    return {};
+  }
+
+  const TimeShift& shift_;
+  TimeMap map_;
   const Output output_;
   const int64_t lookback_;
   size_t handle_ = 0;
@@ -136,13 +148,17 @@ class SelectorOperator : public Operator {
 };
 
 // foo smoothed: a value between the samples before and after each step.
-class SmoothedOperator : public Operator {
+class SmoothedOperator : public Operator, private Movable {
  public:
   SmoothedOperator(Run& run, const plan::Node& node, const VectorSelector& selector,
                    const Grid* grid, TimeMap map)
-      : Operator(node, grid), map_(map), lookback_(run.options().lookback_ms) {
+      : Operator(node, grid),
+        shift_(selector.shift),
+        map_(map),
+        lookback_(run.options().lookback_ms) {
     handle_ = run.AddSelection(selector.matchers, WindowOf(map_, grid_, lookback_, lookback_));
     run.NoteWindow(2 * lookback_);
+    run.OnMove(this);
   }
 
   base::Status Open(Run& run) override {
@@ -217,7 +233,14 @@ class SmoothedOperator : public Operator {
     }
   }
 
-  const TimeMap map_;
+  base::Status Move(Run& run) override {
+    ASSIGN_OR_RETURN(map_, MakeTimeMap(run, shift_, grid_));
+    run.MoveSelection(handle_, WindowOf(map_, grid_, lookback_, lookback_));
+    return {};
+  }
+
+  const TimeShift& shift_;
+  TimeMap map_;
   const int64_t lookback_;
   size_t handle_ = 0;
   const storage::SeriesSet* set_ = nullptr;

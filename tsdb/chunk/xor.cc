@@ -172,6 +172,37 @@ base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hi
   return {};
 }
 
+base::Status ContinueXor(std::string_view chunk, size_t upto, XorCursor* cursor,
+                         std::vector<model::Timestamp>* times, std::vector<double>* values) {
+  const size_t total = SampleCount(chunk);
+  if (chunk.size() < kXorHeaderBytes || upto > total || cursor->count > total) {
+    return base::DataLoss(fmt::format("float chunk of {} bytes says it has {} samples", chunk.size(), total));
+  }
+  BitReader in(chunk);
+  in.Skip(static_cast<int>(std::max<uint32_t>(cursor->bits, 8 * kXorHeaderBytes)));
+  XorCursor next = *cursor;
+  while (next.count < upto) {
+    if (next.count == 0) {
+      next.t = static_cast<uint64_t>(in.ReadVarint());
+      next.v = in.Read(64);
+    } else {
+      next.delta = next.count == 1 ? in.ReadUvarint() : next.delta + static_cast<uint64_t>(DecodeDod(&in));
+      next.t += next.delta;
+      next.v = DecodeXorBits(&in, next.v, &next.leading, &next.trailing);
+    }
+    if (in.overrun()) {
+      return base::DataLoss(fmt::format("float chunk of {} bytes ends before its {} samples do", chunk.size(), total));
+    }
+    ++next.count;
+    times->push_back(static_cast<model::Timestamp>(next.t));
+    values->push_back(0);
+    std::memcpy(&values->back(), &next.v, 8);  // a stale marker keeps its bits
+  }
+  next.bits = static_cast<uint32_t>(in.position());
+  *cursor = next;
+  return {};
+}
+
 void PutXorValue(BitBuffer* out, XorValue* state, double v) {
   EncodeXor(std::bit_cast<uint64_t>(v) ^ std::bit_cast<uint64_t>(state->value), &state->leading,
             &state->trailing, [out](uint64_t value, int n) { out->Put(value, n); });

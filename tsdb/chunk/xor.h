@@ -49,6 +49,18 @@ void AppendXor(XorState* state, uint8_t* data, model::Timestamp last_t, double l
 base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
                        std::vector<model::Timestamp>* times, std::vector<double>* values);
 
+// Where a reader of a chunk stands, so that it can go on once the chunk has grown.
+struct XorCursor {
+  uint64_t t = 0, v = 0, delta = 0;
+  uint32_t bits = 0;   // read, with the count's 16
+  uint16_t count = 0;  // samples read
+  uint8_t leading = 0xff;
+  uint8_t trailing = 0;
+};
+// Appends the samples from the cursor up to number `upto` of the chunk.  Errors: as DecodeXor().
+base::Status ContinueXor(std::string_view chunk, size_t upto, XorCursor* cursor,
+                         std::vector<model::Timestamp>* times, std::vector<double>* values);
+
 // The number of samples of an XOR chunk (of any but histograms with start times); 0 when it is shorter than its header.
 inline uint16_t SampleCount(std::string_view chunk) { return SampleCount(Encoding::kXor, chunk); }
 

@@ -1,0 +1,97 @@
+#pragma once
+
+// A plan that is kept: a rule's expression, evaluated at every slot.
+//
+//   StandingQuery query(plan, text);
+//   RETURN_IF_ERROR(query.Run(db, options, slot_ms));        // at each slot
+//   if (query.version() != seen) MapRowsAnew(query.rows());  // only when series came or went
+//   for (const StandingSample& s : query.samples()) Write(s.row, s.v);
+//
+// 1. The operators of the plan are made and opened once, over kept selections (storage/standing.h): all
+//    label sets, groups and join tables are made then.  An evaluation moves the grid and evaluates.  When a
+//    selection's set of series changed, the tree is made anew; storage's part is kept.
+// 2. Where that cannot be (a store without kept selections, a window that reaches into blocks, label sets
+//    that depend on values, as of count_values), the plan is run like any other query, with the same
+//    result.
+// 3. Nothing that was computed outlives an evaluation but label sets: time may go back, the lookback may
+//    change, samples may come late.
+//
+// Threads: one at a time.
+// Errors:  as promql/engine.h says; after one the query can be run again.
+// Cost:    of an evaluation in the steady state, see ARCHITECTURE.md; nothing is allocated, hashed or
+//          compared by label.
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "promql/exec/run.h"
+#include "promql/plan/plan.h"
+#include "storage/standing.h"
+
+namespace tocsin::promql::standing {
+
+struct StandingSample {
+  uint32_t row = 0;  // of rows()
+  double v = 0;
+  model::HistogramPtr h;  // null: a float
+};
+
+class StandingQuery {
+ public:
+  StandingQuery(std::shared_ptr<const plan::Plan> plan, std::string text);
+  ~StandingQuery();
+  StandingQuery(const StandingQuery&) = delete;
+  StandingQuery& operator=(const StandingQuery&) = delete;
+
+  // Evaluates at `at`.  `storage` outlives the query and is the same at each call.
+  // REQUIRES: the plan's type is an instant vector or a scalar.
+  base::Status Run(storage::Queryable* storage, const exec::RunOptions& options, model::Timestamp at);
+
+  // ---- Of the last Run() that succeeded; valid until the next. ----
+
+  // Raised whenever rows() is another table.
+  uint64_t version() const { return version_; }
+  // Label sets that the result may have; a scalar has one, without labels.
+  std::span<const model::LabelsView> rows() const { return rows_; }
+  // Each row at most once.  In the order of sort() and its like, else of rows().
+  std::span<const StandingSample> samples() const { return samples_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+  const std::vector<std::string>& infos() const { return infos_; }
+  // Whether it was evaluated over kept selections.
+  bool kept() const { return kept_; }
+
+ private:
+  struct Tree;
+
+  // False: it cannot be kept, or not this time.
+  base::Result<bool> RunKept(storage::StandingSource* source, const exec::RunOptions& options,
+                             model::Timestamp at);
+  base::Result<bool> MakeTree(const exec::RunOptions& options, model::Timestamp at);
+  base::Status OpenTree();
+  base::Status EvalTree();
+  base::Status RunOnce(storage::Queryable* storage, const exec::RunOptions& options,
+                       model::Timestamp at);
+  void TakeAnnotations(const exec::Annotations& annotations);
+
+  const std::shared_ptr<const plan::Plan> plan_;
+  const std::string text_;
+
+  std::unique_ptr<storage::StandingReader> reader_;
+  std::map<std::string, storage::KeptSeries*> selections_;  // by matchers; the reader's
+  std::unique_ptr<Tree> tree_;
+  bool keepable_ = true;
+  bool kept_ = false;
+
+  uint64_t version_ = 0;
+  std::span<const model::LabelsView> rows_;  // the tree's, or once_rows_
+  std::vector<StandingSample> samples_;
+  std::vector<std::string> warnings_;
+  std::vector<std::string> infos_;
+  std::vector<model::Labels> once_labels_;  // of a run that was not kept
+  std::vector<model::LabelsView> once_rows_;
+};
+
+}  // namespace tocsin::promql::standing

@@ -1,0 +1,350 @@
+// The proof that a kept query gives what the same query gives when it is run once, and in a range: over a
+// database that goes on, with series that come and go, late samples, deletions, blocks that are cut, reloads
+// and time that goes back.
+//
+//   TOCSIN_SEED=7 TOCSIN_ROUNDS=20 build/tests/promql_standing_test
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <set>
+
+#include "base/simulated_file_system.h"
+#include "random_queries.h"
+#include "runner.h"
+#include "script.h"
+#include "three_forms.h"
+#include "tsdb/db.h"
+
+namespace tocsin::promqltest {
+namespace {
+
+namespace fs = std::filesystem;
+
+uint64_t Number(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+struct Sample {
+  model::Timestamp t = 0;
+  model::Labels labels;
+  double v = 0;
+  model::HistogramPtr h;
+};
+
+// A database in memory that is written to in batches.
+class World {
+ public:
+  World(base::Duration block, base::Duration late) {
+    tsdb::DbOptions options;
+    options.path = "data";
+    options.fs = &fs_;
+    options.wal = false;
+    options.lock_file = false;
+    options.min_block_duration = block;
+    options.out_of_order_window = late;
+    options.retention_time = base::Duration(0);
+    auto db = tsdb::Db::Open(std::move(options));
+    EXPECT_TRUE(db) << db.error().message();
+    db_ = std::move(*db);
+  }
+  tsdb::Db* db() { return db_.get(); }
+
+  void Append(std::span<const Sample> samples) {
+    const auto app = db_->NewAppender();
+    for (const Sample& s : samples) {
+      const auto ref = app->Resolve(s.labels);
+      ASSERT_TRUE(ref) << ref.error().message();
+      if (s.h != nullptr) {
+        app->AppendHistogram(*ref, s.t, s.h);
+      } else {
+        const storage::FloatSample sample{*ref, s.t, s.v};
+        storage::AppendOutcome outcome;
+        app->Append({&sample, 1}, {&outcome, 1});  // what is refused is missing in all forms
+      }
+    }
+    const base::Status committed = app->Commit();
+    ASSERT_TRUE(committed) << committed.error().message();
+  }
+
+ private:
+  base::SimulatedFileSystem fs_;
+  std::unique_ptr<tsdb::Db> db_;
+};
+
+struct Tally {
+  int64_t cases = 0;
+  int64_t kept = 0;
+  int64_t values = 0;
+  int failures = 0;
+};
+
+void Check(ThreeForms& query, World* world, model::Timestamp at, Tally* tally) {
+  const int64_t values = query.values();
+  const std::string wrong = query.Compare(world->db(), at);
+  ++tally->cases;
+  tally->kept += query.was_kept() ? 1 : 0;
+  tally->values += query.values() - values;
+  if (wrong.empty()) return;
+  ++tally->failures;
+  if (tally->failures <= 10) ADD_FAILURE() << wrong;
+}
+
+// ---- Scripts ----
+
+// Loads up to the next `clear`, and what is asked of them.
+struct Segment {
+  std::vector<Sample> samples;  // by time
+  std::set<std::string> expressions;
+  std::set<model::Timestamp> times;
+};
+
+std::vector<Segment> SegmentsOf(const std::vector<Command>& commands) {
+  std::vector<Segment> segments(1);
+  for (const Command& command : commands) {
+    Segment& now = segments.back();
+    if (std::holds_alternative<ClearCommand>(command)) {
+      segments.emplace_back();
+    } else if (const auto* load = std::get_if<LoadCommand>(&command)) {
+      for (const auto& [series, starts] : load->series) {
+        for (size_t i = 0; i < series.values.size(); ++i) {
+          const promql::SequenceValue& v = series.values[i];
+          if (v.omitted && !v.histogram) continue;
+          now.samples.push_back({static_cast<int64_t>(i) * load->step_ms, series.labels, v.value, v.histogram});
+        }
+      }
+    } else {
+      const auto& eval = std::get<EvalCommand>(command);
+      now.expressions.insert(eval.expr);
+      now.times.insert(eval.is_range ? eval.end : eval.at);
+    }
+  }
+  for (Segment& s : segments) std::ranges::stable_sort(s.samples, {}, &Sample::t);
+  return segments;
+}
+
+void RunSegment(const Segment& segment, const promql::Engine& engine, Tally* tally) {
+  if (segment.samples.empty() || segment.expressions.empty()) return;
+  World world(std::chrono::hours(2), std::chrono::hours(1000));
+  std::vector<std::unique_ptr<ThreeForms>> queries;
+  for (const std::string& text : segment.expressions) {
+    if (auto query = ThreeForms::Make(engine, text)) queries.push_back(std::move(*query));
+  }
+  // At a few times while samples come, then at those the script asks about.
+  const model::Timestamp first = segment.samples.front().t;
+  const model::Timestamp last = segment.samples.back().t;
+  std::vector<model::Timestamp> stops;
+  for (int i = 1; i <= 4; ++i) stops.push_back(first + (last - first) * i / 4);
+  size_t done = 0;
+  for (const model::Timestamp stop : stops) {
+    size_t end = done;
+    while (end < segment.samples.size() && segment.samples[end].t <= stop) ++end;
+    world.Append(std::span(segment.samples).subspan(done, end - done));
+    done = end;
+    for (const auto& query : queries) Check(*query, &world, stop, tally);
+  }
+  size_t asked = 0;
+  for (const model::Timestamp at : segment.times) {
+    if (++asked > 6) break;
+    for (const auto& query : queries) Check(*query, &world, at, tally);
+  }
+  // Backwards.
+  for (const auto& query : queries) Check(*query, &world, first + (last - first) / 3, tally);
+}
+
+void RunScripts(const fs::path& folder, int* scripts, Tally* tally) {
+  promql::EngineOptions options = ConformanceOptions().engine;
+  options.max_samples = 50'000'000;
+  const promql::Engine engine(options);
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() != ".test") continue;
+    const auto text = base::RealFileSystem()->ReadFile(entry.path().string());
+    ASSERT_TRUE(text);
+    auto commands = ParseScript(*text, options.parse);
+    if (!commands) continue;  // of a script about errors
+    SCOPED_TRACE(entry.path().filename().string());
+    for (const Segment& segment : SegmentsOf(*commands)) RunSegment(segment, engine, tally);
+    ++*scripts;
+  }
+}
+
+void Report(const Tally& tally) {
+  testing::Test::RecordProperty("cases", static_cast<int>(tally.cases));
+  std::printf("  %lld cases, %lld of them over kept selections, %lld with a value, %d disagree\n",
+              static_cast<long long>(tally.cases), static_cast<long long>(tally.kept),
+              static_cast<long long>(tally.values), tally.failures);
+}
+
+TEST(StandingTest, EveryScriptGivesTheSameInAllForms) {
+  int scripts = 0;
+  Tally tally;
+  RunScripts(fs::path(TOCSIN_SOURCE_DIR) / "tests/promql", &scripts, &tally);
+  const char* shared = std::getenv("TOCSIN_SHARED");
+  const fs::path kit = fs::path(shared != nullptr ? shared : TOCSIN_SOURCE_DIR "/../shared") / "conformance/promql";
+  if (fs::exists(kit)) RunScripts(kit, &scripts, &tally);
+  std::printf("  %d scripts\n", scripts);
+  Report(tally);
+  EXPECT_GT(tally.kept, tally.cases / 2);
+  EXPECT_EQ(tally.failures, 0);
+}
+
+// ---- Random ----
+
+// Targets that come and go, each with the same metrics.
+class Targets {
+ public:
+  explicit Targets(uint64_t seed) : random_(seed) {
+    for (int i = 0; i < 6; ++i) targets_.push_back({.instance = "i" + std::to_string(i), .up = i < 4});
+  }
+
+  // The samples of one scrape of all targets.
+  std::vector<Sample> Scrape(model::Timestamp t) {
+    std::vector<Sample> out;
+    for (Target& target : targets_) {
+      if (Below(40) == 0) {
+        target.up = !target.up;
+        if (!target.up) {
+          End(t, &target, &out);
+          continue;
+        }
+        target.version += Below(2);  // new series, sometimes
+        target.requests = 0;
+      }
+      if (!target.up || Below(20) == 0) continue;
+      Write(t + static_cast<model::Timestamp>(Below(50)), &target, &out);
+    }
+    return out;
+  }
+  // Samples of before, of series that go on.
+  std::vector<Sample> Late(model::Timestamp now) {
+    std::vector<Sample> out;
+    for (int i = 0; i < 5 && !last_.empty(); ++i) {
+      Sample s = last_[Below(last_.size())];
+      s.t = now - static_cast<model::Timestamp>(1000 + Below(500'000));
+      s.v += 1;
+      if (s.h == nullptr) out.push_back(std::move(s));
+    }
+    return out;
+  }
+  size_t Below(size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random_); }
+
+ private:
+  struct Target {
+    std::string instance;
+    bool up = true;
+    size_t version = 0;
+    double requests = 0;
+    std::vector<Sample> written;  // the last of each series
+  };
+
+  void Write(model::Timestamp t, Target* target, std::vector<Sample>* out) {
+    target->written.clear();
+    const auto put = [&](std::vector<std::pair<std::string, std::string>> labels, double v,
+                         const model::HistogramPtr& h = nullptr) {
+      labels.emplace_back("instance", target->instance);
+      labels.emplace_back("job", target->instance < "i3" ? "api" : "web");
+      target->written.push_back({t, model::Labels::FromPairs(labels), v, h});
+    };
+    if (Below(60) == 0) target->requests = 0;  // a restart
+    target->requests += static_cast<double>(Below(50));
+    const double r = target->requests;
+    put({{"__name__", "up"}}, 1);
+    put({{"__name__", "requests_total"}, {"code", "200"}}, r);
+    put({{"__name__", "requests_total"}, {"code", "500"}}, std::floor(r / 7));
+    put({{"__name__", "errors_total"}}, std::floor(r / 11));
+    put({{"__name__", "load"}}, static_cast<double>(Below(1000)) / 64);
+    put({{"__name__", "temperature"}}, Below(30) == 0 ? std::nan("") : static_cast<double>(Below(40)) - 10);
+    put({{"__name__", "size"}}, static_cast<double>(Below(5)));
+    put({{"__name__", "build_info"}, {"version", "v" + std::to_string(target->version)}}, 1);
+    put({{"__name__", "latency_bucket"}, {"le", "0.1"}}, std::floor(r / 3));
+    put({{"__name__", "latency_bucket"}, {"le", "1"}}, std::floor(r / 2));
+    put({{"__name__", "latency_bucket"}, {"le", "+Inf"}}, r);
+    put({{"__name__", "latency_count"}}, r);
+    if (target->instance < "i2") {
+      auto h = std::make_shared<model::Histogram>();
+      h->schema = 0;
+      h->positive_spans = {{.offset = 0, .length = 2}};
+      h->positive_buckets = {std::floor(r / 2), r - std::floor(r / 2)};
+      h->count = r;
+      h->sum = r * 1.5;
+      h->integer = true;
+      put({{"__name__", "native"}}, h->sum, h);
+    }
+    out->insert(out->end(), target->written.begin(), target->written.end());
+    last_ = target->written;
+  }
+
+  void End(model::Timestamp t, Target* target, std::vector<Sample>* out) {
+    if (Below(2) == 0) return;  // without a word
+    for (Sample& s : target->written) {
+      s.t = t;
+      s.v = model::StaleMarker();
+      s.h = nullptr;
+      out->push_back(s);
+    }
+  }
+
+  std::mt19937_64 random_;
+  std::vector<Target> targets_;
+  std::vector<Sample> last_;
+};
+
+void RunRandom(uint64_t seed, Tally* tally) {
+  SCOPED_TRACE("TOCSIN_SEED=" + std::to_string(seed) + " TOCSIN_ROUNDS=1");
+  promql::EngineOptions options;
+  options.parse.experimental_functions = true;
+  options.delayed_name_removal = seed % 2 == 0;
+  const promql::Engine engine(options);
+  RandomQueries texts(seed);
+  std::vector<std::unique_ptr<ThreeForms>> queries;
+  while (queries.size() < 50) {
+    if (auto query = ThreeForms::Make(engine, texts.Vector(3))) queries.push_back(std::move(*query));
+  }
+  // Blocks are short, so that some are cut while it runs.
+  World world(std::chrono::minutes(30), std::chrono::minutes(15));
+  Targets targets(seed);
+  model::Timestamp now = 1'700'000'000'000;
+  for (int step = 0; step < 60; ++step) {
+    const size_t scrapes = 1 + targets.Below(step % 10 == 0 ? 40 : 6);
+    for (size_t i = 0; i < scrapes; ++i) {
+      now += 15'000;
+      world.Append(targets.Scrape(now));
+    }
+    if (targets.Below(4) == 0) world.Append(targets.Late(now));
+    if (targets.Below(12) == 0) {
+      const model::Matchers one = {model::Matcher::Equal("instance", "i" + std::to_string(targets.Below(6)))};
+      const model::Matchers sets[] = {one};
+      ASSERT_TRUE(world.db()->DeleteSeries(now - 600'000, now - static_cast<model::Timestamp>(targets.Below(300'000)), sets));
+    }
+    if (targets.Below(10) == 0) {
+      const base::Status compacted = world.db()->Compact();
+      ASSERT_TRUE(compacted) << compacted.error().message();
+    }
+    const bool back = targets.Below(8) == 0;
+    const model::Timestamp at = back ? now - static_cast<model::Timestamp>(targets.Below(900'000)) : now + 100;
+    for (const auto& query : queries) {
+      if (targets.Below(50) == 0) query->Reload();
+      Check(*query, &world, at, tally);
+    }
+  }
+}
+
+TEST(StandingTest, RandomQueriesGiveTheSameInAllForms) {
+  const uint64_t seed = Number("TOCSIN_SEED", 1);
+  const uint64_t rounds = Number("TOCSIN_ROUNDS", 2);
+  Tally tally;
+  for (uint64_t i = 0; i < rounds; ++i) RunRandom(seed + i, &tally);
+  Report(tally);
+  EXPECT_GT(tally.kept, tally.cases / 2);
+  EXPECT_GT(tally.values, tally.cases / 2);
+  EXPECT_EQ(tally.failures, 0);
+}
+
+}  // namespace
+}  // namespace tocsin::promqltest

@@ -1,0 +1,275 @@
+#include "tsdb/standing.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+
+#include "absl/container/flat_hash_set.h"
+#include "tsdb/head_querier.h"
+#include "tsdb/kept_windows.h"
+#include "tsdb/page_cursor.h"
+
+namespace tocsin::tsdb {
+namespace {
+
+// Series read under one hold of a page's lock, so that a writer of the page does not wait long.
+constexpr size_t kReadRun = 32;
+
+std::string KeyOf(const model::Matchers& matchers) {
+  std::string key;
+  for (const model::Matcher& m : matchers) {
+    key += m.ToString();
+    key += '\0';
+  }
+  return key;
+}
+
+std::string_view NameOf(const model::Matchers& matchers) {
+  for (const model::Matcher& m : matchers) {
+    if (m.op() == model::MatchOp::kEqual && m.name() == model::kMetricName) return m.value();
+  }
+  return {};
+}
+
+bool LabelsBefore(const Standing::Series& a, const Standing::Series& b) { return a.labels.view() < b.labels.view(); }
+
+}  // namespace
+
+class StandingHeadSet : public storage::KeptSeries {
+ public:
+  explicit StandingHeadSet(Head* head) : head_(head) {}
+
+  uint64_t version() const override { return list_->version; }
+  size_t size() const override { return list_->series.size(); }
+  model::LabelsView labels(size_t i) const override { return list_->series[i].labels; }
+
+  base::Status Read(size_t first, size_t count, storage::Window window, storage::SampleColumns* out) const override {
+    out->Clear();
+    out->offsets.push_back(0);
+    PageCursor cursor(head_->table_);
+    for (size_t i = 0; i < count; ++i) {
+      if (i % kReadRun == 0) cursor.Release();
+      const Slot slot = list_->series[first + i].slot;
+      RETURN_IF_ERROR(windows_.Read(first + i, *cursor.MoveTo(slot), SeriesTable::At(slot), visible_, window, out));
+      out->offsets.push_back(static_cast<uint32_t>(out->times.size()));
+    }
+    out->PadStartTimes();
+    return {};
+  }
+
+  base::Status ReadLast(size_t first, size_t count, storage::Window window, storage::LastColumns* out) const override {
+    out->times.assign(count, model::kMinTimestamp);
+    out->values.assign(count, 0);
+    out->histograms.clear();
+    PageCursor cursor(head_->table_);
+    size_t done = 0;
+    const auto one = [&](size_t at, size_t place) {
+      if (++done % (kReadRun * 8) == 0) cursor.Release();
+      const Slot slot = list_->series[at].slot;
+      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), visible_, window, place, out);
+    };
+    if (count < size()) {
+      for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));
+      return {};
+    }
+    // In the order of the columns, wherever the results belong.
+    for (const uint32_t i : list_->by_slot) RETURN_IF_ERROR(one(i, i));
+    return {};
+  }
+
+  void Use(const Standing::SeriesListPtr& list) {
+    if (list == list_) return;
+    // What is kept of series that stay goes with them.
+    absl::flat_hash_map<storage::SeriesRef, uint32_t> before;
+    for (uint32_t i = 0; i < list_->series.size(); ++i) before[list_->series[i].ref] = i;
+    std::vector<uint32_t> from(list->series.size(), KeptWindows::kNew);
+    for (size_t i = 0; i < from.size(); ++i) {
+      const auto it = before.find(list->series[i].ref);
+      if (it != before.end()) from[i] = it->second;
+    }
+    windows_.Rearrange(from);
+    list_ = list;
+  }
+  // The evaluation begins.
+  void Begin(uint64_t visible, storage::Window window) {
+    visible_ = visible;
+    windows_.Begin(window.after);
+  }
+
+ private:
+  Head* const head_;
+  Standing::SeriesListPtr list_ = std::make_shared<Standing::SeriesList>();
+  uint64_t visible_ = 0;
+  mutable KeptWindows windows_;  // threads touch disjoint ranges of it
+};
+
+class StandingHeadReader : public storage::StandingReader {
+ public:
+  explicit StandingHeadReader(Standing* source) : source_(source) {}
+
+  storage::KeptSeries* Keep(const model::Matchers& matchers) override {
+    Kept& kept = kept_.emplace_back();
+    kept.selection = source_->Share(matchers);
+    kept.set = std::make_unique<StandingHeadSet>(source_->head_);
+    current_ = false;
+    return kept.set.get();
+  }
+
+  bool Enter(storage::Window window) override {
+    Head* head = source_->head_;
+    view_.emplace(head);
+    if (!source_->all_in_head_(window)) {
+      view_.reset();
+      return false;
+    }
+    if (!current_ || generation_ != head->Generation()) TakeLists();
+    for (const Kept& kept : kept_) kept.set->Begin(view_->visible(), window);
+    return true;
+  }
+
+  void Leave() override { view_.reset(); }
+
+ private:
+  struct Kept {
+    Standing::SelectionPtr selection;
+    std::unique_ptr<StandingHeadSet> set;
+  };
+
+  void TakeLists() {
+    base::MutexLock lock(&source_->mu_);
+    source_->Refresh();
+    for (const Kept& kept : kept_) {
+      if (kept.selection->list == nullptr) source_->Resolve(kept.selection.get());
+      kept.set->Use(kept.selection->list);
+    }
+    generation_ = source_->generation_;
+    current_ = true;
+  }
+
+  Standing* const source_;
+  std::vector<Kept> kept_;
+  std::optional<HeadView> view_;
+  bool current_ = false;     // whether all sets have the lists of generation_
+  uint64_t generation_ = 0;
+};
+
+std::unique_ptr<storage::StandingReader> Standing::NewReader() { return std::make_unique<StandingHeadReader>(this); }
+
+Standing::SelectionPtr Standing::Share(const model::Matchers& matchers) {
+  std::string key = KeyOf(matchers);
+  base::MutexLock lock(&mu_);
+  std::weak_ptr<Selection>& known = selections_[key];
+  if (SelectionPtr shared = known.lock()) return shared;
+  auto made = std::make_shared<Selection>();
+  made->key = std::move(key);
+  made->matchers = matchers;
+  known = made;
+  by_name_[std::string(NameOf(matchers))].push_back(made);
+  if (selections_.size() > sweep_at_) Sweep();
+  return made;
+}
+
+void Standing::Sweep() {
+  absl::erase_if(selections_, [](const auto& entry) { return entry.second.expired(); });
+  for (auto it = by_name_.begin(); it != by_name_.end();) {
+    std::erase_if(it->second, [](const auto& selection) { return selection.expired(); });
+    it = it->second.empty() ? by_name_.erase(it) : std::next(it);
+  }
+  sweep_at_ = 64 + 2 * selections_.size();
+}
+
+void Standing::Refresh() {
+  if (generation_ == head_->Generation()) return;
+  if (const std::optional<storage::SeriesChanges> changes = head_->ChangesSince(generation_)) {
+    Apply(*changes);
+    generation_ = changes->generation;
+    return;
+  }
+  // Too old: everything is resolved again, when it is next asked for.
+  generation_ = head_->Generation();
+  for (auto& [key, weak] : selections_) {
+    if (SelectionPtr selection = weak.lock()) selection->list = nullptr;
+  }
+}
+
+// Series that come while it looks are in the list and in the changes: Apply() adds none twice.
+void Standing::Resolve(Selection* selection) {
+  std::vector<HeadItem> items;
+  {
+    base::ReaderLock lock(&head_->index_mu_);
+    for (const Slot slot : head_->postings_.Select(selection->matchers)) {
+      items.push_back({slot, head_->LabelsOfSlot(slot)});
+    }
+  }
+  HeadQuerier::SortByLabels(head_, &items);
+  std::vector<Series> series;
+  series.reserve(items.size());
+  std::string encoded;
+  PageCursor cursor(head_->table_);
+  for (const HeadItem& item : items) {
+    encoded.clear();
+    head_->EncodeLabels(*item.labels, &encoded);
+    const storage::SeriesRef ref = cursor.MoveTo(item.slot)->ref[SeriesTable::At(item.slot)];
+    if (ref == 0) continue;  // removed meanwhile
+    series.push_back({item.slot, ref, model::Labels::FromEncoded(encoded)});
+  }
+  Replace(selection, std::move(series));
+}
+
+void Standing::Replace(Selection* selection, std::vector<Series> series) {
+  auto list = std::make_shared<SeriesList>();
+  list->version = ++last_version_;
+  list->series = std::move(series);
+  list->by_slot.resize(list->series.size());
+  std::iota(list->by_slot.begin(), list->by_slot.end(), 0);
+  std::sort(list->by_slot.begin(), list->by_slot.end(),
+            [&](uint32_t a, uint32_t b) { return list->series[a].slot < list->series[b].slot; });
+  selection->list = std::move(list);
+}
+
+void Standing::Apply(const storage::SeriesChanges& changes) {
+  // The series that each selection gains.
+  absl::flat_hash_map<SelectionPtr, std::vector<Series>> gained;
+  const auto offer = [&](std::string_view name, const Series& series) {
+    const auto it = by_name_.find(name);
+    if (it == by_name_.end()) return;
+    for (const std::weak_ptr<Selection>& weak : it->second) {
+      SelectionPtr selection = weak.lock();
+      if (selection == nullptr || selection->list == nullptr) continue;
+      if (model::MatchesAll(selection->matchers, series.labels)) gained[std::move(selection)].push_back(series);
+    }
+  };
+  for (const storage::SeriesChanges::Created& created : changes.created) {
+    const Series series{head_->refs_.Find(created.ref), created.ref, created.labels};
+    if (series.slot == RefTable::kNone) continue;  // gone again
+    const std::string_view name = series.labels.MetricName();
+    offer(name, series);
+    if (!name.empty()) offer({}, series);
+  }
+  const absl::flat_hash_set<storage::SeriesRef> lost(changes.deleted.begin(), changes.deleted.end());
+  const auto is_lost = [&](const Series& s) { return lost.contains(s.ref); };
+  for (auto& [key, weak] : selections_) {
+    const SelectionPtr selection = weak.lock();
+    if (selection == nullptr || selection->list == nullptr) continue;
+    const auto gains = gained.find(selection);
+    const std::vector<Series>& now = selection->list->series;
+    const bool loses = !lost.empty() && std::ranges::any_of(now, is_lost);
+    if (gains == gained.end() && !loses) continue;
+    std::vector<Series> kept;
+    kept.reserve(now.size() + (gains == gained.end() ? 0 : gains->second.size()));
+    std::ranges::copy_if(now, std::back_inserter(kept), [&](const Series& s) { return !loses || !is_lost(s); });
+    if (gains != gained.end()) {
+      std::vector<Series>& fresh = gains->second;
+      std::erase_if(fresh, is_lost);
+      std::sort(fresh.begin(), fresh.end(), LabelsBefore);
+      const auto middle = kept.insert(kept.end(), fresh.begin(), fresh.end());
+      std::inplace_merge(kept.begin(), middle, kept.end(), LabelsBefore);
+      kept.erase(std::unique(kept.begin(), kept.end(), [](const Series& a, const Series& b) { return a.ref == b.ref; }),
+                 kept.end());
+    }
+    if (!loses && kept.size() == now.size()) continue;  // it had them already
+    Replace(selection.get(), std::move(kept));
+  }
+}
+
+}  // namespace tocsin::tsdb
