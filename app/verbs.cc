@@ -33,6 +33,10 @@ constexpr VerbRow kVerbs[] = {
     {"tsdb dump", "promtool", tools::TsdbDump, "Print the samples or the series of a database."},
     {"tsdb dump-openmetrics", "promtool", tools::TsdbDumpOpenMetrics, "Print samples as OpenMetrics."},
     {"tsdb analyze", "promtool", tools::TsdbAnalyze, "Show what a block's series are made of."},
+    {"tsdb create-blocks-from openmetrics", "promtool", tools::TsdbCreateBlocksFromOpenMetrics,
+     "Make blocks of an OpenMetrics file."},
+    {"tsdb create-blocks-from rules", "promtool", tools::TsdbCreateBlocksFromRules,
+     "Make blocks of recording rules over the past."},
 
     {"alert", "amtool", tools::AlertVerb, "Show alerts of an Alertmanager, or add one."},
     {"silence", "amtool", tools::SilenceVerb, "Show, add, change and end silences."},
@@ -62,7 +66,8 @@ std::string HelpText(std::string_view group, bool color) {
     for (const VerbRow& row : kVerbs) {
       if (row.group != name) continue;
       text += "  " + std::string(row.name);
-      text.append(row.name.size() < 18 ? 18 - row.name.size() : 1, ' ');
+      if (row.name.size() >= 24) text += "\n  ";
+      text.append(row.name.size() < 24 ? 24 - row.name.size() : 24, ' ');
       text += row.help;
       text += "\n";
     }

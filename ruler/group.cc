@@ -27,15 +27,17 @@ base::Result<std::unique_ptr<Group>> Group::Make(GroupSpec spec, const GroupSett
   return group;
 }
 
-base::Time Group::SlotAt(base::Time now) const {
-  const model::Labels key = model::Labels::FromPairs({{"name", spec_.name}, {"file", spec_.file}});
-  const int64_t interval = interval_.count();
-  const int64_t offset = static_cast<int64_t>(key.Hash() % static_cast<uint64_t>(interval));
+base::Time SlotAt(const GroupSpec& spec, base::Duration interval, base::Time now) {
+  const model::Labels key = model::Labels::FromPairs({{"name", spec.name}, {"file", spec.file}});
+  const int64_t width = interval.count();
+  const int64_t offset = static_cast<int64_t>(key.Hash() % static_cast<uint64_t>(width));
   const int64_t shifted = now.time_since_epoch().count() - offset;
-  int64_t remainder = shifted % interval;
-  if (remainder < 0) remainder += interval;
+  int64_t remainder = shifted % width;
+  if (remainder < 0) remainder += width;
   return base::Time(base::Duration(shifted - remainder + offset));
 }
+
+base::Time Group::SlotAt(base::Time now) const { return ruler::SlotAt(spec_, interval_, now); }
 
 EvaluationContext Group::ContextAt(base::Time slot) const {
   return {.ts = slot,

@@ -50,6 +50,9 @@ struct GroupResult {
   size_t failures = 0;  // rules
 };
 
+// The last slot of a group at or before `now`.
+base::Time SlotAt(const GroupSpec& spec, base::Duration interval, base::Time now);
+
 class Group {
  public:
   // Errors: an expression that cannot be planned.

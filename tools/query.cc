@@ -6,86 +6,15 @@
 #include "base/duration.h"
 #include "base/number.h"
 #include "base/text.h"
-#include "base/yaml.h"
-#include "net/event_loop.h"
 #include "promql/parse/parser.h"
 #include "promql/parse/printer.h"
 #include "tools/fetch.h"
+#include "tools/server.h"
 
 namespace tocsin::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// A server's API, and how answers are printed.
-class Server {
- public:
-  Server(const ToolIo& io, FlagSet* flags) : io_(io) {
-    flags->String("format", &format_, "promql or json.", 'o');
-    flags->String("http.config.file", &http_config_file_, "HTTP client configuration (an http_config).");
-    flags->Strings("header", &headers_, "Extra header as name=value; may be repeated.");
-  }
-  void set_url(std::string url) {
-    url_ = std::move(url);
-    if (url_.find("://") == std::string::npos) url_ = "http://" + url_;
-    while (url_.ends_with('/')) url_.pop_back();
-  }
-  bool json() const { return format_ == "json"; }
-
-  base::Result<net::FetchResponse> Fetch(const std::string& path, const net::Params& form) const {
-    net::FetchRequest request{.method = "POST", .url = url_ + path, .timeout = std::chrono::minutes(5)};
-    request.headers.Set("Content-Type", "application/x-www-form-urlencoded");
-    request.body = form.Encode();
-    request.max_response_bytes = 0;
-    return Send(std::move(request));
-  }
-
-  base::Result<net::FetchResponse> Send(net::FetchRequest request) const {
-    for (const std::string& header : headers_) {
-      const size_t equals = header.find('=');
-      if (equals == std::string::npos) {
-        return base::InvalidArgument("--header=" + header + ": write name=value");
-      }
-      request.headers.Add(header.substr(0, equals), header.substr(equals + 1));
-    }
-    if (!http_config_file_.empty()) {
-      ASSIGN_OR_RETURN(const std::string text, io_.fs->ReadFile(http_config_file_));
-      ASSIGN_OR_RETURN(const base::yaml::Document doc, base::yaml::Parse(text, http_config_file_));
-      base::yaml::Errors errors(http_config_file_);
-      net::HttpConfig config;
-      net::ReadHttpConfig(doc.root(), &errors, &config);
-      RETURN_IF_ERROR(errors.ToStatus());
-      request.config = std::make_shared<const net::HttpConfig>(std::move(config));
-    }
-    return FetchNow(std::move(request));
-  }
-
-  // `data` of the answer; warnings and infos go to standard error.
-  base::Result<Json> Data(const std::string& path, const net::Params& form) const {
-    ASSIGN_OR_RETURN(const net::FetchResponse response, Fetch(path, form));
-    Json body = Json::parse(response.body, nullptr, false);
-    if (!body.is_object()) {
-      return base::Unavailable("client error: " + std::to_string(response.status));
-    }
-    for (const char* kind : {"warnings", "infos"}) {
-      if (!body.contains(kind)) continue;
-      for (const Json& text : body[kind]) {
-        io_.err(std::string(kind, 4) + ": " + text.get<std::string>() + "\n");
-      }
-    }
-    if (body.value("status", "") != "success") {
-      return base::FailedPrecondition(body.value("errorType", "") + ": " + body.value("error", ""));
-    }
-    return std::move(body["data"]);
-  }
-
- private:
-  const ToolIo& io_;
-  std::string url_;
-  std::string format_ = "promql";
-  std::string http_config_file_;
-  std::vector<std::string> headers_;
-};
 
 std::string MetricText(const Json& metric) {
   std::string text;
@@ -124,9 +53,17 @@ std::string ResultText(const Json& data) {
   return base::Join(lines, "\n");
 }
 
+int PrintResult(const Server& server, const std::string& path, const net::Params& form, const ToolIo& io) {
+  const auto data = server.Data(path, form);
+  if (!data) return Fail(io, "query error: " + data.error().message());
+  io.out((server.json() ? (*data)["result"].dump() : ResultText(*data)) + "\n");
+  return 0;
+}
+
 int Instant(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("promtool query instant [FLAGS] SERVER EXPR", "Runs an instant query.");
-  Server server(io, &flags);
+  Server server(io);
+  server.AddQueryFlags(&flags);
   std::string time;
   flags.String("time", &time, "Evaluation time: RFC 3339 or seconds since the epoch.");
   flags.Examples("  promtool query instant http://127.0.0.1:9090 'up == 0'\n");
@@ -137,15 +74,13 @@ int Instant(const std::vector<std::string>& args, const ToolIo& io) {
   net::Params form;
   form.Add("query", words[1]);
   if (!time.empty()) form.Add("time", time);
-  const auto data = server.Data("/api/v1/query", form);
-  if (!data) return Fail(io, "query error: " + data.error().message());
-  io.out((server.json() ? (*data)["result"].dump() : ResultText(*data)) + "\n");
-  return 0;
+  return PrintResult(server, "/api/v1/query", form, io);
 }
 
 int Range(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("promtool query range [FLAGS] SERVER EXPR", "Runs a range query.");
-  Server server(io, &flags);
+  Server server(io);
+  server.AddQueryFlags(&flags);
   std::string start, end, step;
   flags.String("start", &start, "First step: RFC 3339 or seconds since the epoch; default: end less 5m.");
   flags.String("end", &end, "Last step; default: now.");
@@ -156,25 +91,20 @@ int Range(const std::vector<std::string>& args, const ToolIo& io) {
   if (words.size() != 2) return Fail(io, "error: give a server and an expression; try --help");
   server.set_url(words[0]);
 
-  auto seconds = [](const std::string& text) -> base::Result<double> {
-    if (auto number = base::ParseFloat(text)) return *number;
-    ASSIGN_OR_RETURN(const base::Time t, base::ParseRfc3339(text));
-    return base::ToSeconds(t.time_since_epoch());
-  };
-  double last = static_cast<double>(base::ToUnixMillis(net::EventLoop({.threads = 1}).Now())) / 1000;
+  base::Time last = ProcessNow();
   if (!end.empty()) {
-    const auto read = seconds(end);
+    const auto read = ParseTimeArgument(end);
     if (!read) return Fail(io, "error parsing end time: " + read.error().message());
     last = *read;
   }
-  double first = last - 300;
+  base::Time first = last - std::chrono::minutes(5);
   if (!start.empty()) {
-    const auto read = seconds(start);
+    const auto read = ParseTimeArgument(start);
     if (!read) return Fail(io, "error parsing start time: " + read.error().message());
     first = *read;
   }
   if (last < first) return Fail(io, "start time is not before end time");
-  double width = std::max(std::floor((last - first) / 250), 1.0);
+  double width = std::max(std::floor(base::ToSeconds(last - first) / 250), 1.0);
   if (!step.empty()) {
     const auto read = base::ParseDuration(step);
     if (!read) return Fail(io, "error parsing step: " + read.error().message());
@@ -182,18 +112,16 @@ int Range(const std::vector<std::string>& args, const ToolIo& io) {
   }
   net::Params form;
   form.Add("query", words[1]);
-  form.Add("start", base::FormatF(first));
-  form.Add("end", base::FormatF(last));
+  form.Add("start", FormatTimeArgument(first));
+  form.Add("end", FormatTimeArgument(last));
   form.Add("step", base::FormatF(width));
-  const auto data = server.Data("/api/v1/query_range", form);
-  if (!data) return Fail(io, "query error: " + data.error().message());
-  io.out((server.json() ? (*data)["result"].dump() : ResultText(*data)) + "\n");
-  return 0;
+  return PrintResult(server, "/api/v1/query_range", form, io);
 }
 
 int Series(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("promtool query series --match=SELECTOR [FLAGS] SERVER", "Shows series.");
-  Server server(io, &flags);
+  Server server(io);
+  server.AddQueryFlags(&flags);
   std::vector<std::string> matches;
   std::string start, end;
   flags.Strings("match", &matches, "Series selector; may be repeated.");
@@ -225,7 +153,8 @@ int Series(const std::vector<std::string>& args, const ToolIo& io) {
 
 int LabelValues(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("promtool query labels [FLAGS] SERVER NAME", "Shows the values of a label.");
-  Server server(io, &flags);
+  Server server(io);
+  server.AddQueryFlags(&flags);
   std::vector<std::string> matches;
   std::string start, end;
   flags.Strings("match", &matches, "Series selector; may be repeated.");
@@ -235,27 +164,17 @@ int LabelValues(const std::vector<std::string>& args, const ToolIo& io) {
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
   if (words.size() != 2) return Fail(io, "error: give a server and a label name; try --help");
   server.set_url(words[0]);
-  net::FetchRequest request{.url = {}, .timeout = std::chrono::minutes(5)};
   net::Params query;
   for (const std::string& match : matches) query.Add("match[]", match);
   if (!start.empty()) query.Add("start", start);
   if (!end.empty()) query.Add("end", end);
-  std::string url = words[0];
-  if (url.find("://") == std::string::npos) url = "http://" + url;
-  while (url.ends_with('/')) url.pop_back();
-  request.url = url + "/api/v1/label/" + base::PathEscape(words[1]) + "/values";
-  if (!query.empty()) request.url += "?" + query.Encode();
-  const auto response = server.Send(std::move(request));
-  if (!response) return Fail(io, "query error: " + response.error().message());
-  const Json body = Json::parse(response->body, nullptr, false);
-  if (!body.is_object() || body.value("status", "") != "success") {
-    return Fail(io, "query error: " + (body.is_object() ? body.value("error", "") : response->body));
-  }
+  const auto data = server.Get("/api/v1/label/" + base::PathEscape(words[1]) + "/values", query);
+  if (!data) return Fail(io, "query error: " + data.error().message());
   if (server.json()) {
-    io.out(body["data"].dump() + "\n");
+    io.out(data->dump() + "\n");
     return 0;
   }
-  for (const Json& value : body["data"]) io.out(value.get<std::string>() + "\n");
+  for (const Json& value : *data) io.out(value.get<std::string>() + "\n");
   return 0;
 }
 

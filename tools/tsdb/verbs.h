@@ -13,6 +13,8 @@ namespace tocsin::tools {
 int TsdbList(const std::vector<std::string>& args, const ToolIo& io);
 int TsdbDump(const std::vector<std::string>& args, const ToolIo& io);
 int TsdbDumpOpenMetrics(const std::vector<std::string>& args, const ToolIo& io);
+int TsdbCreateBlocksFromOpenMetrics(const std::vector<std::string>& args, const ToolIo& io);
+int TsdbCreateBlocksFromRules(const std::vector<std::string>& args, const ToolIo& io);
 int TsdbAnalyze(const std::vector<std::string>& args, const ToolIo& io);
 
 }  // namespace tocsin::tools
