@@ -156,6 +156,8 @@ uint64_t Fnv1a64(std::string_view data) { return Fnv1a64(kFnv1a64Offset, data); 
 
 uint64_t Xxh64(std::string_view data) { return XXH64(data.data(), data.size(), 0); }
 
+uint64_t Xxh3(std::string_view data) { return XXH3_64bits(data.data(), data.size()); }
+
 Hash128 Xxh128(std::string_view data, uint64_t seed) {
   XXH128_hash_t h = XXH3_128bits_withSeed(data.data(), data.size(), seed);
   return {h.low64, h.high64};

@@ -15,6 +15,7 @@ uint64_t Fnv1a64(std::string_view data);
 inline constexpr uint64_t kFnv1a64Offset = 14695981039346656037ULL;
 uint64_t Fnv1a64(uint64_t state, std::string_view data);   // continues
 uint64_t Xxh64(std::string_view data);
+uint64_t Xxh3(std::string_view data);                      // faster, of 64 bits too
 struct Hash128 {
   uint64_t low = 0;
   uint64_t high = 0;

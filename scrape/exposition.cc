@@ -7,6 +7,7 @@
 
 #include "scrape/exposition.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -212,7 +213,8 @@ std::unexpected<base::Error> ExpositionParser::FailWith(std::string message) {
   // Enough to recognise the line; it may be a megabyte long.
   constexpr size_t kShown = 200;
   return InvalidArgument(std::move(message) + " while parsing: " +
-                         base::Quote(seen.substr(0, kShown)) + " (line " + std::to_string(line_) + ")");
+                         base::Quote(seen.substr(0, kShown)) + " (line " +
+                         std::to_string(1 + std::count(body_.begin(), body_.begin() + line_start_, '\n')) + ")");
 }
 
 std::unexpected<base::Error> ExpositionParser::Fail(std::string_view expected) {
@@ -312,11 +314,9 @@ base::Result<bool> ExpositionParser::NextText(Entry* entry) {
       return false;
     }
     line_start_ = at_;
-    ++line_;
     if (body_[at_] != '\n') break;
     ++at_;
   }
-  entry->line = line_;
   if (body_[at_] != '#') {
     if (!IsMetricStart(body_[at_]) && body_[at_] != '{') return Fail("expected a valid start token");
     RETURN_IF_ERROR(TextSeries(entry));
@@ -385,12 +385,10 @@ base::Status ExpositionParser::TextSeries(Entry* entry) {
 
 base::Result<bool> ExpositionParser::NextOpenMetrics(Entry* entry) {
   line_start_ = at_;
-  ++line_;
   if (AtEnd()) {
     ended_ = true;
     return InvalidArgument("data does not end with # EOF");
   }
-  entry->line = line_;
   if (body_[at_] != '#') {
     if (!IsMetricStart(body_[at_]) && body_[at_] != '{') return Fail("expected a valid start token");
     RETURN_IF_ERROR(OpenMetricsSeries(entry));

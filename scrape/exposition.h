@@ -17,6 +17,7 @@
 // Cost:    per line linear in its bytes; no allocation for series without exemplars.
 // Source:  Prometheus 3.14, model/textparse; OpenMetrics 1.0.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,7 +36,6 @@ enum class EntryKind { kSeries, kHistogram, kType, kHelp, kUnit, kComment };
 
 struct Entry {
   EntryKind kind = EntryKind::kComment;
-  int line = 0;
 
   // Of a series or a native histogram.
   std::string_view series;  // name and labels as written: foo{a="b"}
@@ -77,6 +77,10 @@ class ExpositionParser : public EntrySource {
   base::Result<bool> Next(Entry* entry) override;
   void Expect(std::string_view series) override { expected_ = series; }
 
+  // Where the next entry begins, in bytes; a caller that has read some lines itself says where to go on.
+  size_t position() const { return std::min(at_, body_.size()); }
+  void SetPosition(size_t at) { at_ = at; }
+
  private:
   bool SkipExpected(Entry* entry);
   base::Result<bool> NextText(Entry* entry);
@@ -103,7 +107,6 @@ class ExpositionParser : public EntrySource {
   std::string_view expected_;
   size_t at_ = 0;
   size_t line_start_ = 0;
-  int line_ = 0;
   bool ended_ = false;
 };
 

@@ -3,7 +3,8 @@
 //    body that is broken at its end leaves no trace.
 // 2. Append: new series are resolved, all samples appended as one batch, outcomes counted.
 // 3. Stale markers and the target's own series; one commit for all.
-// A scrape that fails in 1 or 2 counts as an empty one: everything it had before gets a marker.
+// A scrape that fails in 1 or 2 stores nothing; a series of the scrape before gets a marker unless it
+// stood before the fault (Prometheus 2.42 and 3.14 alike).
 
 #include "scrape/intake.h"
 
@@ -12,8 +13,10 @@
 #include <algorithm>
 
 #include "base/compress.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "scrape/families.h"
+#include "scrape/intake_batch.h"
 #include "scrape/series_labels.h"
 #include "scrape/sources.h"
 
@@ -22,7 +25,6 @@ namespace {
 
 using storage::AppendOutcome;
 
-constexpr int64_t kMaxAheadMs = 10 * 60 * 1000;
 // Decoded bodies of up to this size leave their memory for the next one on the same thread, whose
 // pages and caches it still has.
 constexpr size_t kKeptBufferBytes = 1 << 20;
@@ -32,8 +34,11 @@ std::string& DecodeBuffer() {
   return buffer;
 }
 
-// Metadata outlives its family by this many scrapes.
+// Metadata outlives its family by about this many scrapes.
 constexpr uint32_t kKeepFamilyScrapes = 10;
+// Comments that have not changed are still read each time that this many scrapes have passed, to know
+// which families are there.
+constexpr uint32_t kReadFamiliesScrapes = 8;
 
 // Whether two configurations make the same series of the same lines.
 bool SameSeries(const ScrapeConfig& a, const ScrapeConfig& b) {
@@ -55,47 +60,6 @@ bool SameSeries(const ScrapeConfig& a, const ScrapeConfig& b) {
 }
 
 }  // namespace
-
-struct Intake::NewSeries {
-  SeriesCache::Index series;
-  model::Labels labels;
-};
-
-struct Intake::PendingHistogram {
-  SeriesCache::Index series;
-  model::Timestamp t;
-  bool track;
-  model::HistogramPtr histogram;
-};
-
-struct Intake::PendingExemplars {
-  SeriesCache::Index series;
-  std::vector<model::Exemplar> exemplars;
-};
-
-struct Intake::Batch {
-  std::vector<storage::FloatSample> samples;
-  std::vector<SeriesCache::Index> series;  // of each sample
-  std::vector<uint8_t> track;              // of each sample: whether it counts for staleness
-  std::vector<storage::AppendOutcome> outcomes;
-  std::vector<PendingHistogram> histograms;
-  std::vector<PendingExemplars> exemplars;
-  std::vector<NewSeries> added;
-  std::vector<SeriesCache::Index> refused;  // a sample of theirs was not taken
-  std::vector<std::pair<SeriesCache::Index, model::Metadata>> metadata;
-
-  size_t scraped = 0;
-  size_t after_relabeling = 0;
-  size_t series_added = 0;
-  size_t accepted = 0;            // against sample_limit
-  size_t added_within_limit = 0;  // new series before it was exceeded
-  bool over_sample_limit = false;
-  bool over_bucket_limit = false;
-  size_t duplicates = 0;
-  size_t out_of_order = 0;
-  size_t out_of_bounds = 0;
-  size_t exemplars_out_of_order = 0;
-};
 
 Intake::Intake(IntakeOptions options)
     : options_(std::move(options)), cache_(std::make_unique<SeriesCache>()) {}
@@ -122,6 +86,13 @@ ScrapeReport Intake::Run(Scraped scraped) {
       report.series_added = batch.over_sample_limit ? batch.added_within_limit : batch.added.size();
       std::vector<SeriesCache::Index> added;
       for (const NewSeries& n : batch.added) added.push_back(n.series);
+      // What stood before the fault is still there, though its samples are not taken: no marker yet.
+      for (size_t k = 0; k < batch.series.size(); ++k) {
+        if (batch.track[k] != 0) cache_->Track(batch.series[k]);
+      }
+      for (const PendingHistogram& h : batch.histograms) {
+        if (h.track) cache_->Track(h.series);
+      }
       cache_->Remove(added);
       app->Rollback();
       app = options_.storage->NewAppender();
@@ -183,7 +154,8 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
   format_ = *media.format == BodyFormat::kOpenMetrics ? ExpositionFormat::kOpenMetrics : ExpositionFormat::kText;
   const bool same_format = format_ == last_format;
   type_ = model::MetricType::kUnknown;
-  last_family_.clear();
+  last_family_ = nullptr;
+  const bool read_families = number_ - families_read_ >= kReadFamiliesScrapes;
   const std::unique_ptr<EntrySource> source = MakeSource(
       *media.format, scraped.body,
       {.native_histograms = options_.target->native_histograms,
@@ -193,13 +165,27 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
   batch->series.reserve(cache_->size());
   batch->track.reserve(cache_->size());
 
+  // Text is read line by line here as long as the lines are those of the last scrape.
+  const bool text = *media.format != BodyFormat::kProtobuf && !options_.target->convert_to_nhcb;
+  ExpositionParser* const parser = text ? static_cast<ExpositionParser*>(source.get()) : nullptr;
+  size_t line_end = 0;  // of the last series
   Entry entry;
   while (true) {
+    if (parser != nullptr && same_format && parser->position() == line_end) {
+      line_end = TakeRepeated(scraped, line_end, read_families, batch);
+      parser->SetPosition(line_end);
+    }
     if (same_format) source->Expect(cache_->Expected());
     ASSIGN_OR_RETURN(const bool more, source->Next(&entry));
     if (!more) break;
     switch (entry.kind) {
       case EntryKind::kSeries:
+        if (parser != nullptr) {
+          const auto begin = static_cast<size_t>(entry.series.data() - scraped.body.data());
+          SetGap(std::string_view(scraped.body).substr(line_end, begin - line_end));
+          line_end = parser->position();
+        }
+        [[fallthrough]];
       case EntryKind::kHistogram: RETURN_IF_ERROR(TakeSeries(entry, scraped, batch)); break;
       case EntryKind::kComment: break;
       case EntryKind::kType: type_ = entry.type; [[fallthrough]];
@@ -207,8 +193,12 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
       case EntryKind::kUnit: TakeMetadata(entry); break;
     }
   }
-  if (std::erase_if(families_, [&](const auto& f) { return number_ - f.second.seen > kKeepFamilyScrapes; }) > 0) {
-    families_changed_ = true;
+  // Families that gaps of this scrape name have been seen in it when all comments were read.
+  if (read_families || parser == nullptr) {
+    families_read_ = number_;
+    if (std::erase_if(families_, [&](const auto& f) { return number_ - f.second.seen > kKeepFamilyScrapes; }) > 0) {
+      families_changed_ = true;
+    }
   }
   if (batch->over_sample_limit) {
     options_.metrics->exceeded_sample_limit->Add();
@@ -289,7 +279,9 @@ base::Status Intake::TakeSeries(const Entry& entry, const Scraped& scraped, Batc
   } else {
     batch->samples.push_back({.ref = (*cache_)[i].ref, .t = t, .v = entry.value});
     batch->series.push_back(i);
-    batch->track.push_back(!has_timestamp || config.track_timestamps_staleness);
+    const bool track = !has_timestamp || config.track_timestamps_staleness;
+    batch->track.push_back(track);
+    batch->all_tracked &= track;
   }
 
   PendingExemplars pending{.series = i, .exemplars = {}};
@@ -303,25 +295,42 @@ base::Status Intake::TakeSeries(const Entry& entry, const Scraped& scraped, Batc
   }
   if (!pending.exemplars.empty()) batch->exemplars.push_back(std::move(pending));
 
-  if (options_.append_metadata && !last_family_.empty() && batch->added.size() > added_before) {
-    const auto family = families_.find(last_family_);
-    if (family != families_.end() &&
-        IsPartOfFamily(batch->added.back().labels.MetricName(), last_family_, family->second.metadata.type)) {
-      batch->metadata.emplace_back(i, family->second.metadata);
+  const bool added = batch->added.size() > added_before;
+  if (options_.append_metadata && last_family_ != nullptr && (added || last_family_->second.changed == number_)) {
+    const auto& [name, family] = *last_family_;
+    if (IsPartOfFamily(added ? std::string(batch->added.back().labels.MetricName()) : MetricName(i), name,
+                       family.metadata.type)) {
+      batch->metadata.emplace_back(i, family.metadata);
     }
   }
   return {};
 }
 
+std::string Intake::MetricName(SeriesCache::Index i) const {
+  LabelPairs pairs;
+  if (!ParseSeries(cache_->Text(i), format_, (*cache_)[i].type, &pairs)) return {};
+  auto labels = SeriesLabels(&pairs, options_.target->labels, *options_.config);
+  return labels ? std::string(labels->MetricName()) : std::string();
+}
+
+void Intake::SetGap(std::string_view text) {
+  if (text.empty()) return;
+  cache_->SetGap({.size = static_cast<uint32_t>(text.size()),
+                  .hash = base::Xxh3(text),
+                  .family = last_family_,
+                  .type = type_});
+}
+
 void Intake::TakeMetadata(const Entry& entry) {
-  last_family_ = entry.metric;
   const auto [at, added] = families_.try_emplace(entry.metric);
+  last_family_ = &*at;
   Family& family = at->second;
   family.seen = number_;
   const auto set = [&](auto* field, const auto& value) {
     if (*field == value) return;
     *field = value;
     families_changed_ = true;
+    family.changed = number_;
   };
   families_changed_ |= added;
   if (entry.kind == EntryKind::kType) set(&family.metadata.type, entry.type);
@@ -392,7 +401,12 @@ base::Status Intake::Append(storage::Appender* app, Batch* batch) {
   batch->outcomes.resize(batch->samples.size());
   app->Append(batch->samples, batch->outcomes);
   std::vector<SeriesCache::Index> failed;
-  for (size_t k = 0; k < batch->samples.size(); ++k) {
+  const bool as_before =
+      batch->histograms.empty() && batch->all_tracked &&
+      std::all_of(batch->outcomes.begin(), batch->outcomes.end(),
+                  [](AppendOutcome outcome) { return outcome == AppendOutcome::kOk; }) &&
+      cache_->TrackAgain(batch->samples.size());
+  for (size_t k = 0; k < batch->samples.size() && !as_before; ++k) {
     const SeriesCache::Index i = batch->series[k];
     if (batch->outcomes[k] == AppendOutcome::kUnknownSeries) {
       // The storage has forgotten a series that had no samples for long.
@@ -550,6 +564,7 @@ void Intake::TakeOver(Intake* before) {
   inherited_ = std::move(before->inherited_);
   report_refs_ = std::move(before->report_refs_);
   families_ = std::move(before->families_);
+  families_read_ = before->families_read_;
   families_changed_ = true;
   number_ = before->number_;
 }

@@ -82,6 +82,9 @@ class Intake {
   base::Status Parse(const Scraped& scraped, Batch* batch);
   base::Status TakeSeries(const Entry& entry, const Scraped& scraped, Batch* batch);
   base::Result<SeriesCache::Index> Lookup(const Entry& entry, Batch* batch, bool* dropped, bool* repeated);
+  size_t TakeRepeated(const Scraped& scraped, size_t at, bool read_gaps, Batch* batch);
+  void SetGap(std::string_view text);
+  std::string MetricName(SeriesCache::Index i) const;
   void TakeMetadata(const Entry& entry);
   void ForgetSeriesWithoutSamples(Batch* batch);
   base::Status Append(storage::Appender* app, Batch* batch);
@@ -100,13 +103,10 @@ class Intake {
   model::MetricType type_ = model::MetricType::kUnknown;  // of the family being read
   std::vector<storage::SeriesRef> inherited_;
   std::vector<storage::SeriesRef> report_refs_;  // in order of ReportValues
-  struct Family {
-    model::Metadata metadata;
-    uint32_t seen = 0;
-  };
-  std::map<std::string, Family, std::less<>> families_;
+  Families families_;
   bool families_changed_ = false;
-  std::string last_family_;  // whose metadata came last
+  uint32_t families_read_ = 0;  // the last scrape of which every comment was read
+  const Families::value_type* last_family_ = nullptr;  // whose metadata came last
   uint32_t number_ = 0;      // of the scrape
 };
 

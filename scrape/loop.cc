@@ -29,7 +29,24 @@ Loop::Loop(Env* env, ScrapeConfigPtr config, TargetPtr target, std::shared_ptr<I
   if (intake != nullptr) intake_->Continue(intake.get());
 }
 
-Loop::~Loop() = default;
+Loop::~Loop() { SetMetadata(nullptr); }
+
+void Loop::SetMetadata(std::shared_ptr<const FamilyMetadata> metadata) {
+  double entries = 0;
+  double bytes = 0;
+  const auto count = [&](const FamilyMetadata* families, double sign) {
+    if (families == nullptr) return;
+    entries += sign * static_cast<double>(families->size());
+    for (const auto& [name, m] : *families) {
+      bytes += sign * static_cast<double>(m.help.size() + m.unit.size() + model::MetricTypeName(m.type).size());
+    }
+  };
+  count(metadata_.get(), -1);
+  count(metadata.get(), 1);
+  metadata_ = std::move(metadata);
+  if (entries != 0) env_->metrics->metadata_entries->With({config_->job_name})->Add(entries);
+  if (bytes != 0) env_->metrics->metadata_bytes->With({config_->job_name})->Add(bytes);
+}
 
 std::shared_ptr<Intake> Loop::MakeIntake() const {
   return std::make_shared<Intake>(IntakeOptions{.config = config_,
@@ -48,6 +65,9 @@ void Loop::Reconfigure(ScrapeConfigPtr config, TargetPtr target) {
   }
   config_ = std::move(config);
   target_ = std::move(target);
+  const std::string interval = base::FormatGoDuration(target_->interval);
+  interval_length_ = env_->metrics->interval_length->With({interval});
+  interval_length_histogram_ = env_->metrics->interval_length_histogram->With({interval});
   http_ = net::HttpConfigPtr(config_, &config_->http);
   accept_ = AcceptHeader(config_->scrape_protocols.empty() ? DefaultProtocols(target_->native_histograms)
                                                            : config_->scrape_protocols,
@@ -104,8 +124,8 @@ void Loop::Scrape(base::Time at) {
   busy_ = true;
   const base::Duration begin = env_->options.executor->Monotonic();
   if (last_begin_) {
-    env_->metrics->interval_length->With({base::FormatGoDuration(target_->interval)})
-        ->Observe(base::ToSeconds(begin - *last_begin_));
+    interval_length_->Observe(base::ToSeconds(begin - *last_begin_));
+    interval_length_histogram_->Observe(base::ToSeconds(begin - *last_begin_));
   }
   last_begin_ = begin;
   env_->metrics->scrapes->Add();
@@ -188,7 +208,8 @@ void Loop::Finish(const ScrapeReport& report, base::Time at) {
   last_error_ = report.status ? std::string() : report.status.error().message();
   last_scrape_ = at;
   last_duration_ = report.duration;
-  if (report.metadata != nullptr) metadata_ = report.metadata;
+  env_->metrics->duration->Observe(base::ToSeconds(report.duration));
+  if (report.metadata != nullptr) SetMetadata(report.metadata);
   if (!report.status) {
     env_->metrics->scrapes_failed->Add();
     base::LogDebug("Scrape failed", {{"scrape_pool", config_->job_name},

@@ -74,6 +74,8 @@ class Loop {
   void Store(std::shared_ptr<Scraped> scraped);
   void Finish(const ScrapeReport& report, base::Time at);
   void LogFailure(const std::string& error) const;
+  // Counts what is remembered of the target's families, and no longer what was.
+  void SetMetadata(std::shared_ptr<const FamilyMetadata> metadata);
 
   Env* const env_;
   ScrapeConfigPtr config_;
@@ -95,6 +97,8 @@ class Loop {
   base::Time last_scrape_ = base::kZeroTime;
   base::Duration last_duration_{};
   std::shared_ptr<const FamilyMetadata> metadata_;
+  base::Summary* interval_length_ = nullptr;
+  base::Histogram* interval_length_histogram_ = nullptr;
 
   base::Gate gate_;
   base::Timer timer_;

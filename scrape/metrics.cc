@@ -4,6 +4,7 @@ namespace tocsin::scrape {
 namespace {
 
 std::vector<double> Quantiles() { return {0.01, 0.05, 0.5, 0.9, 0.99}; }
+std::vector<double> IntervalBounds() { return {0.01, 0.1, 1, 10}; }
 
 }  // namespace
 
@@ -59,12 +60,28 @@ Metrics::Metrics(base::Registry* r)
                                      {"scrape_job"})),
       sync_failed(r->AddCounterFamily("prometheus_target_sync_failed_total",
                                       "Total number of target sync failures.", {"scrape_job"})),
+      metadata_entries(r->AddGaugeFamily("prometheus_target_metadata_cache_entries",
+                                         "Total number of metric metadata entries in the cache",
+                                         {"scrape_job"})),
+      metadata_bytes(r->AddGaugeFamily(
+          "prometheus_target_metadata_cache_bytes",
+          "The number of bytes that are currently used for storing metric metadata in the cache",
+          {"scrape_job"})),
       sync_length(r->AddSummaryFamily("prometheus_target_sync_length_seconds",
                                       "Actual interval to sync the scrape pool.", {"scrape_job"},
                                       Quantiles())),
+      sync_length_histogram(r->AddHistogramFamily("prometheus_target_sync_length_histogram_seconds",
+                                                  "Actual interval to sync the scrape pool.", {"scrape_job"},
+                                                  IntervalBounds())),
       interval_length(r->AddSummaryFamily("prometheus_target_interval_length_seconds",
                                           "Actual intervals between scrapes.", {"interval"},
                                           Quantiles())),
+      interval_length_histogram(r->AddHistogramFamily("prometheus_target_interval_length_histogram_seconds",
+                                                      "Actual intervals between scrapes.", {"interval"},
+                                                      IntervalBounds())),
+      duration(r->AddHistogram("prometheus_target_scrape_duration_seconds",
+                               "Total duration of the scrape from start to commit completion in seconds.",
+                               {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10})),
       reload_length(r->AddSummaryFamily(
           "prometheus_target_reload_length_seconds",
           "Actual interval to reload the scrape pool with a given configuration.", {"interval"},

@@ -31,8 +31,13 @@ struct Metrics {
   base::Family<base::Gauge>* pool_targets;         // by scrape_job
   base::Family<base::Counter>* pool_syncs;         // by scrape_job
   base::Family<base::Counter>* sync_failed;        // by scrape_job
+  base::Family<base::Gauge>* metadata_entries;     // by scrape_job
+  base::Family<base::Gauge>* metadata_bytes;       // by scrape_job
   base::Family<base::Summary>* sync_length;        // by scrape_job
-  base::Family<base::Summary>* interval_length;    // by interval
+  base::Family<base::Histogram>* sync_length_histogram;      // by scrape_job
+  base::Family<base::Summary>* interval_length;              // by interval
+  base::Family<base::Histogram>* interval_length_histogram;  // by interval
+  base::Histogram* duration;                       // from the slot to the commit
   base::Family<base::Summary>* reload_length;      // by interval
 };
 

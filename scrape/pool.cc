@@ -20,6 +20,9 @@ void Pool::ForgetMetrics() {
   env_->metrics->pool_syncs->Remove(job);
   env_->metrics->sync_failed->Remove(job);
   env_->metrics->sync_length->Remove(job);
+  env_->metrics->sync_length_histogram->Remove(job);
+  env_->metrics->metadata_entries->Remove(job);
+  env_->metrics->metadata_bytes->Remove(job);
 }
 
 void Pool::Reconfigure(ScrapeConfigPtr config) {
@@ -114,6 +117,7 @@ void Pool::Apply(TargetSet set, base::Duration took) {
   env_->metrics->pool_targets->With({job})->Set(static_cast<double>(loops_.size()));
   env_->metrics->pool_syncs->With({job})->Add();
   env_->metrics->sync_length->With({job})->Observe(base::ToSeconds(took));
+  env_->metrics->sync_length_histogram->With({job})->Observe(base::ToSeconds(took));
 }
 
 // The target may come back, here or under another job, so its markers wait: they carry the time of

@@ -255,6 +255,27 @@ TEST_F(ScraperTest, TooManyTargetsFailAllOfThem) {
   EXPECT_EQ(scraper_->ActiveTargets()[0].health, Health::kUp);
 }
 
+TEST_F(ScraperTest, IntervalsDurationsAndMetadataAreCounted) {
+  client_.answer = [](const net::FetchRequest&) { return TestClient::Ok("# HELP a Help.\n# TYPE a counter\na 1\n"); };
+  Reload();
+  SetTargets({"h:1", "h:2"});
+  sim_.RunFor(31s);
+  const std::string metrics = registry_.Expose();
+  for (const char* line : {
+           "prometheus_target_interval_length_seconds_count{interval=\"10s\"} 4",
+           "prometheus_target_interval_length_histogram_seconds_bucket{interval=\"10s\",le=\"10\"} 4",
+           "prometheus_target_sync_length_histogram_seconds_count{scrape_job=\"j\"} 1",
+           "prometheus_target_scrape_duration_seconds_count 6",
+           "prometheus_target_metadata_cache_entries{scrape_job=\"j\"} 2",
+           "prometheus_target_metadata_cache_bytes{scrape_job=\"j\"} 24",
+       }) {
+    EXPECT_THAT(metrics, HasSubstr(std::string(line) + "\n"));
+  }
+  SetTargets({"h:1"});
+  sim_.RunFor(1s);
+  EXPECT_THAT(registry_.Expose(), HasSubstr("prometheus_target_metadata_cache_bytes{scrape_job=\"j\"} 12\n"));
+}
+
 TEST_F(ScraperTest, StatusesAreSortedAndDroppedTargetsShown) {
   model::RelabelRule drop;
   drop.action = model::RelabelAction::kDrop;

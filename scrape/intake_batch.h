@@ -1,0 +1,61 @@
+#pragma once
+
+// What an Intake has read of one body and not yet appended.
+// Threads: one at a time.
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "scrape/intake.h"
+#include "scrape/series_cache.h"
+#include "storage/appender.h"
+
+namespace tocsin::scrape {
+
+// Samples further ahead of the clock are refused.
+inline constexpr int64_t kMaxAheadMs = 10 * 60 * 1000;
+
+struct Intake::NewSeries {
+  SeriesCache::Index series;
+  model::Labels labels;
+};
+
+struct Intake::PendingHistogram {
+  SeriesCache::Index series;
+  model::Timestamp t;
+  bool track;
+  model::HistogramPtr histogram;
+};
+
+struct Intake::PendingExemplars {
+  SeriesCache::Index series;
+  std::vector<model::Exemplar> exemplars;
+};
+
+struct Intake::Batch {
+  std::vector<storage::FloatSample> samples;
+  std::vector<SeriesCache::Index> series;  // of each sample
+  std::vector<uint8_t> track;              // of each sample: whether it counts for staleness
+  std::vector<storage::AppendOutcome> outcomes;
+  std::vector<PendingHistogram> histograms;
+  std::vector<PendingExemplars> exemplars;
+  std::vector<NewSeries> added;
+  std::vector<SeriesCache::Index> refused;  // a sample of theirs was not taken
+  std::vector<std::pair<SeriesCache::Index, model::Metadata>> metadata;
+
+  size_t scraped = 0;
+  size_t after_relabeling = 0;
+  size_t series_added = 0;
+  size_t accepted = 0;            // against sample_limit
+  size_t added_within_limit = 0;  // new series before it was exceeded
+  bool all_tracked = true;        // of `track`
+  bool over_sample_limit = false;
+  bool over_bucket_limit = false;
+  size_t duplicates = 0;
+  size_t out_of_order = 0;
+  size_t out_of_bounds = 0;
+  size_t exemplars_out_of_order = 0;
+};
+
+}  // namespace tocsin::scrape
