@@ -180,23 +180,27 @@ class RealFileSystemImpl : public FileSystem {
     return std::make_unique<RealFile>(path, fd, static_cast<uint64_t>(st.st_size));
   }
 
-  Result<std::unique_ptr<MappedFile>> Map(const std::string& path) override {
+  Result<std::unique_ptr<MappedFile>> Map(const std::string& path) override { return MapGrowing(path, 0); }
+
+  Result<std::unique_ptr<MappedFile>> MapGrowing(const std::string& path, size_t reserve) override {
     const int fd = OpenFd(path, O_RDONLY);
     if (fd < 0) return IoError(path, "open", errno);
     struct stat st;
     void* data = nullptr;
+    size_t size = 0;
     int error = 0;
     if (::fstat(fd, &st) != 0) {
       error = errno;
     } else if (S_ISDIR(st.st_mode)) {
       error = EISDIR;
-    } else if (st.st_size > 0) {
-      data = ::mmap(nullptr, static_cast<size_t>(st.st_size), PROT_READ, MAP_SHARED, fd, 0);
+    } else {
+      size = std::max(static_cast<size_t>(st.st_size), reserve);
+      if (size > 0) data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
       if (data == MAP_FAILED) error = errno;
     }
     ::close(fd);
     if (error != 0) return IoError(path, "map", error);
-    return std::make_unique<RealMapping>(data, static_cast<size_t>(st.st_size));
+    return std::make_unique<RealMapping>(data, size);
   }
 
   Result<std::string> ReadFile(const std::string& path) override {

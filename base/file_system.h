@@ -61,6 +61,9 @@ class FileSystem {
   virtual ~FileSystem() = default;
   virtual Result<std::unique_ptr<File>> Open(const std::string& path, Mode mode) = 0;
   virtual Result<std::unique_ptr<MappedFile>> Map(const std::string& path) = 0;
+  // For a file that grows: where the file system can, data() is at least `reserve` bytes long and shows what
+  // is appended later; nothing beyond the file's end may be looked at.  Elsewhere as Map().
+  virtual Result<std::unique_ptr<MappedFile>> MapGrowing(const std::string& path, size_t /*reserve*/) { return Map(path); }
   virtual Result<std::string> ReadFile(const std::string& path) = 0;
   // Writes a temporary file beside `path`, syncs it, renames it and syncs the folder.
   virtual Status WriteFileAtomically(const std::string& path, std::string_view data) = 0;

@@ -25,6 +25,7 @@
 #define TOCSIN_RELEASE(...) TOCSIN_TSA(release_capability(__VA_ARGS__))
 #define TOCSIN_RELEASE_SHARED(...) TOCSIN_TSA(release_shared_capability(__VA_ARGS__))
 #define TOCSIN_RELEASE_GENERIC(...) TOCSIN_TSA(release_generic_capability(__VA_ARGS__))
+#define TOCSIN_TRY_ACQUIRE(...) TOCSIN_TSA(try_acquire_capability(__VA_ARGS__))
 #define TOCSIN_ACQUIRED_BEFORE(...) TOCSIN_TSA(acquired_before(__VA_ARGS__))
 #define TOCSIN_ACQUIRED_AFTER(...) TOCSIN_TSA(acquired_after(__VA_ARGS__))
 #define TOCSIN_NO_THREAD_SAFETY_ANALYSIS TOCSIN_TSA(no_thread_safety_analysis)
@@ -35,6 +36,7 @@ class TOCSIN_CAPABILITY("mutex") Mutex {
  public:
   void Lock() TOCSIN_ACQUIRE() { mu_.lock(); }
   void Unlock() TOCSIN_RELEASE() { mu_.unlock(); }
+  bool TryLock() TOCSIN_TRY_ACQUIRE(true) { return mu_.try_lock(); }
 
  private:
   friend class CondVar;

@@ -25,35 +25,6 @@ storage::Window Narrow(storage::Window a, storage::Window b) {
   return {std::max(a.after, b.after), std::min(a.upto, b.upto)};
 }
 
-// Takes the samples from `begin` on that lie in a deleted interval out again.
-void DropDeleted(const Intervals& deleted, size_t begin, storage::SampleColumns* out) {
-  const size_t first_histogram =
-      static_cast<size_t>(std::lower_bound(out->histogram_at.begin(), out->histogram_at.end(), begin) - out->histogram_at.begin());
-  size_t kept = begin, h = first_histogram, kept_h = first_histogram;
-  for (size_t i = begin; i < out->times.size(); ++i) {
-    const model::Timestamp t = out->times[i];
-    const bool histogram = h < out->histogram_at.size() && out->histogram_at[h] == i;
-    const bool gone = std::any_of(deleted.begin(), deleted.end(), [t](const Interval& x) { return x.mint <= t && t <= x.maxt; });
-    if (!gone) {
-      if (histogram) {
-        out->histogram_at[kept_h] = static_cast<uint32_t>(kept);
-        out->histograms[kept_h] = std::move(out->histograms[h]);
-        ++kept_h;
-      }
-      out->times[kept] = t;
-      std::memmove(&out->values[kept], &out->values[i], sizeof(double));
-      if (!out->start_times.empty()) out->start_times[kept] = out->start_times[i];
-      ++kept;
-    }
-    h += histogram;
-  }
-  out->times.resize(kept);
-  out->values.resize(kept);
-  if (!out->start_times.empty()) out->start_times.resize(kept);
-  out->histogram_at.resize(kept_h);
-  out->histograms.resize(kept_h);
-}
-
 class BlockSeriesSet : public storage::SeriesSet {
  public:
   BlockSeriesSet(std::shared_ptr<const Block> block, std::shared_ptr<const Tombstones> tombstones, storage::Window window)
@@ -207,6 +178,34 @@ class BlockQuerier : public storage::Querier {
 };
 
 }  // namespace
+
+void DropDeleted(const Intervals& deleted, size_t begin, storage::SampleColumns* out) {
+  const size_t first_histogram =
+      static_cast<size_t>(std::lower_bound(out->histogram_at.begin(), out->histogram_at.end(), begin) - out->histogram_at.begin());
+  size_t kept = begin, h = first_histogram, kept_h = first_histogram;
+  for (size_t i = begin; i < out->times.size(); ++i) {
+    const model::Timestamp t = out->times[i];
+    const bool histogram = h < out->histogram_at.size() && out->histogram_at[h] == i;
+    const bool gone = std::any_of(deleted.begin(), deleted.end(), [t](const Interval& x) { return x.mint <= t && t <= x.maxt; });
+    if (!gone) {
+      if (histogram) {
+        out->histogram_at[kept_h] = static_cast<uint32_t>(kept);
+        out->histograms[kept_h] = std::move(out->histograms[h]);
+        ++kept_h;
+      }
+      out->times[kept] = t;
+      std::memmove(&out->values[kept], &out->values[i], sizeof(double));
+      if (!out->start_times.empty()) out->start_times[kept] = out->start_times[i];
+      ++kept;
+    }
+    h += histogram;
+  }
+  out->times.resize(kept);
+  out->values.resize(kept);
+  if (!out->start_times.empty()) out->start_times.resize(kept);
+  out->histogram_at.resize(kept_h);
+  out->histograms.resize(kept_h);
+}
 
 base::Status ReadChunks(const Block& block, std::span<const index::ChunkMeta> chunks, const Intervals* deleted,
                         storage::Window window, storage::SampleColumns* out) {

@@ -66,6 +66,9 @@ class Block {
 base::Status ReadChunks(const Block& block, std::span<const index::ChunkMeta> chunks, const Intervals* deleted,
                         storage::Window window, storage::SampleColumns* out);
 
+// Takes the samples from `begin` on that lie in a deleted interval out again.
+void DropDeleted(const Intervals& deleted, size_t begin, storage::SampleColumns* out);
+
 // Repairs a block of a broken release, which swapped the versions of meta.json and index.  False: the block
 // is not of that kind.
 base::Result<bool> RepairIndexVersion(base::FileSystem* fs, const std::string& folder);

@@ -108,11 +108,8 @@ std::vector<ChunkOut> EncodeChunks(const storage::SampleColumns& samples, int64_
   Rebuild(page.get(), 0, samples, policy);
   SealOpen(page.get(), 0);
   std::vector<ChunkOut> out;
-  if (const SealedList* list = page->sealed[0]) {
-    for (uint32_t i = 0; i < list->count; ++i) {
-      const SealedChunk& c = *list->items[i];
-      out.push_back({c.mint, c.maxt, c.count, c.encoding, std::string(c.data())});
-    }
+  for (const SealedChunk& c : page->sealed_of(0)) {
+    out.push_back({c.mint, c.maxt(), c.count, c.encoding, std::string(c.memory()->data())});
   }
   DropChunksBefore(page.get(), 0, model::kMaxTimestamp);
   return out;

@@ -241,7 +241,7 @@ base::Status Db::Impl::ApplyRetention() {
   }
   if (!gone.empty()) metrics.time_retentions->Add();
   if (const uint64_t limit = retention_bytes; limit > 0) {
-    uint64_t total = head->LogBytes();
+    uint64_t total = head->LogBytes() + head->ChunkFileBytes();
     bool over = false;
     for (size_t i = all.size(); i-- > 0;) {
       if (std::find(gone.begin(), gone.end(), all[i]) != gone.end()) continue;
@@ -268,6 +268,7 @@ base::Status Db::Impl::Compact() {
     }
     return {};
   }
+  RETURN_IF_ERROR(head->FlushChunks());
   RETURN_IF_ERROR(CompactHead());
   RETURN_IF_ERROR(CompactBlocks());
   return ApplyRetention();

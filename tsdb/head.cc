@@ -263,7 +263,7 @@ size_t Head::CollectGarbage(model::Timestamp mint) {
         const size_t dropped = DropChunksBefore(page, at, mint);
         chunks += dropped;
         if (dropped > 0) ++page->edits[at];
-        late_samples_.fetch_sub(tsdb::DropOutOfOrder(page, at, mint), std::memory_order_relaxed);
+        late_samples_.fetch_sub(DropLate(page, at, mint), std::memory_order_relaxed);
         const model::Timestamp first_t = MinTimeOf(*page, at);
         oldest = std::min(oldest, first_t);
         if (first_t == model::kMaxTimestamp && page->pending[at] == 0) empty.push_back(first + at);
@@ -302,7 +302,12 @@ base::Status Head::Truncate(model::Timestamp mint) {
   const size_t removed = CollectGarbage(mint);
   if (options_.monotonic) metrics_->head_gc_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
   base::LogDebug("head truncated", {{"mint", mint}, {"series_removed", removed}});
-  base::Status status = TruncateLog(mint);
+  base::Status status = FlushChunks();
+  if (status && chunk_files_ != nullptr) {
+    base::MutexLock flush(&flush_mu_);
+    status = chunk_files_->Truncate(mint);
+  }
+  if (base::Status log = TruncateLog(mint); !log) status = std::move(log);
   if (status && log_ != nullptr) status = TruncateLateLog();
   if (!status) metrics_->head_truncations_failed->Add();
   return status;
@@ -331,13 +336,17 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
       base::ReaderLock lock(&index_mu_);
       removed = removed_;
     }
-    stats = wal::WriteCheckpoint(options_.fs, folder, last, mint,
-                                 [&](storage::SeriesRef ref) {
-                                   if (refs_.Find(ref) != RefTable::kNone) return true;
-                                   const auto it = removed.find(ref);
-                                   return it != removed.end() && it->second > last;
-                                 },
-                                 options_.compression);
+    const wal::CheckpointFilter filter{
+        .keep_from = [&](storage::SeriesRef ref) -> std::optional<model::Timestamp> {
+          if (refs_.Find(ref) != RefTable::kNone) return mint;
+          const auto it = removed.find(ref);
+          if (it == removed.end() || it->second <= last) return std::nullopt;
+          return mint;
+        },
+        // The log of late samples may bring back what was deleted long ago.
+        .tombstones_from = has_out_of_order() ? model::kMinTimestamp : mint,
+        .exemplars_from = mint};
+    stats = wal::WriteCheckpoint(options_.fs, folder, last, filter, options_.compression);
     isolation_.Leave(id);
   }
   if (!stats) {
@@ -364,40 +373,6 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
 
 // ---- Deletion ----
 
-base::Status Head::DeleteIn(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, bool* changed) {
-  *changed = false;
-  storage::SampleColumns all;
-  RETURN_IF_ERROR(ReadSlot(*page, at, storage::Window{}, 0, &all));
-  storage::SampleColumns kept;
-  size_t h = 0;
-  for (size_t i = 0; i < all.times.size(); ++i) {
-    const bool histogram = h < all.histogram_at.size() && all.histogram_at[h] == i;
-    const bool gone = all.times[i] >= mint && all.times[i] <= maxt;
-    if (!gone) {
-      if (histogram) {
-        kept.histogram_at.push_back(static_cast<uint32_t>(kept.times.size()));
-        kept.histograms.push_back(all.histograms[h]);
-      }
-      kept.times.push_back(all.times[i]);
-      kept.values.push_back(all.values[i]);
-    }
-    h += histogram;
-  }
-  if (kept.times.size() == all.times.size()) return {};
-  *changed = true;
-  const size_t chunks_before = ChunkCount(*page, at);
-  const bool stale_before = page->has(at, SeriesPage::kStaleLast);
-  if (page->has(at, SeriesPage::kOutOfOrder)) {
-    late_samples_.fetch_sub(page->out_of_order->find(at)->second.size(), std::memory_order_relaxed);
-  }
-  Rebuild(page, at, kept, policy_);
-  chunk_count_.fetch_add(ChunkCount(*page, at) - chunks_before, std::memory_order_relaxed);
-  stale_.fetch_add(static_cast<int>(page->has(at, SeriesPage::kStaleLast)) - static_cast<int>(stale_before),
-                   std::memory_order_relaxed);
-  edits_.fetch_add(1, std::memory_order_relaxed);
-  return {};
-}
-
 base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of) {
   base::MutexLock once(&truncate_mu_);
   const uint64_t id = isolation_.EnterWriter();  // keeps the slots
@@ -421,8 +396,8 @@ base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::spa
     base::MutexLock lock(&page->mu);
     const uint32_t at = SeriesTable::At(slot);
     const model::Timestamp first = MinTimeOf(*page->data, at);
-    if (first == model::kMaxTimestamp || first > maxt || page->data->last_t[at] < mint) continue;
-    stones.push_back({page->data->ref[at], std::max(mint, first), std::min(maxt, page->data->last_t[at])});
+    if (first == model::kMaxTimestamp || first > maxt || MaxTimeOf(*page->data, at) < mint) continue;
+    stones.push_back({page->data->ref[at], std::max(mint, first), std::min(maxt, MaxTimeOf(*page->data, at))});
   }
   if (!stones.empty() && log_ != nullptr) {
     std::string record;
@@ -439,8 +414,8 @@ base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::spa
     const Slot slot = refs_.Find(stones[i].ref);
     PageHandle* page = table_.PageOf(slot);
     base::MutexLock lock(&page->mu);
-    bool changed;
-    status = DeleteIn(page->data.get(), SeriesTable::At(slot), stones[i].mint, stones[i].maxt, &changed);
+    HideDeleted(page->data.get(), SeriesTable::At(slot), {stones[i].mint, stones[i].maxt});
+    edits_.fetch_add(1, std::memory_order_relaxed);
   }
   isolation_.Leave(id);
   return status;
@@ -460,9 +435,15 @@ base::Status Head::TruncateLateLog() {
 }
 
 base::Status Head::Close() {
+  base::Status status = FlushChunks();
+  if (chunk_files_ != nullptr) {
+    base::MutexLock flush(&flush_mu_);
+    if (base::Status s = chunk_files_->Close(); !s && status) status = std::move(s);
+  }
   base::MutexLock commit(&commit_mu_);
-  base::Status status;
-  if (log_ != nullptr) status = log_->Close();
+  if (log_ != nullptr) {
+    if (base::Status s = log_->Close(); !s && status) status = std::move(s);
+  }
   if (late_log_ != nullptr) {
     if (base::Status s = late_log_->Close(); !s && status) status = std::move(s);
   }

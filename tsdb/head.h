@@ -6,10 +6,15 @@
 // Commit() encodes the records without a lock, then holds commit_mu_ for one write() of the records,
 // the append to chunks and the publication of the batch's number.  So the log's order is the
 // order in memory, batches are published in order, and kill -9 loses nothing visible.  Samples that come
-// out of order are kept beside the chunks and are seen at once, not with their batch.
+// late are kept beside the chunks.
+//
+// The way of a chunk: sealed, it waits in memory until enough wait with it; then they are written to
+// chunks_head/ at once (head_flush.cc) and read from there through a mapping.  The log has their samples too,
+// until the head is truncated.
 //
 // Threads: every method from any thread but Replay().
-// Lock order: commit_mu_, index_mu_, a page's mutex, then leaves (Isolation, Exemplars, metadata_mu_).
+// Lock order: truncate_mu_, flush_mu_, commit_mu_, index_mu_, a page's mutex, then leaves (Isolation, Exemplars,
+//             metadata_mu_, sealed_mu_).
 //
 // Between appender and garbage collection: a sample in an open batch pins its slot (`pending`).
 // Between reader and garbage collection: a removed slot is freed when every reader and writer that was
@@ -34,6 +39,7 @@
 #include "storage/queryable.h"
 #include "tsdb/db.h"
 #include "tsdb/exemplars.h"
+#include "tsdb/head_chunks.h"
 #include "tsdb/index/postings.h"
 #include "tsdb/index/symbols.h"
 #include "tsdb/isolation.h"
@@ -56,6 +62,7 @@ struct HeadOptions {
   int64_t chunk_range_ms = 2 * 3600 * 1000;
   int64_t out_of_order_ms = 0;
   size_t max_exemplars = 0;
+  size_t flush_bytes = 256 << 10;  // sealed chunks that are written together
   Metrics* metrics = nullptr;
   std::function<base::Duration()> monotonic;  // may be empty
   WalReplayProgress* progress = nullptr;      // may be null
@@ -96,13 +103,16 @@ class Head {
   // Then shortens the log behind a checkpoint.
   base::Status Truncate(model::Timestamp mint);
 
+  // Writes the sealed chunks that wait in memory.  They stay there when that fails.
+  base::Status FlushChunks();
+
   // Takes nothing before `mint` in order from now on.
   void RaiseMinValid(model::Timestamp mint);
   // A moment, and whether everybody who reads or writes since before it is gone.
   uint64_t Stamp() const { return isolation_.Stamp(); }
   bool ReadersGoneSince(uint64_t stamp) const { return isolation_.AllGoneSince(stamp); }
 
-  // Removes samples of matching series in [mint, maxt], and logs it.
+  // Hides samples of matching series in [mint, maxt], and logs it.
   base::Status Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of);
 
   void SetOutOfOrderWindow(int64_t ms) { out_of_order_ms_.store(ms, std::memory_order_relaxed); }
@@ -111,6 +121,7 @@ class Head {
   bool has_out_of_order() const { return late_samples_.load(std::memory_order_relaxed) > 0; }
   wal::Log* log() { return log_.get(); }
   uint64_t LogBytes() const { return log_ ? log_->SizeBytes() : 0; }
+  uint64_t ChunkFileBytes() const { return chunk_files_ ? chunk_files_->size_bytes() : 0; }
   size_t open_appenders() const { return isolation_.writers(); }
   uint64_t series() const { return series_count_.load(std::memory_order_relaxed); }
   uint64_t chunks() const { return chunk_count_.load(std::memory_order_relaxed); }
@@ -193,14 +204,37 @@ class Head {
   base::Status TruncateLog(model::Timestamp mint);
   // Empties the log of late samples once none is left in the head.
   base::Status TruncateLateLog();
-  // Applies a deletion to one slot; the page's lock is held.
-  base::Status DeleteIn(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, bool* changed);
+  base::Status OpenLateLog() TOCSIN_REQUIRES(commit_mu_);
+
+  // What became of the chunks of a flush.
+  struct Flushed {
+    Slot slot;
+    storage::SeriesRef ref;
+    model::Timestamp mint;
+    uint64_t from;    // place in memory
+    uint64_t number;  // in chunks_head/
+    bool late;
+  };
+  // Notes slots with sealed chunks in memory, of about so many bytes.
+  void QueueSealed(std::span<const Slot> slots);
+  // Flushes if enough waits and nobody flushes already.
+  void FlushIfDue();
+  base::Status FlushLocked() TOCSIN_REQUIRES(flush_mu_);
+  base::Status WriteOut(std::vector<Flushed>* flushed) TOCSIN_REQUIRES(flush_mu_);
+  base::Status MarkLateChunks(std::span<const Flushed> flushed) TOCSIN_REQUIRES(flush_mu_);
 
   const HeadOptions options_;
   const CutPolicy policy_;
   Metrics* const metrics_;
   std::unique_ptr<wal::Log> log_;
   std::unique_ptr<wal::Log> late_log_ TOCSIN_GUARDED_BY(commit_mu_);  // wbl/, begun by the first late sample
+
+  std::unique_ptr<HeadChunks> chunk_files_;  // null: chunks stay in memory.  Written under flush_mu_
+  base::Mutex flush_mu_;
+  base::Mutex sealed_mu_;
+  std::vector<Slot> sealed_ TOCSIN_GUARDED_BY(sealed_mu_);  // that have sealed chunks in memory
+  std::atomic<size_t> sealed_count_{0};
+  std::atomic<bool> flush_failed_{false};  // not tried again but by FlushChunks()
 
   base::Mutex commit_mu_;
   uint64_t next_batch_ TOCSIN_GUARDED_BY(commit_mu_) = 1;

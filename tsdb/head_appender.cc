@@ -31,6 +31,7 @@ class HeadAppender : public storage::Appender {
   AppendOutcome AppendHistogram(storage::SeriesRef ref, model::Timestamp t, model::HistogramPtr h) override;
   AppendOutcome AppendExemplar(storage::SeriesRef ref, const model::Exemplar& exemplar) override;
   void UpdateMetadata(storage::SeriesRef ref, const model::Metadata& metadata) override;
+  void SetInOrderOnly(bool on) override { in_order_only_ = on; }
   base::Status Commit(storage::Durability durability) override;
   void Rollback() override { Finish(); }
 
@@ -53,12 +54,15 @@ class HeadAppender : public storage::Appender {
   std::vector<wal::PackedRecord> PackRecords() const;
   wal::PackedRecord PackSeries();
   void Apply(uint64_t batch);
+  // Logs, applies and publishes.  `number`: what to wait for.
+  base::Status CommitLocked(std::vector<wal::PackedRecord> records, uint64_t* number) TOCSIN_REQUIRES(head_->commit_mu_);
 
   Head* const head_;
   const uint64_t id_;
   model::Timestamp min_valid_;
   int64_t window_;
   model::Timestamp late_after_;
+  bool in_order_only_ = false;
 
   // The batch.  Slots beside samples; each entry pins its slot once.
   std::vector<FloatSample> samples_;
@@ -74,6 +78,7 @@ class HeadAppender : public storage::Appender {
   std::vector<wal::MetadataEntry> metadata_;
   std::vector<Slot> created_;    // by this appender: pinned until it ends
   std::vector<Slot> unlogged_;   // whose series record is to be written, perhaps by us
+  std::vector<Slot> sealed_;     // whose chunk was sealed by the batch
 };
 
 std::unique_ptr<storage::Appender> Head::NewAppender() { return std::make_unique<HeadAppender>(this); }
@@ -111,7 +116,7 @@ HeadAppender::Verdict HeadAppender::Judge(const SeriesPage& page, uint32_t at, m
                     : Verdict{AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
     }
   }
-  if (window_ > 0) {
+  if (window_ > 0 && !in_order_only_) {
     return t >= late_after_ ? Verdict{AppendOutcome::kOk, Place::kLate} : Verdict{AppendOutcome::kTooOld, Place::kLate};
   }
   return {t < min_valid_ ? AppendOutcome::kOutOfBounds : AppendOutcome::kOutOfOrder, Place::kLate};
@@ -284,52 +289,58 @@ base::Status HeadAppender::Commit(storage::Durability durability) {
     Finish();
     return {};
   }
-  const bool logs = head_->log_ != nullptr;
-  std::vector<wal::PackedRecord> records;
-  if (logs) records = PackRecords();
   uint64_t number = 0;
+  std::vector<wal::PackedRecord> records;
+  if (head_->log_ != nullptr) records = PackRecords();
+  base::Status status;
   {
     base::MutexLock commit(&head_->commit_mu_);
-    if (logs) {
-      if (!unlogged_.empty()) {
-        wal::PackedRecord series = PackSeries();
-        if (!series.bytes.empty()) records.insert(records.begin(), std::move(series));
-      }
-      if (!records.empty()) {
-        const base::Result<uint64_t> written = head_->log_->Append(records);
-        if (!written) {
-          Finish();
-          return std::unexpected(written.error().Within("write-ahead log"));
-        }
-        number = *written;
-      }
-    }
-    if (!late_.empty() || !late_histograms_.empty()) {
-      if (base::Status late = head_->LogLate(late_, late_histograms_); !late) {
-        Finish();
-        return std::unexpected(late.error().Within("out-of-order log"));
-      }
-    }
-    {
-      PageCursor cursor(head_->table_);
-      for (const Slot slot : unlogged_) {
-        cursor.MoveTo(slot)->flags[SeriesTable::At(slot)] &= static_cast<uint8_t>(~SeriesPage::kUnlogged);
-      }
-    }
-    const uint64_t batch = head_->next_batch_++;
-    Apply(batch);
-    head_->isolation_.Publish(batch);
+    status = CommitLocked(std::move(records), &number);
+  }
+  if (!sealed_.empty()) {
+    head_->QueueSealed(sealed_);
+    sealed_.clear();
   }
   Finish();
-  if (durability == storage::Durability::kSynced && logs && head_->options_.sync && number > 0) {
-    return head_->log_->WaitSynced(number);
+  RETURN_IF_ERROR(status);
+  head_->FlushIfDue();
+  if (durability == storage::Durability::kSynced && head_->options_.sync && number > 0) return head_->log_->WaitSynced(number);
+  return {};
+}
+
+base::Status HeadAppender::CommitLocked(std::vector<wal::PackedRecord> records, uint64_t* number) {
+  if (head_->log_ != nullptr) {
+    if (!unlogged_.empty()) {
+      wal::PackedRecord series = PackSeries();
+      if (!series.bytes.empty()) records.insert(records.begin(), std::move(series));
+    }
+    if (!records.empty()) {
+      const base::Result<uint64_t> written = head_->log_->Append(records);
+      if (!written) return std::unexpected(written.error().Within("write-ahead log"));
+      *number = *written;
+    }
   }
+  if (!late_.empty() || !late_histograms_.empty()) {
+    if (base::Status late = head_->LogLate(late_, late_histograms_); !late) {
+      return std::unexpected(late.error().Within("out-of-order log"));
+    }
+  }
+  {
+    PageCursor cursor(head_->table_);
+    for (const Slot slot : unlogged_) {
+      cursor.MoveTo(slot)->flags[SeriesTable::At(slot)] &= static_cast<uint8_t>(~SeriesPage::kUnlogged);
+    }
+  }
+  const uint64_t batch = head_->next_batch_++;
+  Apply(batch);
+  head_->isolation_.Publish(batch);
   return {};
 }
 
 // Puts the batch into the chunks.  Its samples stay hidden until the batch is published.
 void HeadAppender::Apply(uint64_t batch) {
   const uint64_t oldest = head_->isolation_.OldestVisible();
+  const uint64_t all_see = std::min(oldest, batch - 1);  // a reader that comes now does not see this batch
   const model::Timestamp bound = head_->min_valid_time();  // may have risen since Append()
   model::Timestamp mint = model::kMaxTimestamp, maxt = model::kMinTimestamp;
   size_t floats = 0, histograms = 0, late = 0, out_of_order = 0, chunks = 0;
@@ -347,6 +358,7 @@ void HeadAppender::Apply(uint64_t batch) {
     }
     NoteBatch(page, at, batch, 1, oldest);
     chunks += effect.chunk_created;
+    if (effect.sealed) [[unlikely]] sealed_.push_back(slots_[i]);
     if (effect.stale_change != 0) [[unlikely]] head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
     ++floats;
     mint = std::min(mint, s.t);
@@ -361,6 +373,7 @@ void HeadAppender::Apply(uint64_t batch) {
     if (!effect.appended) continue;
     NoteBatch(page, at, batch, 1, oldest);
     chunks += effect.chunk_created;
+    if (effect.sealed) sealed_.push_back(histogram_slots_[i]);
     if (effect.stale_change != 0) head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
     ++histograms;
     mint = std::min(mint, h.t);
@@ -369,16 +382,24 @@ void HeadAppender::Apply(uint64_t batch) {
   const auto put_late = [&](Slot slot, const LateSample& sample) {
     SeriesPage* page = cursor.MoveTo(slot);
     const uint32_t at = SeriesTable::At(slot);
-    // Meanwhile it may have become in order (its series was emptied): then it is no late sample.
-    if (!InsertOutOfOrder(page, at, sample)) return;
+    if (page->has(at, SeriesPage::kOutOfOrder)) {
+      const std::vector<LateSample>& waiting = page->late->find(at)->second.samples;
+      // Every reader sees all that a chunk holds.
+      const bool seen = std::all_of(waiting.begin(), waiting.end(), [&](const LateSample& l) { return l.batch <= all_see; });
+      if (waiting.size() >= kMaxLateSamples && seen) {
+        SealLate(page, at, head_->policy_);
+        sealed_.push_back(slot);
+      }
+    }
+    if (!InsertLate(page, at, sample)) return;
     ++late;
     mint = std::min(mint, sample.t);
     maxt = std::max(maxt, sample.t);
   };
-  for (size_t i = 0; i < late_.size(); ++i) put_late(late_slots_[i], {late_[i].t, late_[i].v, nullptr});
+  for (size_t i = 0; i < late_.size(); ++i) put_late(late_slots_[i], {late_[i].t, late_[i].v, nullptr, batch});
   for (size_t i = 0; i < late_histograms_.size(); ++i) {
     const wal::HistogramEntry& h = late_histograms_[i];
-    put_late(late_histogram_slots_[i], {h.t, h.histogram->sum, h.histogram});
+    put_late(late_histogram_slots_[i], {h.t, h.histogram->sum, h.histogram, batch});
   }
   std::string labels;
   for (size_t i = 0; i < exemplars_.size(); ++i) {
@@ -405,15 +426,19 @@ void HeadAppender::Apply(uint64_t batch) {
   if (chunks > 0) m.chunks_created->Add(static_cast<double>(chunks));
 }
 
+base::Status Head::OpenLateLog() {
+  if (late_log_ != nullptr) return {};
+  ASSIGN_OR_RETURN(late_log_, wal::Log::Open({.fs = options_.fs,
+                                              .folder = base::JoinPath(options_.folder, "wbl"),
+                                              .segment_bytes = options_.segment_bytes,
+                                              .monotonic = {},
+                                              .metrics = {}}));
+  return {};
+}
+
 base::Status Head::LogLate(std::span<const FloatSample> samples, std::span<const wal::HistogramEntry> histograms) {
   if (log_ == nullptr) return {};
-  if (late_log_ == nullptr) {
-    ASSIGN_OR_RETURN(late_log_, wal::Log::Open({.fs = options_.fs,
-                                                .folder = base::JoinPath(options_.folder, "wbl"),
-                                                .segment_bytes = options_.segment_bytes,
-                                                .monotonic = {},
-                                                .metrics = {}}));
-  }
+  RETURN_IF_ERROR(OpenLateLog());
   std::vector<wal::PackedRecord> records;
   std::string record;
   wal::EncodeSamples(samples, &record);

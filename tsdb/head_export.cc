@@ -19,7 +19,7 @@ HeadExport::HeadExport(Head* head, model::Timestamp mint, model::Timestamp maxt)
     for (const Slot slot : slots) {
       const SeriesPage* page = cursor.MoveTo(slot);
       const uint32_t at = SeriesTable::At(slot);
-      if (page->has(at, SeriesPage::kHasSamples) && MinTimeOf(*page, at) < maxt && page->last_t[at] >= mint) {
+      if (MinTimeOf(*page, at) < maxt && MaxTimeOf(*page, at) >= mint) {
         items_.push_back({slot, page->labels[at]});
       }
     }
@@ -53,17 +53,16 @@ base::Status HeadExport::Chunks(size_t i, std::vector<ChunkOut>* out) const {
   PageCursor cursor(view_.head()->table_);
   const SeriesPage& page = *cursor.MoveTo(slot);
   const uint32_t at = SeriesTable::At(slot);
-  const size_t hidden = HiddenSamples(page, at, view_.visible());
-  const SealedList* list = page.sealed[at];
-  const uint32_t sealed = list == nullptr ? 0 : list->count;
+  const HeadChunks* files = view_.head()->chunk_files_.get();
+  const std::span<const SealedChunk> sealed = page.sealed_of(at);
 
   // Whole chunks are copied as they are.
-  bool whole = hidden == 0 && !page.has(at, SeriesPage::kOutOfOrder);
+  bool whole = HiddenSamples(page, at, view_.visible()) == 0 && !page.has(at, SeriesPage::kOutOfOrder) &&
+               !page.has(at, SeriesPage::kDeleted);
   const auto inside = [&](model::Timestamp first, model::Timestamp last) { return first >= mint_ && last < maxt_; };
   const auto outside = [&](model::Timestamp first, model::Timestamp last) { return last < mint_ || first >= maxt_; };
-  for (uint32_t k = 0; whole && k < sealed; ++k) {
-    const SealedChunk& c = *list->items[k];
-    whole = inside(c.mint, c.maxt) || outside(c.mint, c.maxt);
+  for (size_t k = 0; whole && k < sealed.size(); ++k) {
+    whole = inside(sealed[k].mint, sealed[k].maxt()) || outside(sealed[k].mint, sealed[k].maxt());
   }
   const bool is_run = page.has(at, SeriesPage::kHistogramRun);
   model::Timestamp open_first = model::kMaxTimestamp;
@@ -73,15 +72,16 @@ base::Status HeadExport::Chunks(size_t i, std::vector<ChunkOut>* out) const {
   if (!whole) {
     storage::SampleColumns samples;
     const model::Timestamp after = mint_ == model::kMinTimestamp ? mint_ : mint_ - 1;
-    RETURN_IF_ERROR(ReadSlot(page, at, {after, maxt_ - 1}, hidden, &samples));
+    RETURN_IF_ERROR(ReadSlot(page, at, {after, maxt_ - 1}, view_.visible(), files, &samples));
     cursor.Release();
     std::vector<ChunkOut> chunks = EncodeChunks(samples, view_.head()->chunk_range_ms());
     std::move(chunks.begin(), chunks.end(), std::back_inserter(*out));
     return {};
   }
-  for (uint32_t k = 0; k < sealed; ++k) {
-    const SealedChunk& c = *list->items[k];
-    if (inside(c.mint, c.maxt)) out->push_back({c.mint, c.maxt, c.count, c.encoding, std::string(c.data())});
+  for (const SealedChunk& c : sealed) {
+    if (!inside(c.mint, c.maxt())) continue;
+    ASSIGN_OR_RETURN(const std::string_view bytes, BytesOf(c, files));
+    out->push_back({c.mint, c.maxt(), c.count, c.encoding, std::string(bytes)});
   }
   if (!open_in) return {};
   if (is_run) {

@@ -45,16 +45,16 @@ const char* HeadView::Keep(const SeriesLabels& labels) {
   return place;
 }
 
-base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, storage::Window window, size_t place,
-                        storage::LastColumns* out) {
+base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, const HeadChunks* files,
+                        storage::Window window, size_t place, storage::LastColumns* out) {
   const auto put = [&](const model::HistogramPtr& histogram) {
     if (out->histograms.empty()) out->histograms.resize(out->times.size());
     out->histograms[place] = histogram;
   };
   const model::Timestamp t = page.last_t[at];
   if (t <= window.after && !page.has(at, SeriesPage::kOutOfOrder)) return {};
-  if (t > window.after && t <= window.upto && page.batch[at] <= visible && page.has(at, SeriesPage::kHasSamples))
-      [[likely]] {
+  if (t > window.after && t <= window.upto && page.batch[at] <= visible && page.has(at, SeriesPage::kHasSamples) &&
+      !page.has(at, SeriesPage::kDeleted)) [[likely]] {
     out->times[place] = t;
     std::memcpy(&out->values[place], &page.last_v[at], sizeof(double));
     if (page.has(at, SeriesPage::kHistogramRun)) [[unlikely]] put(page.run(at)->histograms.back());
@@ -63,7 +63,7 @@ base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, s
   // The newest sample is later than asked for, or not visible yet.
   thread_local storage::SampleColumns scratch;
   scratch.Clear();
-  RETURN_IF_ERROR(ReadSlot(page, at, window, HiddenSamples(page, at, visible), &scratch));
+  RETURN_IF_ERROR(ReadSlot(page, at, window, visible, files, &scratch));
   if (scratch.times.empty()) return {};
   out->times[place] = scratch.times.back();
   std::memcpy(&out->values[place], &scratch.values.back(), sizeof(double));
@@ -105,15 +105,13 @@ class HeadSeriesSet : public storage::SeriesSet {
                          storage::SampleColumns* out) const override {
     if (layers_ == 1) return Read(first, count, window, out);
     return ReadEach(first, count, window, out, [&](const SeriesPage& page, uint32_t at, storage::Window w) -> base::Status {
-      if (layer == 0) return ReadChunks(page, at, w, HiddenSamples(page, at, view_->visible()), out);
-      ReadLate(page, at, w, out);
-      return {};
+      return (layer == 0 ? ReadInOrder : ReadLate)(page, at, w, view_->visible(), view_->head()->chunk_files_.get(), out);
     });
   }
 
   base::Status Read(size_t first, size_t count, storage::Window window, storage::SampleColumns* out) const override {
     return ReadEach(first, count, window, out, [&](const SeriesPage& page, uint32_t at, storage::Window w) {
-      return ReadSlot(page, at, w, HiddenSamples(page, at, view_->visible()), out);
+      return ReadSlot(page, at, w, view_->visible(), view_->head()->chunk_files_.get(), out);
     });
   }
 
@@ -149,7 +147,8 @@ class HeadSeriesSet : public storage::SeriesSet {
     const auto one = [&](size_t item, size_t place) -> base::Status {
       if (++done % (kReadRun * 8) == 0) cursor.Release();
       const Slot slot = items_[item].slot;
-      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), view_->visible(), window, place, out);
+      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), view_->visible(), view_->head()->chunk_files_.get(),
+                        window, place, out);
     };
     if (by_slot_.empty() || count < items_.size() / 4) {
       for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));
@@ -229,11 +228,12 @@ base::Result<std::unique_ptr<storage::SeriesSet>> HeadQuerier::Select(const stor
       const model::Timestamp last = page->last_t[at];
       if (last <= window.after && !page->has(at, SeriesPage::kOutOfOrder)) continue;
       if ((last > window.upto || last <= window.after) && MinTimeOf(*page, at) > window.upto) continue;
-      if (!page->has(at, SeriesPage::kHasSamples)) continue;
-      if (page->batch[at] > view_->visible()) {
-        // Begun while a batch comes in: whether anything of it is visible takes a look.
+      if (!page->has(at, SeriesPage::kHasSamples) && !page->has(at, SeriesPage::kOutOfOrder)) continue;
+      const bool deleted = page->has(at, SeriesPage::kDeleted);
+      if (page->batch[at] > view_->visible() || !page->has(at, SeriesPage::kHasSamples) || deleted) {
+        // Whether anything is visible takes a look.
         scratch.Clear();
-        RETURN_IF_ERROR(ReadSlot(*page, at, storage::Window{}, HiddenSamples(*page, at, view_->visible()), &scratch));
+        RETURN_IF_ERROR(ReadSlot(*page, at, deleted ? window : storage::Window{}, view_->visible(), view_->head()->chunk_files_.get(), &scratch));
         if (scratch.times.empty()) continue;
       }
       items.push_back({slot, page->labels[at]});

@@ -43,8 +43,8 @@ class HeadView {
 
 // The newest visible sample of a slot in the window, put at `place` of `out` (whose times and values are
 // laid out).  The page's mutex is held.
-base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, storage::Window window, size_t place,
-                        storage::LastColumns* out);
+base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, const HeadChunks* files,
+                        storage::Window window, size_t place, storage::LastColumns* out);
 
 // A series of a selection.
 struct HeadItem {

@@ -1,8 +1,11 @@
-// Bringing the head back from its log: the checkpoint, the segments behind it, then the late samples.
-// One thread reads; damage is repaired segment by segment as it is met.
+// Bringing the head back: its written chunks are listed, then the log is read (the checkpoint, the segments behind
+// it, the late samples), without the samples that the chunks have.
+// Damage is repaired segment by segment as it is met.
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -26,6 +29,11 @@ class HeadReplay {
  public:
   HeadReplay(Head* head, model::Timestamp min_valid) : head_(head), min_valid_(min_valid) {}
 
+  // Lists the written chunks; each series gets its own when it is met.
+  base::Status Chunks();
+  // After the log: the last samples of series whose newest sample is in a written chunk.
+  void Finish();
+
   base::Status Folder(const std::string& folder, int after, bool may_be_torn, bool late);
   void Report() const;
   model::Timestamp mint() const { return mint_; }
@@ -40,6 +48,15 @@ class HeadReplay {
   void Tombstones();
   void Exemplars();
   void Metadata();
+  void MmapMarkers();
+  void Attach(storage::SeriesRef ref, Slot slot);
+  // A sample that is not after the series' last one: lost with a damaged chunk, if no chunk has its time.
+  bool IsInGap(const SeriesPage& page, uint32_t at, model::Timestamp t) const {
+    if (!loaded_.gaps) [[likely]] return false;
+    const std::span<const SealedChunk> sealed = page.sealed_of(at);
+    return !sealed.empty() && t <= sealed.back().maxt() &&
+           std::none_of(sealed.begin(), sealed.end(), [t](const SealedChunk& c) { return c.mint <= t && t <= c.maxt(); });
+  }
   // The slot of a reference as the log names it; kNoSlot is noted as lost.
   Slot Find(storage::SeriesRef ref) {
     const Slot slot = head_->refs_.Find(ref);
@@ -51,9 +68,13 @@ class HeadReplay {
     if (unknown_.size() < 100000) unknown_.insert(ref);
     return kNoSlot;
   }
-  void Late(SeriesPage* page, uint32_t at, LateSample sample) {
+  void Late(SeriesPage* page, uint32_t at, Slot slot, LateSample sample) {
     const bool repeat = page->has(at, SeriesPage::kHasSamples) && sample.t == page->last_t[at];
-    if (!repeat && InsertOutOfOrder(page, at, sample)) head_->late_samples_.fetch_add(1, std::memory_order_relaxed);
+    if (repeat || !InsertLate(page, at, sample)) return;
+    head_->late_samples_.fetch_add(1, std::memory_order_relaxed);
+    if (page->late->find(at)->second.samples.size() < kMaxLateSamples) return;
+    SealLate(page, at, head_->policy_);
+    sealed_.push_back(slot);
   }
   void Note(model::Timestamp t) {
     mint_ = std::min(mint_, t);
@@ -62,6 +83,15 @@ class HeadReplay {
 
   Head* const head_;
   const model::Timestamp min_valid_;
+  // Written chunks, by series: a chain through next_ from the first.
+  HeadChunks::Loaded loaded_;
+  struct Chain {
+    uint32_t first, last;
+  };
+  absl::flat_hash_map<storage::SeriesRef, Chain> chains_;
+  std::vector<uint32_t> next_;
+  size_t attached_ = 0, unattached_ = 0;
+  std::vector<Slot> sealed_;  // with chunks to be written
   absl::flat_hash_map<storage::SeriesRef, Slot> others_;  // a second number for a series that has one
   absl::flat_hash_set<storage::SeriesRef> unknown_;
   uint64_t unknown_samples_ = 0, samples_ = 0, records_ = 0, bad_records_ = 0;
@@ -73,7 +103,85 @@ class HeadReplay {
   std::vector<wal::Tombstone> tombstones_;
   std::vector<wal::ExemplarEntry> exemplars_;
   std::vector<wal::MetadataEntry> metadata_;
+  std::vector<wal::MmapMarker> markers_;
 };
+
+base::Status HeadReplay::Chunks() {
+  const HeadOptions& o = head_->options_;
+  ASSIGN_OR_RETURN(head_->chunk_files_, HeadChunks::Open({.fs = o.fs,
+                                                          .folder = base::JoinPath(o.folder, "chunks_head"),
+                                                          .corruptions = head_->metrics_->chunk_corruptions},
+                                                         min_valid_, &loaded_));
+  const auto& chunks = loaded_.chunks;
+  next_.assign(chunks.size(), kNoSlot);
+  for (uint32_t i = 0; i < chunks.size(); ++i) {
+    const auto [it, first] = chains_.try_emplace(chunks[i].series, Chain{i, i});
+    if (!first) next_[std::exchange(it->second.last, i)] = i;
+  }
+  return {};
+}
+
+void HeadReplay::Attach(storage::SeriesRef ref, Slot slot) {
+  const auto it = chains_.find(ref);
+  if (it == chains_.end()) return;
+  PageCursor cursor(head_->table_);
+  SeriesPage* page = cursor.MoveTo(slot);
+  const uint32_t at = SeriesTable::At(slot);
+  size_t added = 0;
+  for (uint32_t i = it->second.first; i != kNoSlot; i = next_[i]) {
+    const HeadChunk& c = loaded_.chunks[i];
+    const std::span<const SealedChunk> sealed = page->sealed_of(at);
+    const bool follows = sealed.empty() || sealed.back().maxt() < c.mint;
+    if (c.maxt - c.mint > UINT32_MAX || (!c.late && (!follows || page->open[at] != nullptr))) {
+      ++unattached_;
+      continue;
+    }
+    const SealedChunk chunk{.mint = c.mint, .place = c.number, .span = static_cast<uint32_t>(c.maxt - c.mint),
+                            .count = c.samples, .encoding = c.encoding, .unused = 0};
+    ++attached_;
+    Note(std::max(c.mint, min_valid_));
+    Note(c.maxt);
+    if (c.late) {
+      AddLate(page, at, chunk);
+      head_->late_samples_.fetch_add(c.samples, std::memory_order_relaxed);
+      continue;
+    }
+    AddSealed(page, at, chunk);
+    ++added;
+    page->last_t[at] = c.maxt;
+    page->flags[at] |= SeriesPage::kHasSamples;
+  }
+  head_->chunk_count_.fetch_add(added, std::memory_order_relaxed);
+  chains_.erase(it);
+}
+
+void HeadReplay::Finish() {
+  for (const auto& [ref, chain] : chains_) {
+    for (uint32_t i = chain.first; i != kNoSlot; i = next_[i]) ++unattached_;
+  }
+  storage::SampleColumns last;
+  PageCursor cursor(head_->table_);
+  const uint32_t end = head_->table_.slots_end();
+  for (Slot slot = 0; slot < end; ++slot) {
+    SeriesPage* page = cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    if (page == nullptr || page->open[at] != nullptr || page->sealed_of(at).empty()) continue;
+    const SealedChunk& c = page->sealed_of(at).back();
+    last.Clear();
+    const auto bytes = BytesOf(c, head_->chunk_files_.get());
+    base::Status read = bytes ? chunk::Decode(c.encoding, *bytes, {c.maxt() - 1, c.maxt()}, 0, &last)
+                              : base::Status(std::unexpected(bytes.error()));
+    if (!read || last.values.empty()) continue;  // its checksum was good: the reader of the chunk will say more
+    std::memcpy(&page->last_v[at], &last.values.back(), sizeof(double));
+    if (model::IsStale(last.values.back())) {
+      page->flags[at] |= SeriesPage::kStaleLast;
+      head_->stale_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  cursor.Release();
+  head_->QueueSealed(sealed_);
+  sealed_.clear();
+}
 
 base::Status HeadReplay::Segment(const std::string& path, bool last, bool late) {
   base::FileSystem* fs = head_->options_.fs;
@@ -152,7 +260,11 @@ void HeadReplay::Record(std::string_view record, bool late) {
       status = wal::DecodeMetadata(record, &metadata_);
       Metadata();
       break;
-    case RecordType::kMmapMarkers:   // the samples themselves are in the log
+    case RecordType::kMmapMarkers:
+      markers_.clear();
+      status = wal::DecodeMmapMarkers(record, &markers_);
+      MmapMarkers();
+      break;
     case RecordType::kMinValidTime:
     case RecordType::kUnknown: break;  // of a newer version
   }
@@ -174,14 +286,17 @@ void HeadReplay::Series() {
     head_->next_ref_ = std::max(head_->next_ref_, ref + 1);
     const Head::Probe probe = Head::ProbeOf(labels);
     if (const std::optional<Slot> slot = head_->FindSeries(probe)) {
-      if (head_->refs_.Find(ref) != *slot) others_[ref] = *slot;
+      if (head_->refs_.Find(ref) != *slot) {
+        others_[ref] = *slot;
+        Attach(ref, *slot);
+      }
       continue;
     }
     if (head_->refs_.Find(ref) != RefTable::kNone) {
       ++bad_records_;  // one number for two series: the first keeps it
       continue;
     }
-    head_->CreateSeries(ref, probe, true);
+    Attach(ref, head_->CreateSeries(ref, probe, true));
   }
 }
 
@@ -195,12 +310,16 @@ void HeadReplay::Samples(bool late) {
     SeriesPage* page = cursor.MoveTo(slot);
     const uint32_t at = SeriesTable::At(slot);
     if (late) {
-      Late(page, at, {s.t, s.v, nullptr});
+      Late(page, at, slot, {s.t, s.v, nullptr});
       Note(s.t);
       continue;
     }
     const AppendEffect effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
-    if (!effect.appended) continue;
+    if (!effect.appended) {
+      if (IsInGap(*page, at, s.t)) Late(page, at, slot, {s.t, s.v, nullptr});
+      continue;
+    }
+    if (effect.sealed) sealed_.push_back(slot);
     ++samples_;
     chunks += effect.chunk_created;
     if (effect.stale_change != 0) head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
@@ -218,12 +337,16 @@ void HeadReplay::Histograms(bool late) {
     SeriesPage* page = cursor.MoveTo(slot);
     const uint32_t at = SeriesTable::At(slot);
     if (late) {
-      Late(page, at, {h.t, h.histogram->sum, h.histogram});
+      Late(page, at, slot, {h.t, h.histogram->sum, h.histogram});
       Note(h.t);
       continue;
     }
     const AppendEffect effect = AppendHistogram(page, at, h.t, h.histogram, head_->policy_);
-    if (!effect.appended) continue;
+    if (!effect.appended) {
+      if (IsInGap(*page, at, h.t)) Late(page, at, slot, {h.t, h.histogram->sum, h.histogram});
+      continue;
+    }
+    if (effect.sealed) sealed_.push_back(slot);
     ++samples_;
     head_->CountEffect(effect);
     Note(h.t);
@@ -236,9 +359,7 @@ void HeadReplay::Tombstones() {
     const Slot slot = Find(t.ref);
     if (slot == kNoSlot) continue;
     SeriesPage* page = cursor.MoveTo(slot);
-    bool changed;
-    // The chunks were made just now from the log: they decode.
-    base::Ignore(head_->DeleteIn(page, SeriesTable::At(slot), t.mint, t.maxt, &changed));
+    HideDeleted(page, SeriesTable::At(slot), {t.mint, t.maxt});
   }
 }
 
@@ -262,7 +383,26 @@ void HeadReplay::Metadata() {
   }
 }
 
+// What stands before a marker in the log of late samples is in its chunk.
+void HeadReplay::MmapMarkers() {
+  PageCursor cursor(head_->table_);
+  for (const wal::MmapMarker& m : markers_) {
+    const Slot slot = head_->refs_.Find(m.ref);
+    SeriesPage* page = slot == RefTable::kNone ? nullptr : cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    if (page == nullptr || !page->has(at, SeriesPage::kOutOfOrder)) continue;
+    LateSamples& late = page->late->find(at)->second;
+    if (std::none_of(late.chunks.begin(), late.chunks.end(), [&](const SealedChunk& c) { return c.place == m.chunk; })) continue;
+    head_->late_samples_.fetch_sub(late.samples.size(), std::memory_order_relaxed);
+    late.samples.clear();
+  }
+}
+
 void HeadReplay::Report() const {
+  if (unattached_ > 0) {
+    base::LogInfo("chunks_head: chunks of series that the log does not name, or that overlap, were left out", {{"chunks", unattached_}});
+  }
+  head_->metrics_->replay_unknown_series->Add(static_cast<double>(unknown_samples_));
   if (unknown_samples_ > 0) {
     std::vector<storage::SeriesRef> refs(unknown_.begin(), unknown_.end());
     std::sort(refs.begin(), refs.end());
@@ -273,7 +413,7 @@ void HeadReplay::Report() const {
                   {{"samples", unknown_samples_}, {"series", refs.size()}, {"references", named}});
   }
   if (bad_records_ > 0) base::LogWarn("write-ahead log: entries left out", {{"entries", bad_records_}});
-  if (records_ > 0) base::LogInfo("write-ahead log replayed", {{"records", records_}, {"samples", samples_}, {"series", head_->series()}});
+  if (records_ > 0) base::LogInfo("write-ahead log replayed", {{"records", records_}, {"samples", samples_}, {"series", head_->series()}, {"chunks", attached_}});
 }
 
 base::Status Head::Replay(model::Timestamp min_valid) {
@@ -289,10 +429,12 @@ base::Status Head::Replay(model::Timestamp min_valid) {
       if (reserved < RefTable::kMaxRef) next_ref_ = std::max(next_ref_, reserved);
     }
     HeadReplay replay(this, min_valid);
+    RETURN_IF_ERROR(replay.Chunks());
     ASSIGN_OR_RETURN(const auto checkpoint, wal::LastCheckpoint(fs, folder));
     if (checkpoint) RETURN_IF_ERROR(replay.Folder(checkpoint->path, -1, false, false));
     RETURN_IF_ERROR(replay.Folder(folder, checkpoint ? checkpoint->index : -1, true, false));
     RETURN_IF_ERROR(replay.Folder(base::JoinPath(options_.folder, "wbl"), -1, true, true));
+    replay.Finish();
     replay.Report();
     if (replay.mint() <= replay.maxt()) NoteTimes(replay.mint(), replay.maxt());
     ASSIGN_OR_RETURN(log_, wal::Log::Open({.fs = fs,

@@ -5,7 +5,7 @@
 namespace tocsin::tsdb {
 namespace {
 
-std::string_view BytesOf(const OpenChunk& c) {
+std::string_view OpenBytes(const OpenChunk& c) {
   return {reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8};
 }
 
@@ -27,23 +27,23 @@ void KeptWindows::Begin(model::Timestamp after) {
 }
 
 base::Status KeptWindows::Read(size_t row, const SeriesPage& page, uint32_t at, uint64_t visible,
-                               storage::Window window, storage::SampleColumns* out) {
+                               const HeadChunks* files, storage::Window window, storage::SampleColumns* out) {
   const bool late = page.has(at, SeriesPage::kOutOfOrder);
   if (page.last_t[at] <= window.after && !late) return {};
-  const size_t hidden = HiddenSamples(page, at, visible);
-  if (rows_.empty() || rows_[row].too_long || late || hidden > 0 || page.has(at, SeriesPage::kHistogramRun) ||
+  if (rows_.empty() || rows_[row].too_long || late || HiddenSamples(page, at, visible) > 0 || page.has(at, SeriesPage::kDeleted) ||
+      page.has(at, SeriesPage::kHistogramRun) ||
       page.open[at] == nullptr || window.after < after_) [[unlikely]] {
     if (rows_.empty()) wanted_.store(true, std::memory_order_relaxed);
-    return ReadSlot(page, at, window, hidden, out);
+    return ReadSlot(page, at, window, visible, files, out);
   }
   Row& r = rows_[row];
   bool good = r.edits == page.edits[at] && r.after <= after_;
   if (good && (r.times.empty() || page.last_t[at] != r.times.back())) {
-    ASSIGN_OR_RETURN(good, Extend(page, at, &r));
+    ASSIGN_OR_RETURN(good, Extend(page, at, files, &r));
   }
-  if (!good) RETURN_IF_ERROR(Fill(page, at, after_, &r));
+  if (!good) RETURN_IF_ERROR(Fill(page, at, after_, files, &r));
   Forget(after_, &r);
-  if (r.too_long) [[unlikely]] return ReadSlot(page, at, window, hidden, out);
+  if (r.too_long) [[unlikely]] return ReadSlot(page, at, window, visible, files, out);
   const auto first = std::upper_bound(r.times.begin() + r.begin, r.times.end(), window.after);
   const auto last = r.times.back() <= window.upto ? r.times.end() : std::upper_bound(first, r.times.end(), window.upto);
   out->times.insert(out->times.end(), first, last);
@@ -52,51 +52,50 @@ base::Status KeptWindows::Read(size_t row, const SeriesPage& page, uint32_t at, 
   return {};
 }
 
-base::Status KeptWindows::Fill(const SeriesPage& page, uint32_t at, model::Timestamp after, Row* row) {
+base::Status KeptWindows::Fill(const SeriesPage& page, uint32_t at, model::Timestamp after, const HeadChunks* files, Row* row) {
   row->times.clear();
   row->values.clear();
   row->begin = 0;
   row->edits = page.edits[at];
   row->after = after;
   row->cursor = {};
-  if (const SealedList* list = page.sealed[at]) {
-    uint32_t first = list->count;
-    while (first > 0 && list->items[first - 1]->maxt > after) --first;
-    for (uint32_t i = first; i < list->count; ++i) {
-      const SealedChunk& c = *list->items[i];
-      if (c.encoding != chunk::Encoding::kXor) {
-        row->too_long = true;  // it had histograms: read as it stands
-        return {};
-      }
-      row->cursor = {};
-      RETURN_IF_ERROR(chunk::ContinueXor(c.data(), c.count, &row->cursor, &row->times, &row->values));
-      Forget(after, row);
-      if (row->too_long) return {};
+  const std::span<const SealedChunk> sealed = page.sealed_of(at);
+  size_t first = sealed.size();
+  while (first > 0 && sealed[first - 1].maxt() > after) --first;
+  for (const SealedChunk& c : sealed.subspan(first)) {
+    if (c.encoding != chunk::Encoding::kXor) {
+      row->too_long = true;  // it had histograms: read as it stands
+      return {};
     }
+    row->cursor = {};
+    ASSIGN_OR_RETURN(const std::string_view bytes, BytesOf(c, files));
+    RETURN_IF_ERROR(chunk::ContinueXor(bytes, c.count, &row->cursor, &row->times, &row->values));
+    Forget(after, row);
+    if (row->too_long) return {};
   }
   const OpenChunk& c = *page.xor_chunk(at);
   row->cursor = {};
   row->chunk_mint = c.mint;
-  return chunk::ContinueXor(BytesOf(c), c.state.count, &row->cursor, &row->times, &row->values);
+  return chunk::ContinueXor(OpenBytes(c), c.state.count, &row->cursor, &row->times, &row->values);
 }
 
-base::Result<bool> KeptWindows::Extend(const SeriesPage& page, uint32_t at, Row* row) {
+base::Result<bool> KeptWindows::Extend(const SeriesPage& page, uint32_t at, const HeadChunks* files, Row* row) {
   const OpenChunk& open = *page.xor_chunk(at);
   if (open.mint != row->chunk_mint) {
     // The chunk was sealed: its rest first, then those that followed it.
-    const SealedList* list = page.sealed[at];
-    uint32_t i = list == nullptr ? 0 : list->count;
-    while (i > 0 && list->items[i - 1]->mint > row->chunk_mint) --i;
-    if (i == 0 || list->items[i - 1]->mint != row->chunk_mint) return false;
-    for (--i; i < list->count; ++i) {
-      const SealedChunk& c = *list->items[i];
+    const std::span<const SealedChunk> sealed = page.sealed_of(at);
+    size_t i = sealed.size();
+    while (i > 0 && sealed[i - 1].mint > row->chunk_mint) --i;
+    if (i == 0 || sealed[i - 1].mint != row->chunk_mint) return false;
+    for (const SealedChunk& c : sealed.subspan(i - 1)) {
       if (c.encoding != chunk::Encoding::kXor) return false;
-      RETURN_IF_ERROR(chunk::ContinueXor(c.data(), c.count, &row->cursor, &row->times, &row->values));
+      ASSIGN_OR_RETURN(const std::string_view bytes, BytesOf(c, files));
+      RETURN_IF_ERROR(chunk::ContinueXor(bytes, c.count, &row->cursor, &row->times, &row->values));
       row->cursor = {};
     }
     row->chunk_mint = open.mint;
   }
-  RETURN_IF_ERROR(chunk::ContinueXor(BytesOf(open), open.state.count, &row->cursor, &row->times, &row->values));
+  RETURN_IF_ERROR(chunk::ContinueXor(OpenBytes(open), open.state.count, &row->cursor, &row->times, &row->values));
   return true;
 }
 

@@ -32,8 +32,8 @@ class KeptWindows {
   void Begin(model::Timestamp after);
 
   // Appends the samples of the window to `out` (offsets are the caller's), as ReadSlot() does.
-  base::Status Read(size_t row, const SeriesPage& page, uint32_t at, uint64_t visible, storage::Window window,
-                    storage::SampleColumns* out);
+  base::Status Read(size_t row, const SeriesPage& page, uint32_t at, uint64_t visible, const HeadChunks* files,
+                    storage::Window window, storage::SampleColumns* out);
 
  private:
   struct Row {
@@ -47,9 +47,10 @@ class KeptWindows {
     bool too_long = false;
   };
 
-  static base::Status Fill(const SeriesPage& page, uint32_t at, model::Timestamp after, Row* row);
+  static base::Status Fill(const SeriesPage& page, uint32_t at, model::Timestamp after, const HeadChunks* files,
+                           Row* row);
   // Adds what was appended; false: the cursor's chunk is gone.
-  static base::Result<bool> Extend(const SeriesPage& page, uint32_t at, Row* row);
+  static base::Result<bool> Extend(const SeriesPage& page, uint32_t at, const HeadChunks* files, Row* row);
   static void Forget(model::Timestamp after, Row* row);
 
   size_t count_ = 0;

@@ -23,6 +23,8 @@ Metrics::Metrics(base::Registry* r) {
   series_not_found = r->AddCounter("prometheus_tsdb_head_series_not_found_total", "Total number of requests for series that were not found.");
   chunks_created = r->AddCounter("prometheus_tsdb_head_chunks_created_total", "Total number of chunks created in the head");
   chunks_removed = r->AddCounter("prometheus_tsdb_head_chunks_removed_total", "Total number of chunks removed in the head");
+  chunks_mapped = r->AddCounter("prometheus_tsdb_mmap_chunks_total", "Total number of chunks that were memory-mapped.");
+  chunk_corruptions = r->AddCounter("prometheus_tsdb_mmap_chunk_corruptions_total", "Total number of memory-mapped chunk corruptions.");
   exemplars_appended = r->AddCounter("prometheus_tsdb_exemplar_exemplars_appended_total", "Total number of appended exemplars.");
   exemplars_out_of_order = r->AddCounter("prometheus_tsdb_exemplar_out_of_order_exemplars_total", "Total number of out of order exemplar ingestion failed attempts.");
 
@@ -43,6 +45,7 @@ Metrics::Metrics(base::Registry* r) {
   checkpoint_deletions = r->AddCounter("prometheus_tsdb_checkpoint_deletions_total", "Total number of checkpoint deletions attempted.");
   checkpoint_deletions_failed = r->AddCounter("prometheus_tsdb_checkpoint_deletions_failed_total", "Total number of checkpoint deletions that failed.");
   replay_seconds = r->AddGauge("prometheus_tsdb_data_replay_duration_seconds", "Time taken to replay the data on disk.");
+  replay_unknown_series = r->AddCounterFamily("prometheus_tsdb_wal_replay_unknown_refs_total", "Total number of unknown series references encountered during WAL replay.", {"type"})->With({"samples"});
 
   compactions = r->AddCounter("prometheus_tsdb_compactions_total", "Total number of compactions that were executed for the partition.");
   compactions_failed = r->AddCounter("prometheus_tsdb_compactions_failed_total", "Total number of compactions that failed for the partition.");

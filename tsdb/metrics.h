@@ -24,6 +24,8 @@ struct Metrics {
   base::Counter* series_not_found;
   base::Counter* chunks_created;
   base::Counter* chunks_removed;
+  base::Counter* chunks_mapped;
+  base::Counter* chunk_corruptions;
   base::Counter* exemplars_appended;
   base::Counter* exemplars_out_of_order;
 
@@ -44,6 +46,7 @@ struct Metrics {
   base::Counter* checkpoint_deletions;
   base::Counter* checkpoint_deletions_failed;
   base::Gauge* replay_seconds;
+  base::Counter* replay_unknown_series;
 
   base::Counter* compactions;
   base::Counter* compactions_failed;

@@ -8,7 +8,6 @@
 #include <new>
 
 #include "base/check.h"
-#include "storage/merge.h"
 #include "tsdb/chunk/histogram_chunk.h"
 
 namespace tocsin::tsdb {
@@ -47,11 +46,9 @@ void FreeOpen(SeriesPage* page, uint32_t at) {
 
 void FreeChunks(SeriesPage* page, uint32_t at) {
   FreeOpen(page, at);
-  if (SealedList* list = page->sealed[at]) {
-    for (uint32_t i = 0; i < list->count; ++i) std::free(list->items[i]);
-    std::free(list);
-    page->sealed[at] = nullptr;
-  }
+  for (const SealedChunk& c : page->sealed_of(at)) FreeBytes(c);
+  std::free(page->sealed[at]);
+  page->sealed[at] = nullptr;
 }
 
 OpenChunk* NewOpen(model::Timestamp t, const CutPolicy& policy) {
@@ -83,6 +80,7 @@ SeriesTable::~SeriesTable() {
     if (page->data) {
       for (uint32_t at = 0; at < SeriesPage::kSlots; ++at) {
         FreeChunks(page->data.get(), at);
+        DropLate(page->data.get(), at, model::kMaxTimestamp);
         std::free(page->data->labels[at]);
       }
     }
@@ -122,6 +120,7 @@ void SeriesTable::Free(Slot slot) {
   SeriesPage* p = page->data.get();
   const uint32_t at = At(slot);
   FreeChunks(p, at);
+  DropLate(p, at, model::kMaxTimestamp);
   std::free(p->labels[at]);
   p->labels[at] = nullptr;
   p->ref[at] = 0;
@@ -133,34 +132,39 @@ void SeriesTable::Free(Slot slot) {
   p->pending[at] = 0;
   p->flags[at] = 0;
   std::erase_if(p->earlier, [at](const SeriesPage::Earlier& e) { return e.at == at; });
-  if (p->out_of_order) p->out_of_order->erase(at);
+  if (p->deleted) p->deleted->erase(at);
   if (--p->used == 0) page->data.reset();
   free_.push_back(slot);
   std::push_heap(free_.begin(), free_.end(), std::greater<>());
 }
 
-void AddSealed(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, uint16_t count,
-               chunk::Encoding encoding, std::string_view data) {
-  auto* c = static_cast<SealedChunk*>(Allocate(sizeof(SealedChunk) + data.size()));
-  c->mint = mint;
-  c->maxt = maxt;
-  c->size = static_cast<uint32_t>(data.size());
-  c->count = count;
-  c->encoding = encoding;
-  c->unused = 0;
-  std::memcpy(c->bytes, data.data(), data.size());
+SealedChunk MakeSealed(model::Timestamp mint, model::Timestamp maxt, uint16_t count, chunk::Encoding encoding,
+                       std::string_view data) {
+  TOCSIN_CHECK(maxt - mint <= UINT32_MAX) << "a chunk from " << mint << " to " << maxt;
+  auto* m = static_cast<MemoryChunk*>(Allocate(sizeof(MemoryChunk) + data.size()));
+  m->size = static_cast<uint32_t>(data.size());
+  std::memcpy(m->bytes, data.data(), data.size());
+  return {.mint = mint,
+          .place = reinterpret_cast<uint64_t>(m) | SealedChunk::kInMemory,
+          .span = static_cast<uint32_t>(maxt - mint),
+          .count = count,
+          .encoding = encoding,
+          .unused = 0};
+}
+
+void AddSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk) {
   SealedList* list = page->sealed[at];
   if (list == nullptr || list->count == list->capacity) {
     const uint32_t n = list == nullptr ? 0 : list->count;
     const uint32_t capacity = n == 0 ? 1 : n < 4 ? n + 1 : n * 3 / 2;
-    auto* grown = static_cast<SealedList*>(std::realloc(list, sizeof(SealedList) + capacity * sizeof(SealedChunk*)));
+    auto* grown = static_cast<SealedList*>(std::realloc(list, sizeof(SealedList) + capacity * sizeof(SealedChunk)));
     if (grown == nullptr) throw std::bad_alloc();
     grown->count = n;
     grown->capacity = capacity;
     page->sealed[at] = list = grown;
   }
-  TOCSIN_DCHECK(list->count == 0 || list->items[list->count - 1]->maxt < mint) << "invariant 1";
-  list->items[list->count++] = c;
+  TOCSIN_DCHECK(list->count == 0 || list->items[list->count - 1].maxt() < chunk.mint) << "invariant 1";
+  list->items[list->count++] = chunk;
 }
 
 void SealOpen(SeriesPage* page, uint32_t at) {
@@ -170,15 +174,15 @@ void SealOpen(SeriesPage* page, uint32_t at) {
     if (!run->times.empty()) {
       chunk::Encoding encoding;
       const std::string data = chunk::EncodeHistograms(run->times, run->histograms, run->header, &encoding);
-      AddSealed(page, at, run->times.front(), run->times.back(), static_cast<uint16_t>(run->times.size()), encoding, data);
+      AddSealed(page, at, MakeSealed(run->times.front(), run->times.back(), static_cast<uint16_t>(run->times.size()), encoding, data));
     }
     FreeOpen(page, at);
     return;
   }
   OpenChunk* c = page->xor_chunk(at);
   if (c->state.count > 0) {
-    AddSealed(page, at, c->mint, page->last_t[at], c->state.count, chunk::Encoding::kXor,
-              {reinterpret_cast<const char*>(c->bytes), (c->state.bits + 7) / 8});
+    AddSealed(page, at, MakeSealed(c->mint, page->last_t[at], c->state.count, chunk::Encoding::kXor,
+                                   {reinterpret_cast<const char*>(c->bytes), (c->state.bits + 7) / 8}));
   }
   FreeOpen(page, at);
 }
@@ -195,6 +199,7 @@ AppendEffect AppendFloat(SeriesPage* page, uint32_t at, model::Timestamp t, doub
       return AppendHistogram(page, at, t, stale, policy);
     }
     SealOpen(page, at);
+    effect.sealed = true;
   }
   OpenChunk* c = page->xor_chunk(at);
   if (c != nullptr) {
@@ -202,6 +207,7 @@ AppendEffect AppendFloat(SeriesPage* page, uint32_t at, model::Timestamp t, doub
     if (n == policy.samples / 4) c->next_at = ChunkEnd(c->mint, page->last_t[at], c->next_at);
     if (t >= c->next_at || n >= policy.samples * 2 || c->state.bits / 8 > kMaxXorChunkBytes) {
       SealOpen(page, at);
+      effect.sealed = true;
       c = nullptr;
     }
   }
@@ -228,7 +234,10 @@ AppendEffect AppendHistogram(SeriesPage* page, uint32_t at, model::Timestamp t, 
                              const CutPolicy& policy) {
   AppendEffect effect;
   if (t <= page->last_t[at] && page->has(at, SeriesPage::kHasSamples)) return effect;
-  if (page->open[at] != nullptr && !page->has(at, SeriesPage::kHistogramRun)) SealOpen(page, at);
+  if (page->open[at] != nullptr && !page->has(at, SeriesPage::kHistogramRun)) {
+    SealOpen(page, at);
+    effect.sealed = true;
+  }
   model::CounterReset header = chunk::FirstHeader(*h);
   HistogramRun* run = page->run(at);
   if (run != nullptr) {
@@ -239,6 +248,7 @@ AppendEffect AppendHistogram(SeriesPage* page, uint32_t at, model::Timestamp t, 
     if (!fits || t >= run->next_at || n >= policy.samples * 2) {
       if (fits) header = gauge ? model::CounterReset::kGauge : model::CounterReset::kNotReset;
       SealOpen(page, at);
+      effect.sealed = true;
       run = nullptr;
     }
   }
@@ -267,33 +277,44 @@ AppendEffect AppendHistogram(SeriesPage* page, uint32_t at, model::Timestamp t, 
 }
 
 model::Timestamp MinTimeOf(const SeriesPage& page, uint32_t at) {
-  const model::Timestamp chunks = MinChunkTimeOf(page, at);
-  if (!page.has(at, SeriesPage::kOutOfOrder)) [[likely]] return chunks;
-  return std::min(chunks, page.out_of_order->find(at)->second.front().t);
+  model::Timestamp t = MinChunkTimeOf(page, at);
+  if (!page.has(at, SeriesPage::kOutOfOrder)) [[likely]] return t;
+  const LateSamples& late = page.late->find(at)->second;
+  if (!late.samples.empty()) t = std::min(t, late.samples.front().t);
+  for (const SealedChunk& c : late.chunks) t = std::min(t, c.mint);
+  return t;
 }
 
 model::Timestamp MinChunkTimeOf(const SeriesPage& page, uint32_t at) {
-  if (const SealedList* list = page.sealed[at]; list != nullptr && list->count > 0) return list->items[0]->mint;
+  if (const std::span<SealedChunk> sealed = page.sealed_of(at); !sealed.empty()) return sealed[0].mint;
   if (page.open[at] == nullptr) return model::kMaxTimestamp;
   if (page.has(at, SeriesPage::kHistogramRun)) return page.run(at)->times.front();
   return page.xor_chunk(at)->mint;
 }
 
+model::Timestamp MaxTimeOf(const SeriesPage& page, uint32_t at) {
+  model::Timestamp t = page.has(at, SeriesPage::kHasSamples) ? page.last_t[at] : model::kMinTimestamp;
+  if (!page.has(at, SeriesPage::kOutOfOrder)) [[likely]] return t;
+  const LateSamples& late = page.late->find(at)->second;
+  if (!late.samples.empty()) t = std::max(t, late.samples.back().t);
+  for (const SealedChunk& c : late.chunks) t = std::max(t, c.maxt());
+  return t;
+}
+
 size_t ChunkCount(const SeriesPage& page, uint32_t at) {
-  const SealedList* list = page.sealed[at];
-  return (list == nullptr ? 0 : list->count) + (page.open[at] != nullptr);
+  return page.sealed_of(at).size() + (page.open[at] != nullptr);
 }
 
 size_t DropChunksBefore(SeriesPage* page, uint32_t at, model::Timestamp mint) {
   size_t dropped = 0;
   if (SealedList* list = page->sealed[at]) {
-    while (dropped < list->count && list->items[dropped]->maxt < mint) std::free(list->items[dropped++]);
+    while (dropped < list->count && list->items[dropped].maxt() < mint) FreeBytes(list->items[dropped++]);
     if (dropped == list->count) {
       std::free(list);
       page->sealed[at] = nullptr;
     } else if (dropped > 0) {
       list->count -= static_cast<uint32_t>(dropped);
-      std::memmove(list->items, list->items + dropped, list->count * sizeof(SealedChunk*));
+      std::memmove(list->items, list->items + dropped, list->count * sizeof(SealedChunk));
     }
   }
   if (page->open[at] != nullptr && page->last_t[at] < mint) {
@@ -327,95 +348,9 @@ void NoteBatch(SeriesPage* page, uint32_t at, uint64_t batch, uint32_t samples, 
   page->tail[at] = samples;
 }
 
-base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
-                        storage::SampleColumns* out) {
-  // How many of the hidden samples lie in the open chunk, and how many in sealed ones.
-  size_t open_count = 0;
-  const bool is_run = page.has(at, SeriesPage::kHistogramRun);
-  if (page.open[at] != nullptr) open_count = is_run ? page.run(at)->times.size() : page.xor_chunk(at)->state.count;
-  const size_t hidden_open = std::min(hidden, open_count);
-  size_t hidden_sealed = hidden - hidden_open;
-  if (const SealedList* list = page.sealed[at]) {
-    uint32_t end = list->count;
-    while (end > 0 && hidden_sealed >= list->items[end - 1]->count) hidden_sealed -= list->items[--end]->count;
-    for (uint32_t i = 0; i < end; ++i) {
-      const SealedChunk& c = *list->items[i];
-      if (c.maxt <= window.after || c.mint > window.upto) continue;
-      RETURN_IF_ERROR(chunk::Decode(c.encoding, c.data(), window, i + 1 == end ? hidden_sealed : 0, out));
-    }
-  }
-  if (hidden_open == open_count || page.last_t[at] <= window.after) return {};
-  if (is_run) {
-    const HistogramRun& run = *page.run(at);
-    for (size_t i = 0; i < run.times.size() - hidden_open; ++i) {
-      if (run.times[i] <= window.after || run.times[i] > window.upto) continue;
-      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
-      out->times.push_back(run.times[i]);
-      out->values.push_back(run.histograms[i]->sum);
-      out->histograms.push_back(run.histograms[i]);
-    }
-    return {};
-  }
-  const OpenChunk& c = *page.xor_chunk(at);
-  if (c.mint > window.upto) return {};
-  return chunk::DecodeXor({reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8}, window, hidden_open,
-                          &out->times, &out->values);
-}
-
-void ReadLate(const SeriesPage& page, uint32_t at, storage::Window window, storage::SampleColumns* out) {
-  if (!page.has(at, SeriesPage::kOutOfOrder)) return;
-  for (const LateSample& s : page.out_of_order->find(at)->second) {
-    if (s.t <= window.after || s.t > window.upto) continue;
-    if (s.histogram) {
-      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
-      out->histograms.push_back(s.histogram);
-    }
-    out->times.push_back(s.t);
-    out->values.push_back(s.v);
-  }
-}
-
-base::Status ReadSlot(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
-                      storage::SampleColumns* out) {
-  if (!page.has(at, SeriesPage::kOutOfOrder)) [[likely]] return ReadChunks(page, at, window, hidden, out);
-  storage::SampleColumns chunks, late;
-  RETURN_IF_ERROR(ReadChunks(page, at, window, hidden, &chunks));
-  ReadLate(page, at, window, &late);
-  const storage::SampleRun runs[] = {{&chunks, 0, static_cast<uint32_t>(chunks.times.size())},
-                                     {&late, 0, static_cast<uint32_t>(late.times.size())}};
-  storage::MergeSamples(runs, out);
-  return {};
-}
-
-bool InsertOutOfOrder(SeriesPage* page, uint32_t at, const LateSample& sample) {
-  if (page->out_of_order == nullptr) {
-    page->out_of_order = std::make_unique<absl::flat_hash_map<uint32_t, std::vector<LateSample>>>();
-  }
-  std::vector<LateSample>& late = (*page->out_of_order)[at];
-  const auto it = std::lower_bound(late.begin(), late.end(), sample.t,
-                                   [](const LateSample& s, model::Timestamp t) { return s.t < t; });
-  if (it != late.end() && it->t == sample.t) return false;
-  late.insert(it, sample);
-  page->flags[at] |= SeriesPage::kOutOfOrder;
-  ++page->edits[at];
-  return true;
-}
-
-size_t DropOutOfOrder(SeriesPage* page, uint32_t at, model::Timestamp mint) {
-  if (!page->has(at, SeriesPage::kOutOfOrder)) return 0;
-  const auto it = page->out_of_order->find(at);
-  const size_t dropped = std::erase_if(it->second, [mint](const LateSample& s) { return s.t < mint; });
-  if (it->second.empty()) {
-    page->out_of_order->erase(it);
-    page->flags[at] &= static_cast<uint8_t>(~SeriesPage::kOutOfOrder);
-    if (page->out_of_order->empty()) page->out_of_order.reset();
-  }
-  return dropped;
-}
-
 void Rebuild(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy) {
   FreeChunks(page, at);
-  DropOutOfOrder(page, at, model::kMaxTimestamp);
+  DropLate(page, at, model::kMaxTimestamp);
   page->flags[at] &= static_cast<uint8_t>(~(SeriesPage::kHasSamples | SeriesPage::kStaleLast));
   page->last_t[at] = model::kMinTimestamp;
   page->batch[at] = 0;

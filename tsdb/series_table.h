@@ -7,7 +7,7 @@
 //   columns                     68   last time, last value, reference, three pointers, batch, counts
 //   labels                      88   8 a label, and 16 of the allocator
 //   open chunk                  56 + 2 to 3 a sample, room for up to 1.5 of that
-//   sealed chunk                24 + 2 to 3 a sample, every 120 samples
+//   sealed chunk                24, every 120 samples; its bytes are in chunks_head/
 //   postings                    22   2 a label and containers
 //   table of label sets         14
 //   reference to slot            4
@@ -22,7 +22,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -32,8 +34,10 @@
 #include "model/sample.h"
 #include "storage/appender.h"
 #include "storage/queryable.h"
+#include "tsdb/block_meta.h"
 #include "tsdb/chunk/chunk.h"
 #include "tsdb/chunk/xor.h"
+#include "tsdb/head_chunks.h"
 #include "tsdb/index/lazy_array.h"
 #include "tsdb/index/postings.h"
 
@@ -42,16 +46,26 @@ namespace tocsin::tsdb {
 using Slot = uint32_t;
 inline constexpr Slot kNoSlot = UINT32_MAX;
 
-// A chunk that takes no more samples.  Allocated with its bytes.
+// The bytes of a sealed chunk that is not in chunks_head/ yet (or never will be: a head without files).
+struct MemoryChunk {
+  uint32_t size;
+  char bytes[];
+  std::string_view data() const { return {bytes, size}; }
+};
+
+// A chunk that takes no more samples: its bounds, and where its bytes are.
 struct SealedChunk {
   model::Timestamp mint;
-  model::Timestamp maxt;
-  uint32_t size;
+  uint64_t place;  // the number in chunks_head/, or kInMemory and the address of a MemoryChunk
+  uint32_t span;   // maxt - mint
   uint16_t count;
   chunk::Encoding encoding;
   uint8_t unused;
-  char bytes[];
-  std::string_view data() const { return {bytes, size}; }
+
+  static constexpr uint64_t kInMemory = uint64_t{1} << 63;
+  model::Timestamp maxt() const { return mint + span; }
+  bool in_memory() const { return (place & kInMemory) != 0; }
+  MemoryChunk* memory() const { return reinterpret_cast<MemoryChunk*>(place & ~kInMemory); }
 };
 static_assert(sizeof(SealedChunk) == 24);
 
@@ -59,7 +73,9 @@ static_assert(sizeof(SealedChunk) == 24);
 struct SealedList {
   uint32_t count;
   uint32_t capacity;
-  SealedChunk* items[];
+  SealedChunk items[];
+  std::span<SealedChunk> span() { return {items, count}; }
+  std::span<const SealedChunk> span() const { return {items, count}; }
 };
 
 // The open float chunk, allocated with room for its bytes.
@@ -92,6 +108,13 @@ struct LateSample {
   model::Timestamp t = 0;
   double v = 0;
   model::HistogramPtr histogram;  // null for a float
+  uint64_t batch = 0;
+};
+
+// What came late for one slot.
+struct LateSamples {
+  std::vector<LateSample> samples;  // by time, each time once
+  std::vector<SealedChunk> chunks;  // of earlier ones, in order of their making; they may overlap
 };
 
 struct SeriesPage {
@@ -102,7 +125,8 @@ struct SeriesPage {
     kUnlogged = 2,       // its series record is not in the log yet
     kStaleLast = 4,      // the last sample is a stale marker
     kHasSamples = 8,     // last_t and last_v mean something
-    kOutOfOrder = 16,    // has out-of-order samples beside its chunks
+    kOutOfOrder = 16,    // has late samples beside its chunks
+    kDeleted = 32,       // some of its samples are deleted
   };
 
   model::Timestamp last_t[kSlots];
@@ -126,12 +150,15 @@ struct SeriesPage {
   };
   std::vector<Earlier> earlier;
 
-  // Of slots with kOutOfOrder: by time, each time once.
-  std::unique_ptr<absl::flat_hash_map<uint32_t, std::vector<LateSample>>> out_of_order;
+  // Of slots with kOutOfOrder.
+  std::unique_ptr<absl::flat_hash_map<uint32_t, LateSamples>> late;
+  // Of slots with kDeleted.
+  std::unique_ptr<absl::flat_hash_map<uint32_t, Intervals>> deleted;
 
   OpenChunk* xor_chunk(uint32_t at) const { return static_cast<OpenChunk*>(open[at]); }
   HistogramRun* run(uint32_t at) const { return static_cast<HistogramRun*>(open[at]); }
   bool has(uint32_t at, Flag f) const { return (flags[at] & f) != 0; }
+  std::span<SealedChunk> sealed_of(uint32_t at) const { return sealed[at] == nullptr ? std::span<SealedChunk>() : sealed[at]->span(); }
 };
 
 // A page and its lock; `data` is null while no slot of it is used.
@@ -176,6 +203,7 @@ class SeriesTable {
 struct AppendEffect {
   bool appended = false;     // false: not later than the last sample
   bool chunk_created = false;
+  bool sealed = false;       // a chunk was sealed: it is to be written
   int stale_change = 0;      // +1, -1: the series became stale, or alive again
 };
 
@@ -189,11 +217,22 @@ void SealOpen(SeriesPage* page, uint32_t at);
 // The first sample's time, out-of-order ones included or not; kMaxTimestamp when there is none.
 model::Timestamp MinTimeOf(const SeriesPage& page, uint32_t at);
 model::Timestamp MinChunkTimeOf(const SeriesPage& page, uint32_t at);
+// The last sample's time; late ones included.  REQUIRES: there is one.
+model::Timestamp MaxTimeOf(const SeriesPage& page, uint32_t at);
 
+// Late samples of a series that wait in memory before they become a chunk (Prometheus's number).
+inline constexpr size_t kMaxLateSamples = 32;
+// Puts a chunk of late samples beside the others.
+void AddLate(SeriesPage* page, uint32_t at, const SealedChunk& chunk);
 // Keeps a sample that came late.  False: there is one at that time already.
-bool InsertOutOfOrder(SeriesPage* page, uint32_t at, const LateSample& sample);
-// Drops those before `mint`; returns how many.
-size_t DropOutOfOrder(SeriesPage* page, uint32_t at, model::Timestamp mint);
+bool InsertLate(SeriesPage* page, uint32_t at, const LateSample& sample);
+// Turns the late samples in memory into sealed chunks; returns how many chunks.
+size_t SealLate(SeriesPage* page, uint32_t at, const CutPolicy& policy);
+// Drops late samples before `mint`, and late chunks that end before it; returns how many samples.
+size_t DropLate(SeriesPage* page, uint32_t at, model::Timestamp mint);
+
+// Hides samples at the times of the interval for as long as the slot has any.
+void HideDeleted(SeriesPage* page, uint32_t at, Interval interval);
 
 // Drops chunks whose last sample is before `mint`; returns how many.
 size_t DropChunksBefore(SeriesPage* page, uint32_t at, model::Timestamp mint);
@@ -208,20 +247,29 @@ size_t HiddenSamples(const SeriesPage& page, uint32_t at, uint64_t visible);
 // open reader has.
 void NoteBatch(SeriesPage* page, uint32_t at, uint64_t batch, uint32_t samples, uint64_t oldest);
 
-// Appends the visible samples of the window to `out` (offsets are the caller's).
-base::Status ReadSlot(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
-                      storage::SampleColumns* out);
+// Appends the samples of the window that batches up to `visible` have, without deleted ones, to `out` (offsets
+// are the caller's).  `files` may be null when no chunk was written.
+base::Status ReadSlot(const SeriesPage& page, uint32_t at, storage::Window window, uint64_t visible,
+                      const HeadChunks* files, storage::SampleColumns* out);
+// The bytes of a sealed chunk, valid while the page's mutex is held.
+base::Result<std::string_view> BytesOf(const SealedChunk& c, const HeadChunks* files);
 
 // The same in two layers: the samples that came in order, and those that came late.
-base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
-                        storage::SampleColumns* out);
-void ReadLate(const SeriesPage& page, uint32_t at, storage::Window window, storage::SampleColumns* out);
+base::Status ReadInOrder(const SeriesPage& page, uint32_t at, storage::Window window, uint64_t visible,
+                         const HeadChunks* files, storage::SampleColumns* out);
+base::Status ReadLate(const SeriesPage& page, uint32_t at, storage::Window window, uint64_t visible,
+                      const HeadChunks* files, storage::SampleColumns* out);
 
 // Puts a sealed chunk behind the others.  REQUIRES: it follows them, and there is no open chunk.
-void AddSealed(SeriesPage* page, uint32_t at, model::Timestamp mint, model::Timestamp maxt, uint16_t count,
-               chunk::Encoding encoding, std::string_view data);
+void AddSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk);
+// A chunk with its bytes in memory.
+SealedChunk MakeSealed(model::Timestamp mint, model::Timestamp maxt, uint16_t count, chunk::Encoding encoding,
+                       std::string_view data);
+inline void FreeBytes(const SealedChunk& c) {
+  if (c.in_memory()) std::free(c.memory());
+}
 
-// Replaces all chunks by the given samples (after a deletion or a merge of out-of-order samples).
+// Replaces all chunks by the given samples.
 void Rebuild(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy);
 
 }  // namespace tocsin::tsdb

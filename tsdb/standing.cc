@@ -50,7 +50,7 @@ class StandingHeadSet : public storage::KeptSeries {
     for (size_t i = 0; i < count; ++i) {
       if (i % kReadRun == 0) cursor.Release();
       const Slot slot = list_->series[first + i].slot;
-      RETURN_IF_ERROR(windows_.Read(first + i, *cursor.MoveTo(slot), SeriesTable::At(slot), visible_, window, out));
+      RETURN_IF_ERROR(windows_.Read(first + i, *cursor.MoveTo(slot), SeriesTable::At(slot), visible_, head_->chunk_files_.get(), window, out));
       out->offsets.push_back(static_cast<uint32_t>(out->times.size()));
     }
     out->PadStartTimes();
@@ -66,7 +66,7 @@ class StandingHeadSet : public storage::KeptSeries {
     const auto one = [&](size_t at, size_t place) {
       if (++done % (kReadRun * 8) == 0) cursor.Release();
       const Slot slot = list_->series[at].slot;
-      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), visible_, window, place, out);
+      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), visible_, head_->chunk_files_.get(), window, place, out);
     };
     if (count < size()) {
       for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));

@@ -62,8 +62,7 @@ class Output {
 // Keeps of each record what is still needed and writes it on, small records gathered.
 class Filter {
  public:
-  Filter(Output* out, model::Timestamp mint, const std::function<bool(storage::SeriesRef)>& keep)
-      : out_(out), mint_(mint), keep_(keep) {}
+  Filter(Output* out, const CheckpointFilter& filter) : out_(out), filter_(filter) {}
 
   base::Status Add(std::string_view record) {
     switch (TypeOf(record)) {
@@ -109,7 +108,7 @@ class Filter {
     DecodedSeries decoded;
     base::Ignore(DecodeSeries(record, &decoded));  // what was read counts
     for (size_t i = 0; i < decoded.refs.size(); ++i) {
-      if (!keep_(decoded.refs[i])) {
+      if (!filter_.keep_from(decoded.refs[i])) {
         ++stats_.dropped_series;
         continue;
       }
@@ -120,10 +119,10 @@ class Filter {
   }
 
   base::Status AddSamples(std::string_view record) {
-    std::vector<storage::FloatSample> decoded;
-    base::Ignore(DecodeSamples(record, &decoded));
-    for (const storage::FloatSample& s : decoded) {
-      if (s.t < mint_ || !keep_(s.ref)) {
+    decoded_.clear();
+    base::Ignore(DecodeSamples(record, &decoded_));
+    for (const storage::FloatSample& s : decoded_) {
+      if (!Keeps(s.ref, s.t)) {
         ++stats_.dropped_samples;
         continue;
       }
@@ -137,7 +136,7 @@ class Filter {
     std::vector<Tombstone> decoded, kept;
     base::Ignore(DecodeTombstones(record, &decoded));
     for (const Tombstone& t : decoded) {
-      if (t.maxt >= mint_ && keep_(t.ref)) kept.push_back(t);
+      if (t.maxt >= filter_.tombstones_from && filter_.keep_from(t.ref)) kept.push_back(t);
     }
     stats_.tombstones += kept.size();
     stats_.dropped_tombstones += decoded.size() - kept.size();
@@ -152,7 +151,7 @@ class Filter {
     std::vector<ExemplarEntry> decoded, kept;
     base::Ignore(DecodeExemplars(record, &decoded));
     for (ExemplarEntry& e : decoded) {
-      if (e.exemplar.t >= mint_ && keep_(e.ref)) kept.push_back(std::move(e));
+      if (e.exemplar.t >= filter_.exemplars_from && filter_.keep_from(e.ref)) kept.push_back(std::move(e));
     }
     stats_.exemplars += kept.size();
     stats_.dropped_exemplars += decoded.size() - kept.size();
@@ -167,7 +166,7 @@ class Filter {
     std::vector<MetadataEntry> decoded, kept;
     base::Ignore(DecodeMetadata(record, &decoded));
     for (MetadataEntry& m : decoded) {
-      if (keep_(m.ref)) kept.push_back(std::move(m));
+      if (filter_.keep_from(m.ref)) kept.push_back(std::move(m));
     }
     if (kept.empty()) return {};
     RETURN_IF_ERROR(FlushSeries());
@@ -180,7 +179,7 @@ class Filter {
     std::vector<HistogramEntry> decoded, kept;
     base::Ignore(DecodeHistograms(record, &decoded));
     for (HistogramEntry& h : decoded) {
-      if (h.t >= mint_ && keep_(h.ref)) kept.push_back(std::move(h));
+      if (Keeps(h.ref, h.t)) kept.push_back(std::move(h));
     }
     stats_.samples += kept.size();
     stats_.dropped_samples += decoded.size() - kept.size();
@@ -198,9 +197,14 @@ class Filter {
     return {};
   }
 
+  bool Keeps(storage::SeriesRef ref, model::Timestamp t) const {
+    const std::optional<model::Timestamp> from = filter_.keep_from(ref);
+    return from && t >= *from;
+  }
+
   Output* out_;
-  const model::Timestamp mint_;
-  const std::function<bool(storage::SeriesRef)>& keep_;
+  const CheckpointFilter& filter_;
+  std::vector<storage::FloatSample> decoded_;
   std::string series_;
   std::vector<storage::FloatSample> samples_;
   CheckpointStats stats_;
@@ -240,8 +244,7 @@ base::Result<std::optional<CheckpointRef>> LastCheckpoint(base::FileSystem* fs, 
 }
 
 base::Result<CheckpointStats> WriteCheckpoint(base::FileSystem* fs, const std::string& folder, int last,
-                                              model::Timestamp mint,
-                                              const std::function<bool(storage::SeriesRef)>& keep,
+                                              const CheckpointFilter& wanted,
                                               Compression compression) {
   ASSIGN_OR_RETURN(const std::optional<CheckpointRef> before, LastCheckpoint(fs, folder));
   const std::string path = base::JoinPath(folder, fmt::format("{}{:08}", kPrefix, last));
@@ -249,7 +252,7 @@ base::Result<CheckpointStats> WriteCheckpoint(base::FileSystem* fs, const std::s
   RETURN_IF_ERROR(fs->RemoveAll(temporary));
   RETURN_IF_ERROR(fs->CreateFolders(temporary));
   Output out(fs, temporary, compression);
-  Filter filter(&out, mint, keep);
+  Filter filter(&out, wanted);
   if (before) RETURN_IF_ERROR(FilterFolder(fs, before->path, 0, INT_MAX, &filter));
   RETURN_IF_ERROR(FilterFolder(fs, folder, before ? before->index + 1 : 0, last, &filter));
   RETURN_IF_ERROR(filter.Flush());

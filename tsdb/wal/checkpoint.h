@@ -33,13 +33,18 @@ struct CheckpointStats {
   uint64_t exemplars = 0, dropped_exemplars = 0;
 };
 
-// Writes the checkpoint of the last checkpoint and segments up to `last`, keeping records of series for
-// which `keep` says so and samples at or after `mint`, syncs it and puts it in place.  Records that
-// cannot be read are left out; repair them before.
+struct CheckpointFilter {
+  // From when on the samples of a series are kept; nullopt: the series and all that is of it go.
+  std::function<std::optional<model::Timestamp>(storage::SeriesRef)> keep_from;
+  // Tombstones and exemplars that end before these go.
+  model::Timestamp tombstones_from = model::kMinTimestamp;
+  model::Timestamp exemplars_from = model::kMinTimestamp;
+};
+
+// Writes the checkpoint of the last checkpoint and segments up to `last`, keeping what the filter says, syncs it
+// and puts it in place.  Records that cannot be read are left out; repair them before.
 base::Result<CheckpointStats> WriteCheckpoint(base::FileSystem* fs, const std::string& folder, int last,
-                                              model::Timestamp mint,
-                                              const std::function<bool(storage::SeriesRef)>& keep,
-                                              Compression compression);
+                                              const CheckpointFilter& filter, Compression compression);
 
 // Removes checkpoints before `index`.
 base::Status RemoveCheckpoints(base::FileSystem* fs, const std::string& folder, int index);

@@ -419,6 +419,15 @@ base::Status DecodeHistograms(std::string_view record, std::vector<HistogramEntr
   return Finish(in, record, "histograms", out->size() - begin);
 }
 
+void EncodeMmapMarkers(std::span<const MmapMarker> markers, std::string* out) {
+  if (markers.empty()) return;
+  out->push_back(static_cast<char>(RecordType::kMmapMarkers));
+  for (const MmapMarker& m : markers) {
+    PutBe64(out, m.ref);
+    PutBe64(out, m.chunk);
+  }
+}
+
 base::Status DecodeMmapMarkers(std::string_view record, std::vector<MmapMarker>* out) {
   Reader in(record.substr(1));
   const size_t begin = out->size();

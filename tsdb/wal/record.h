@@ -18,7 +18,7 @@
 //   histogram  = hint(1) v schema, zero threshold(8), zero, count, sum(8), spans, spans, buckets, buckets,
 //                [u n bounds(8)*]                 counts: u and v deltas, or doubles
 //
-// Written by us: 1, 2, 3, 4, 6, 7, 8, 9, 10.  Start times are read and dropped.
+// Written by us: 1 to 10.  Start times are read and dropped.
 //
 // Threads: pure functions.
 // Errors:  kDataLoss, with how far the record could be read; what was decoded before stays in `out`.
@@ -107,6 +107,7 @@ void EncodeSamples(std::span<const storage::FloatSample> samples, std::string* o
 void EncodeTombstones(std::span<const Tombstone> tombstones, std::string* out);
 void EncodeExemplars(std::span<const ExemplarEntry> exemplars, std::string* out);
 void EncodeMetadata(std::span<const MetadataEntry> metadata, std::string* out);
+void EncodeMmapMarkers(std::span<const MmapMarker> markers, std::string* out);
 // One kind to a record: integer or float, custom bounds or not; RecordTypeOf says which.
 void EncodeHistograms(std::span<const HistogramEntry> histograms, std::string* out);
 RecordType RecordTypeOf(const model::Histogram& histogram);

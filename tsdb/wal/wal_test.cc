@@ -335,8 +335,11 @@ TEST(CheckpointTest, KeepsLiveSeriesAndNewSamples) {
   EncodeTombstones(std::vector<Tombstone>{{1, 0, 10}, {2, 0, 2500}, {3, 0, 2500}}, &stones);
   ASSERT_TRUE(log->Append(std::vector{Pack(stones, Compression::kNone)}));
   const int last = log->segment();
-  const auto keep = [](storage::SeriesRef ref) { return ref % 2 == 0; };
-  const auto stats = WriteCheckpoint(&fs, "wal", last, 2000, keep, Compression::kSnappy);
+  const CheckpointFilter keep{
+      .keep_from = [](storage::SeriesRef ref) { return ref % 2 == 0 ? std::optional<model::Timestamp>(2000) : std::nullopt; },
+      .tombstones_from = 2000,
+      .exemplars_from = 2000};
+  const auto stats = WriteCheckpoint(&fs, "wal", last, keep, Compression::kSnappy);
   ASSERT_TRUE(stats);
   EXPECT_EQ(stats->series, 5u);
   EXPECT_EQ(stats->samples, 500u);
@@ -344,7 +347,7 @@ TEST(CheckpointTest, KeepsLiveSeriesAndNewSamples) {
   ASSERT_TRUE(*LastCheckpoint(&fs, "wal"));
   EXPECT_EQ((*LastCheckpoint(&fs, "wal"))->index, last);
   // A checkpoint of a checkpoint, with nothing new, is the same.
-  const auto again = WriteCheckpoint(&fs, "wal", last + 1, 2000, keep, Compression::kNone);
+  const auto again = WriteCheckpoint(&fs, "wal", last + 1, keep, Compression::kNone);
   ASSERT_TRUE(again);
   EXPECT_EQ(again->samples, 500u);
   ASSERT_TRUE(RemoveCheckpoints(&fs, "wal", last + 1));

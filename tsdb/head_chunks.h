@@ -1,0 +1,115 @@
+#pragma once
+
+// The head's sealed chunks on disk: the folder chunks_head/, in Prometheus's format.
+//
+//   file   = magic 0130bc91, version 1, 0 0 0, chunk*, zeros*      named 000001, 000002, ... without gaps
+//   chunk  = ref(8) mint(8) maxt(8) encoding(1; top bit: its samples came late) u length, data, crc32c(4)
+//            the crc is of all before it; big-endian
+//   a chunk's number = file << 32 | offset
+//
+// Chunks of a series stand in order of time (late ones aside).  Files are written to their end by one writer, read
+// through mappings, and removed from the oldest on once their last sample is behind the head.
+//
+// Threads: Read() and the figures from any thread, without a lock but for a file's first reading; the rest by
+//          one thread at a time (the head's flush lock).  What Truncate() removes is read by nobody any more: the
+//          head has dropped those chunks before.
+// Damage:  found when the folder is opened.  A torn end is cut off; a chunk that fails its checksum amid good ones
+//          becomes nobody's (reference 0), which Prometheus reads over too; what is damaged beyond that is cut, the
+//          original kept in chunks_head/damaged.  Samples that the log still has come back from there.
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/metrics.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "model/sample.h"
+#include "storage/appender.h"
+#include "tsdb/chunk/chunk.h"
+#include "tsdb/index/lazy_array.h"
+
+namespace tocsin::tsdb {
+
+struct HeadChunk {
+  storage::SeriesRef series = 0;
+  model::Timestamp mint = 0;
+  model::Timestamp maxt = 0;
+  chunk::Encoding encoding = chunk::Encoding::kNone;
+  bool late = false;
+  uint16_t samples = 0;
+  uint64_t number = 0;  // file and offset
+};
+
+class HeadChunks {
+ public:
+  struct Options {
+    base::FileSystem* fs = nullptr;
+    std::string folder;
+    size_t file_bytes = 128 << 20;
+    base::Counter* corruptions = nullptr;  // may be null
+  };
+  struct Loaded {
+    std::vector<HeadChunk> chunks;  // in order of their numbers
+    bool gaps = false;              // a chunk before others of its series may be missing
+  };
+
+  // Lists what is there, repairing it.  Chunks before `mint` and of unknown encodings are left out.
+  // Errors: the file system's.
+  static base::Result<std::unique_ptr<HeadChunks>> Open(Options options, model::Timestamp mint, Loaded* loaded);
+  ~HeadChunks();
+  HeadChunks(const HeadChunks&) = delete;
+  HeadChunks& operator=(const HeadChunks&) = delete;
+
+  // The bytes of a chunk, valid until its file is removed.  Errors: kDataLoss, kUnavailable.
+  base::Result<std::string_view> Read(uint64_t number) const;
+
+  // Takes a chunk into the next Write(); returns its number.  Begins a new file when the current one is full.
+  base::Result<uint64_t> Add(storage::SeriesRef series, model::Timestamp mint, model::Timestamp maxt,
+                             chunk::Encoding encoding, bool late, std::string_view data);
+  size_t buffered() const { return buffer_.size(); }
+  // Writes what was added with one write().  On an error nothing of it is there, and its numbers are void.
+  base::Status Write();
+  // Everything written is on stable storage afterwards.
+  base::Status Sync();
+
+  // Removes the oldest files while all their samples are before `mint`.
+  base::Status Truncate(model::Timestamp mint);
+  uint64_t size_bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  base::Status Close();
+
+ private:
+  struct File {
+    uint32_t number = 0;
+    uint64_t bytes = 0;
+    model::Timestamp maxt = model::kMinTimestamp;
+  };
+  static constexpr size_t kMaxFiles = 1 << 20;
+
+  explicit HeadChunks(Options options) : options_(std::move(options)) {}
+  std::string PathOf(uint32_t file) const;
+  base::Status Load(File* file, bool last, model::Timestamp mint, Loaded* loaded);
+  base::Status Cut(const File& file, std::string_view data, uint64_t end, bool last, std::string_view what);
+  base::Status BeginFile();
+  base::Result<const base::MappedFile*> Map(uint32_t file, size_t at_least) const;
+  void AbandonFile();
+
+  const Options options_;
+  std::vector<File> files_;            // oldest first; the last is `current_`'s when that is open
+  std::unique_ptr<base::File> current_;
+  std::vector<std::unique_ptr<base::File>> unsynced_;  // full files
+  bool folder_unsynced_ = false;
+  std::string buffer_;
+  model::Timestamp buffer_maxt_ = model::kMinTimestamp;
+  std::atomic<uint64_t> bytes_{0};
+
+  mutable base::Mutex map_mu_;
+  // By file number; written under map_mu_.
+  mutable index::LazyArray<const base::MappedFile> maps_{kMaxFiles};
+  mutable std::vector<std::pair<uint32_t, std::unique_ptr<base::MappedFile>>> owned_ TOCSIN_GUARDED_BY(map_mu_);
+};
+
+}  // namespace tocsin::tsdb

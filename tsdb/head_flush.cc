@@ -1,0 +1,160 @@
+// Sealed chunks on their way to chunks_head/.
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "tsdb/head.h"
+#include "tsdb/page_cursor.h"
+
+namespace tocsin::tsdb {
+namespace {
+
+// A chunk's share of flush_bytes; what it takes is known when it is written.
+constexpr size_t kUsualChunkBytes = 300;
+// Written at once at most.
+constexpr size_t kWriteBytes = 1 << 20;
+
+}  // namespace
+
+void Head::QueueSealed(std::span<const Slot> slots) {
+  if (chunk_files_ == nullptr) return;
+  base::MutexLock lock(&sealed_mu_);
+  sealed_.insert(sealed_.end(), slots.begin(), slots.end());
+  sealed_count_.store(sealed_.size(), std::memory_order_relaxed);
+}
+
+void Head::FlushIfDue() {
+  if (sealed_count_.load(std::memory_order_relaxed) * kUsualChunkBytes < options_.flush_bytes) return;
+  if (flush_failed_.load(std::memory_order_relaxed) || !flush_mu_.TryLock()) return;
+  // An error is logged and tried again by housekeeping; the samples are in memory and in the log.
+  base::Ignore(FlushLocked());
+  flush_mu_.Unlock();
+}
+
+base::Status Head::FlushChunks() {
+  if (chunk_files_ == nullptr) return {};
+  base::MutexLock flush(&flush_mu_);
+  return FlushLocked();
+}
+
+base::Status Head::FlushLocked() {
+  std::vector<Slot> slots;
+  {
+    base::MutexLock lock(&sealed_mu_);
+    slots.swap(sealed_);
+    sealed_count_.store(0, std::memory_order_relaxed);
+  }
+  if (slots.empty()) return {};
+  const uint64_t id = isolation_.EnterWriter();  // keeps the slots
+  std::sort(slots.begin(), slots.end());
+  slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+  base::Status status;
+  std::vector<Flushed> flushed;
+  size_t done = 0;  // slots before it are written
+  for (size_t i = 0; status && i < slots.size(); ++i) {
+    {
+      PageCursor cursor(table_);
+      SeriesPage* page = cursor.MoveTo(slots[i]);
+      const uint32_t at = SeriesTable::At(slots[i]);
+      if (page == nullptr || page->ref[at] == 0) continue;  // gone meanwhile
+      const auto add = [&](const SealedChunk& c, bool late) -> base::Status {
+        if (!c.in_memory()) return {};
+        ASSIGN_OR_RETURN(const uint64_t number,
+                         chunk_files_->Add(page->ref[at], c.mint, c.maxt(), c.encoding, late, c.memory()->data()));
+        flushed.push_back({slots[i], page->ref[at], c.mint, c.place, number, late});
+        return {};
+      };
+      for (const SealedChunk& c : page->sealed_of(at)) {
+        if (status) status = add(c, false);
+      }
+      if (page->has(at, SeriesPage::kOutOfOrder)) {
+        for (const SealedChunk& c : page->late->find(at)->second.chunks) {
+          if (status) status = add(c, true);
+        }
+      }
+    }
+    if (status && (chunk_files_->buffered() >= kWriteBytes || i + 1 == slots.size())) {
+      status = WriteOut(&flushed);
+      if (status) done = i + 1;
+    }
+  }
+  if (status && !flushed.empty()) status = WriteOut(&flushed);
+  isolation_.Leave(id);
+  flush_failed_.store(!status, std::memory_order_relaxed);
+  if (!status) {
+    QueueSealed(std::span(slots).subspan(done));
+    base::LogError("chunks_head: writing failed; sealed chunks stay in memory until it works again", {{"error", status.error()}});
+  }
+  return status;
+}
+
+// Writes what was added and lets the slots know.
+base::Status Head::WriteOut(std::vector<Flushed>* flushed) {
+  RETURN_IF_ERROR(chunk_files_->Write());
+  bool late = false;
+  {
+    PageCursor cursor(table_);
+    for (const Flushed& f : *flushed) {
+      SeriesPage* page = cursor.MoveTo(f.slot);
+      const uint32_t at = SeriesTable::At(f.slot);
+      if (page == nullptr || page->ref[at] != f.ref) continue;
+      const auto place = [&](std::span<SealedChunk> chunks) {
+        for (SealedChunk& c : chunks) {
+          if (c.place != f.from || c.mint != f.mint) continue;
+          FreeBytes(c);
+          c.place = f.number;
+          return;
+        }
+      };
+      if (!f.late) {
+        place(page->sealed_of(at));
+      } else if (page->has(at, SeriesPage::kOutOfOrder)) {
+        place(page->late->find(at)->second.chunks);
+        late = true;
+      }
+    }
+  }
+  metrics_->chunks_mapped->Add(static_cast<double>(flushed->size()));
+  base::Status status;
+  if (late) status = MarkLateChunks(*flushed);
+  flushed->clear();
+  return status;
+}
+
+// The log of late samples says which chunk has what stands before it.  What has come since stands behind it once
+// more.
+base::Status Head::MarkLateChunks(std::span<const Flushed> flushed) {
+  base::MutexLock commit(&commit_mu_);
+  RETURN_IF_ERROR(OpenLateLog());
+  std::vector<wal::MmapMarker> markers;
+  std::vector<storage::FloatSample> floats;
+  std::vector<wal::HistogramEntry> histograms;
+  {
+    PageCursor cursor(table_);
+    Slot last = kNoSlot;
+    for (const Flushed& f : flushed) {
+      if (!f.late) continue;
+      markers.push_back({f.ref, f.number});
+      SeriesPage* page = cursor.MoveTo(f.slot);
+      const uint32_t at = SeriesTable::At(f.slot);
+      if (f.slot == last || page == nullptr || page->ref[at] != f.ref || !page->has(at, SeriesPage::kOutOfOrder)) continue;
+      last = f.slot;
+      for (const LateSample& s : page->late->find(at)->second.samples) {
+        if (s.histogram) {
+          histograms.push_back({f.ref, s.t, s.histogram});
+        } else {
+          floats.push_back({f.ref, s.t, s.v});
+        }
+      }
+    }
+  }
+  std::string record;
+  wal::EncodeMmapMarkers(markers, &record);
+  const wal::PackedRecord packed = wal::Pack(std::move(record), options_.compression);
+  RETURN_IF_ERROR(late_log_->Append({&packed, 1}));
+  if (floats.empty() && histograms.empty()) return {};
+  return LogLate(floats, histograms);
+}
+
+}  // namespace tocsin::tsdb
