@@ -47,6 +47,13 @@ Db::Impl::Impl(DbOptions o)
   h.progress = options.replay_progress.get();
   if (options.executor != nullptr) {
     h.monotonic = [executor = options.executor] { return executor->Monotonic(); };
+    h.when_log_is_long = [this, state = loop, executor = options.executor] {
+      executor->Post([this, state] {
+        if (state->stopped || state->busy || !state->open) return;
+        state->timer.Cancel();
+        Maintain();
+      });
+    };
   }
   head = std::make_unique<Head>(std::move(h));
   standing = std::make_unique<Standing>(head.get(), [this](storage::Window w) { return AllInHead(w); });
@@ -84,6 +91,8 @@ void Db::Impl::AddGauges() {
       [](Impl& db) { return static_cast<double>(db.head->open_appenders()); });
   add("prometheus_tsdb_symbol_table_size_bytes", "Size of symbol table in memory for loaded blocks",
       [](Impl& db) { return static_cast<double>(db.head->symbol_bytes()); });
+  add("prometheus_tsdb_head_chunks_storage_size_bytes", "Size of the chunks_head directory.",
+      [](Impl& db) { return static_cast<double>(db.head->ChunkFileBytes()); });
   add("prometheus_tsdb_wal_storage_size_bytes", "Size of the write log directory.",
       [](Impl& db) { return static_cast<double>(db.head->LogBytes()); });
   add("prometheus_tsdb_exemplar_exemplars_in_storage", "Number of exemplars currently in circular storage.",
@@ -127,7 +136,9 @@ base::Result<std::unique_ptr<Db>> Db::Open(DbOptions options) {
   if (raw->options.executor != nullptr) {
     // Open() may run on a worker; timers are the loop's.
     raw->options.executor->Post([raw, state = raw->loop] {
-      if (!state->stopped) raw->ScheduleMaintenance();
+      if (state->stopped) return;
+      state->open = true;
+      raw->ScheduleMaintenance();
     });
   }
   return db;
@@ -162,25 +173,27 @@ base::Status Db::Impl::Open() {
 }
 
 void Db::Impl::ScheduleMaintenance() {
-  loop->timer = options.executor->After(kMaintenanceInterval, [this] {
-    loop->busy = true;
-    options.executor->Offload(
-        base::Lane::kBackground,
-        [this] {
-          const base::Status s = Compact();
-          if (!s && s.error().code() != base::Code::kCancelled) {
-            base::LogError("compaction failed; tried again in a minute", {{"error", s.error()}});
-          }
-        },
-        [this, state = loop] {
-          state->busy = false;
-          if (state->stopped) {
-            Close(std::move(state->when_idle));
-          } else {
-            ScheduleMaintenance();
-          }
-        });
-  });
+  loop->timer = options.executor->After(kMaintenanceInterval, [this] { Maintain(); });
+}
+
+void Db::Impl::Maintain() {
+  loop->busy = true;
+  options.executor->Offload(
+      base::Lane::kBackground,
+      [this] {
+        const base::Status s = Compact();
+        if (!s && s.error().code() != base::Code::kCancelled) {
+          base::LogError("compaction failed; tried again in a minute", {{"error", s.error()}});
+        }
+      },
+      [this, state = loop] {
+        state->busy = false;
+        if (state->stopped) {
+          Close(std::move(state->when_idle));
+        } else {
+          ScheduleMaintenance();
+        }
+      });
 }
 
 // Closes the log on a worker, then tells.

@@ -270,6 +270,7 @@ base::Status Db::Impl::Compact() {
   }
   RETURN_IF_ERROR(head->FlushChunks());
   RETURN_IF_ERROR(CompactHead());
+  if (head->LogIsLong()) RETURN_IF_ERROR(head->ShortenLog());
   RETURN_IF_ERROR(CompactBlocks());
   return ApplyRetention();
 }

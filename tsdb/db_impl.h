@@ -29,6 +29,7 @@ class Db::Impl {
   base::Status Open();
   void AddGauges();
   void ScheduleMaintenance();       // loop only
+  void Maintain();                  // loop only
   void Close(base::Task done);      // loop only
   void CloseNow();
 
@@ -84,6 +85,7 @@ class Db::Impl {
   // Touched on the loop only; callbacks share it so that they may outlive the database.
   struct LoopState {
     base::Timer timer;
+    bool open = false;
     bool busy = false;     // housekeeping is on a worker
     bool stopped = false;
     base::Task when_idle;

@@ -10,7 +10,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "tsdb/wal/checkpoint.h"
 
 namespace tocsin::tsdb {
 namespace {
@@ -313,64 +312,6 @@ base::Status Head::Truncate(model::Timestamp mint) {
   return status;
 }
 
-// Checkpoints the older two thirds of the segments and removes them.
-base::Status Head::TruncateLog(model::Timestamp mint) {
-  if (log_ == nullptr) return {};
-  const std::string folder = base::JoinPath(options_.folder, "wal");
-  const base::Duration begin = options_.monotonic ? options_.monotonic() : base::Duration(0);
-  metrics_->wal_truncations->Add();
-  ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(options_.fs, folder));
-  if (segments.empty()) return {};
-  const int first = segments.front();
-  RETURN_IF_ERROR(log_->Cut());
-  const int before_current = segments.back();  // full now, or left as it is when it was empty
-  const int last = first + (before_current - first) * 2 / 3;
-  if (last <= first) return {};
-  metrics_->checkpoint_creations->Add();
-  base::Result<wal::CheckpointStats> stats = wal::CheckpointStats();
-  {
-    // A writer id keeps the leaves of the reference table while they are looked at.
-    const uint64_t id = isolation_.EnterWriter();
-    absl::flat_hash_map<storage::SeriesRef, int> removed;
-    {
-      base::ReaderLock lock(&index_mu_);
-      removed = removed_;
-    }
-    const wal::CheckpointFilter filter{
-        .keep_from = [&](storage::SeriesRef ref) -> std::optional<model::Timestamp> {
-          if (refs_.Find(ref) != RefTable::kNone) return mint;
-          const auto it = removed.find(ref);
-          if (it == removed.end() || it->second <= last) return std::nullopt;
-          return mint;
-        },
-        // The log of late samples may bring back what was deleted long ago.
-        .tombstones_from = has_out_of_order() ? model::kMinTimestamp : mint,
-        .exemplars_from = mint};
-    stats = wal::WriteCheckpoint(options_.fs, folder, last, filter, options_.compression);
-    isolation_.Leave(id);
-  }
-  if (!stats) {
-    metrics_->checkpoint_creations_failed->Add();
-    metrics_->wal_truncations_failed->Add();
-    return std::unexpected(stats.error().Within("write-ahead log: checkpoint"));
-  }
-  RETURN_IF_ERROR(log_->Truncate(last + 1));
-  {
-    base::WriterLock lock(&index_mu_);
-    absl::erase_if(removed_, [last](const auto& entry) { return entry.second <= last; });
-  }
-  metrics_->checkpoint_deletions->Add();
-  if (base::Status s = wal::RemoveCheckpoints(options_.fs, folder, last); !s) {
-    // Wasted space, nothing worse: the newest checkpoint is the one that is read.
-    metrics_->checkpoint_deletions_failed->Add();
-    base::LogWarn("old checkpoints could not be removed", {{"error", s.error()}});
-  }
-  if (options_.monotonic) metrics_->wal_truncate_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
-  base::LogInfo("write-ahead log checkpointed", {{"first", first}, {"last", last}, {"series", stats->series},
-                                                 {"samples", stats->samples}, {"dropped_samples", stats->dropped_samples}});
-  return {};
-}
-
 // ---- Deletion ----
 
 base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of) {
@@ -418,35 +359,6 @@ base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::spa
     edits_.fetch_add(1, std::memory_order_relaxed);
   }
   isolation_.Leave(id);
-  return status;
-}
-
-base::Status Head::TruncateLateLog() {
-  base::MutexLock commit(&commit_mu_);
-  if (late_samples_.load(std::memory_order_relaxed) > 0) return {};
-  if (late_log_ != nullptr) {
-    ASSIGN_OR_RETURN(const int current, late_log_->Cut());
-    return late_log_->Truncate(current);
-  }
-  const std::string folder = base::JoinPath(options_.folder, "wbl");
-  ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(options_.fs, folder));
-  for (const int index : segments) RETURN_IF_ERROR(options_.fs->Remove(wal::SegmentPath(folder, index)));
-  return {};
-}
-
-base::Status Head::Close() {
-  base::Status status = FlushChunks();
-  if (chunk_files_ != nullptr) {
-    base::MutexLock flush(&flush_mu_);
-    if (base::Status s = chunk_files_->Close(); !s && status) status = std::move(s);
-  }
-  base::MutexLock commit(&commit_mu_);
-  if (log_ != nullptr) {
-    if (base::Status s = log_->Close(); !s && status) status = std::move(s);
-  }
-  if (late_log_ != nullptr) {
-    if (base::Status s = late_log_->Close(); !s && status) status = std::move(s);
-  }
   return status;
 }
 

@@ -63,6 +63,9 @@ struct HeadOptions {
   int64_t out_of_order_ms = 0;
   size_t max_exemplars = 0;
   size_t flush_bytes = 256 << 10;  // sealed chunks that are written together
+  int replay_threads = 0;          // that append while another reads the log; 0: by the machine's cores
+  // Called by any thread, once, when LogIsLong() becomes true.  May be empty.
+  std::function<void()> when_log_is_long;
   Metrics* metrics = nullptr;
   std::function<base::Duration()> monotonic;  // may be empty
   WalReplayProgress* progress = nullptr;      // may be null
@@ -105,6 +108,11 @@ class Head {
 
   // Writes the sealed chunks that wait in memory.  They stay there when that fails.
   base::Status FlushChunks();
+
+  // Whether half of the log is samples that chunks_head/ has too.
+  bool LogIsLong() const;
+  // Checkpoints the log without them, after their chunks are on stable storage.
+  base::Status ShortenLog();
 
   // Takes nothing before `mint` in order from now on.
   void RaiseMinValid(model::Timestamp mint);
@@ -201,7 +209,9 @@ class Head {
   base::Status LogLate(std::span<const storage::FloatSample> samples, std::span<const wal::HistogramEntry> histograms)
       TOCSIN_REQUIRES(commit_mu_);
   size_t CollectGarbage(model::Timestamp mint);
-  base::Status TruncateLog(model::Timestamp mint);
+  base::Status TruncateLog(model::Timestamp mint) TOCSIN_REQUIRES(truncate_mu_);
+  // By slot, up to when chunks on stable storage have its samples; empty when they cannot be synced.
+  std::vector<model::Timestamp> WrittenUntil();
   // Empties the log of late samples once none is left in the head.
   base::Status TruncateLateLog();
   base::Status OpenLateLog() TOCSIN_REQUIRES(commit_mu_);
@@ -271,6 +281,10 @@ class Head {
   std::atomic<uint64_t> late_samples_{0};
   std::atomic<int64_t> stale_{0};
   std::atomic<uint64_t> edits_{0};
+  // Samples in the log since it was shortened last, and those of them that chunks have; about.
+  std::atomic<uint64_t> logged_samples_{0};
+  std::atomic<uint64_t> covered_samples_{0};
+  std::atomic<bool> log_is_long_told_{false};
   std::atomic<uint64_t> generation_{0};  // first_change_ + changes_.size()
 };
 

@@ -349,6 +349,9 @@ void HeadAppender::Apply(uint64_t batch) {
     const FloatSample& s = samples_[i];
     SeriesPage* page = cursor.MoveTo(slots_[i]);
     const uint32_t at = SeriesTable::At(slots_[i]);
+    if (i + 2 * kPrefetchAhead < samples_.size()) {
+      PrefetchOpen(*page, slots_[i], slots_[i + kPrefetchAhead], slots_[i + 2 * kPrefetchAhead]);
+    }
     if (s.t < bound) [[unlikely]] continue;
     const AppendEffect effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
     if (!effect.appended) [[unlikely]] {
@@ -418,6 +421,7 @@ void HeadAppender::Apply(uint64_t batch) {
   if (mint <= maxt) head_->NoteTimes(mint, maxt);
   head_->chunk_count_.fetch_add(chunks, std::memory_order_relaxed);
   head_->late_samples_.fetch_add(late, std::memory_order_relaxed);
+  head_->logged_samples_.fetch_add(floats + histograms, std::memory_order_relaxed);
   Metrics& m = *head_->metrics_;
   if (floats > 0) m.float_samples->Add(static_cast<double>(floats));
   if (histograms > 0) m.histogram_samples->Add(static_cast<double>(histograms));

@@ -104,7 +104,10 @@ base::Result<std::unique_ptr<HeadChunks>> HeadChunks::Open(Options options, mode
     RETURN_IF_ERROR(out->Load(&out->files_[i], i + 1 == out->files_.size(), mint, loaded));
   }
   uint64_t bytes = 0;
-  for (const File& f : out->files_) bytes += f.bytes;
+  for (const File& f : out->files_) {
+    bytes += f.bytes;
+    out->loaded_.push_back(f.number);
+  }
   out->bytes_ = bytes;
   return out;
 }
@@ -270,16 +273,24 @@ base::Status HeadChunks::Write() {
 }
 
 base::Status HeadChunks::Sync() {
+  // A sync that failed is not tried again: what it covered may be lost whatever a later one says.
+  if (sync_failed_) return base::Unavailable(options_.folder + ": an earlier sync failed; restart to write the chunks again");
   base::Status status;
+  // Those of the process before: it may have been killed before it synced them.
+  for (const uint32_t number : std::exchange(loaded_, {})) {
+    auto file = options_.fs->Open(PathOf(number), base::FileSystem::Mode::kReadWrite);
+    if (base::Status s = file ? (*file)->Sync() : base::Status(std::unexpected(file.error())); !s) status = std::move(s);
+  }
   for (const auto& file : std::exchange(unsynced_, {})) {
     if (base::Status s = file->Sync(); !s) status = std::move(s);
   }
   if (current_ != nullptr) {
-    if (base::Status s = current_->Sync(); !s) {
-      // What a failed sync covered may be lost; nothing more goes into that file.
-      current_ = nullptr;
-      status = std::move(s);
-    }
+    if (base::Status s = current_->Sync(); !s) status = std::move(s);
+  }
+  if (!status) {
+    sync_failed_ = true;
+    current_ = nullptr;
+    return status;
   }
   if (std::exchange(folder_unsynced_, false)) {
     if (base::Status s = options_.fs->SyncFolder(options_.folder); !s) {
@@ -304,6 +315,7 @@ base::Status HeadChunks::Truncate(model::Timestamp mint) {
     const uint32_t number = files_.front().number;
     bytes_ -= files_.front().bytes;
     files_.erase(files_.begin());
+    std::erase(loaded_, number);
     base::MutexLock lock(&map_mu_);
     maps_[number].store(nullptr, std::memory_order_release);
     std::erase_if(owned_, [number](const auto& o) { return o.first == number; });

@@ -73,8 +73,9 @@ class HeadChunks {
   size_t buffered() const { return buffer_.size(); }
   // Writes what was added with one write().  On an error nothing of it is there, and its numbers are void.
   base::Status Write();
-  // Everything written is on stable storage afterwards.
+  // Everything written is on stable storage afterwards.  After one failure it fails for good.
   base::Status Sync();
+  bool sync_failed() const { return sync_failed_.load(std::memory_order_relaxed); }
 
   // Removes the oldest files while all their samples are before `mint`.
   base::Status Truncate(model::Timestamp mint);
@@ -102,6 +103,8 @@ class HeadChunks {
   std::unique_ptr<base::File> current_;
   std::vector<std::unique_ptr<base::File>> unsynced_;  // full files
   bool folder_unsynced_ = false;
+  std::vector<uint32_t> loaded_;  // files of the process before that are not synced yet
+  std::atomic<bool> sync_failed_{false};
   std::string buffer_;
   model::Timestamp buffer_maxt_ = model::kMinTimestamp;
   std::atomic<uint64_t> bytes_{0};

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "base/log.h"
@@ -345,6 +346,59 @@ TEST_F(HeadChunksTest, TheLastSampleOfASeriesIsRightAfterARestart) {
   EXPECT_TRUE(model::IsStale(last.values[0]));
   auto app = db->NewAppender();
   EXPECT_EQ(Put(app.get(), kUp, 299'000, model::StaleMarker()), AppendOutcome::kOk) << "an exact repeat";
+}
+
+TEST_F(HeadChunksTest, TheLogIsShortenedByWhatChunksHaveAndARestartMissesNothing) {
+  auto db = Open({.wal_segment_bytes = 1 << 20});
+  const auto log_bytes = [&] {
+    size_t bytes = 0;
+    for (const auto& [path, text] : Save("data/wal")) bytes += text.size();
+    return bytes;
+  };
+  // Half a million samples in chunks make it worth while.
+  std::vector<storage::FloatSample> samples;
+  std::vector<AppendOutcome> outcomes;
+  std::vector<storage::SeriesRef> refs;
+  std::mt19937_64 random(4);
+  for (int i = 0; i < 250; ++i) {
+    auto app = db->NewAppender();
+    if (refs.empty()) {
+      for (int s = 0; s < 3000; ++s) refs.push_back(*app->Resolve(Series(s)));
+    }
+    samples.clear();
+    for (const storage::SeriesRef ref : refs) samples.push_back({ref, i * 15'000, static_cast<double>(random() % 1000)});
+    outcomes.resize(samples.size());
+    app->Append(samples, outcomes);
+    ASSERT_TRUE(app->Commit());
+  }
+  const Dump before = ReadAll(db.get());
+  const size_t long_log = log_bytes();
+  ASSERT_TRUE(db->Compact());
+  const size_t short_log = log_bytes();
+  EXPECT_LT(short_log, long_log / 5);
+  EXPECT_EQ(ReadAll(db.get()), before);
+  Kill(std::move(db));
+  db = Open();
+  EXPECT_EQ(ReadAll(db.get()), before);
+  Add(db.get(), Series(1), {{250 * 15'000, 1}});
+  Kill(std::move(db));
+  db = Open();
+  EXPECT_EQ(ReadAll(db.get()).at("m{s=\"1\"}").size(), 251u);
+}
+
+TEST_F(HeadChunksTest, TheLogKeepsWhatChunksHaveWhenTheyCannotBeSynced) {
+  auto db = Open();
+  faulty_.Fail({.op = base::FaultyFileSystem::Op::kSync, .path = "chunks_head", .times = 1});
+  base::CaptureLog log;
+  for (int i = 0; i < 800; ++i) Add(db.get(), Series(0), {{i * 30'000, 1}});  // a block is cut and the log truncated
+  ASSERT_TRUE(db->Compact());
+  ASSERT_EQ(db->Blocks().size(), 2u);
+  const Dump before = ReadAll(db.get());
+  EXPECT_TRUE(std::ranges::any_of(log.lines(), [](const std::string& l) { return l.find("chunks_head: syncing failed") != std::string::npos; }));
+  Kill(std::move(db));
+  ASSERT_TRUE(fs_.RemoveAll("data/chunks_head"));
+  db = Open();
+  EXPECT_EQ(ReadAll(db.get()), before);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ void Head::FlushIfDue() {
   // An error is logged and tried again by housekeeping; the samples are in memory and in the log.
   base::Ignore(FlushLocked());
   flush_mu_.Unlock();
+  if (options_.when_log_is_long && LogIsLong() && !log_is_long_told_.exchange(true)) options_.when_log_is_long();
 }
 
 base::Status Head::FlushChunks() {
@@ -47,6 +48,7 @@ base::Status Head::FlushLocked() {
   }
   if (slots.empty()) return {};
   const uint64_t id = isolation_.EnterWriter();  // keeps the slots
+  uint64_t covered = 0;
   std::sort(slots.begin(), slots.end());
   slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
   base::Status status;
@@ -63,6 +65,7 @@ base::Status Head::FlushLocked() {
         ASSIGN_OR_RETURN(const uint64_t number,
                          chunk_files_->Add(page->ref[at], c.mint, c.maxt(), c.encoding, late, c.memory()->data()));
         flushed.push_back({slots[i], page->ref[at], c.mint, c.place, number, late});
+        if (!late) covered += c.count;
         return {};
       };
       for (const SealedChunk& c : page->sealed_of(at)) {
@@ -81,6 +84,7 @@ base::Status Head::FlushLocked() {
   }
   if (status && !flushed.empty()) status = WriteOut(&flushed);
   isolation_.Leave(id);
+  covered_samples_.fetch_add(covered, std::memory_order_relaxed);
   flush_failed_.store(!status, std::memory_order_relaxed);
   if (!status) {
     QueueSealed(std::span(slots).subspan(done));

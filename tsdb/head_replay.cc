@@ -1,10 +1,11 @@
 // Bringing the head back: its written chunks are listed, then the log is read (the checkpoint, the segments behind
 // it, the late samples), without the samples that the chunks have.
-// Damage is repaired segment by segment as it is met.
+// One thread reads, others append (replay_workers.h).  Damage is repaired segment by segment as it is met.
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "tsdb/head.h"
 #include "tsdb/page_cursor.h"
+#include "tsdb/replay_workers.h"
 #include "tsdb/wal/checkpoint.h"
 
 namespace tocsin::tsdb {
@@ -31,11 +33,16 @@ class HeadReplay {
 
   // Lists the written chunks; each series gets its own when it is met.
   base::Status Chunks();
+  // Waits until all that was read is in the chunks, and takes the numbers over.
+  void Drain();
   // After the log: the last samples of series whose newest sample is in a written chunk.
   void Finish();
 
   base::Status Folder(const std::string& folder, int after, bool may_be_torn, bool late);
   void Report() const;
+  // What the log has, and what of it chunks have.
+  uint64_t read_samples() const { return read_samples_; }
+  uint64_t samples() const { return samples_; }
   model::Timestamp mint() const { return mint_; }
   model::Timestamp maxt() const { return maxt_; }
 
@@ -50,13 +57,8 @@ class HeadReplay {
   void Metadata();
   void MmapMarkers();
   void Attach(storage::SeriesRef ref, Slot slot);
-  // A sample that is not after the series' last one: lost with a damaged chunk, if no chunk has its time.
-  bool IsInGap(const SeriesPage& page, uint32_t at, model::Timestamp t) const {
-    if (!loaded_.gaps) [[likely]] return false;
-    const std::span<const SealedChunk> sealed = page.sealed_of(at);
-    return !sealed.empty() && t <= sealed.back().maxt() &&
-           std::none_of(sealed.begin(), sealed.end(), [t](const SealedChunk& c) { return c.mint <= t && t <= c.maxt(); });
-  }
+  // Whether a written chunk has the sample; with gaps that takes a closer look.
+  bool IsWritten(Slot slot, model::Timestamp t) const { return slot < written_until_.size() && t <= written_until_[slot] && !loaded_.gaps; }
   // The slot of a reference as the log names it; kNoSlot is noted as lost.
   Slot Find(storage::SeriesRef ref) {
     const Slot slot = head_->refs_.Find(ref);
@@ -68,7 +70,12 @@ class HeadReplay {
     if (unknown_.size() < 100000) unknown_.insert(ref);
     return kNoSlot;
   }
-  void Late(SeriesPage* page, uint32_t at, Slot slot, LateSample sample) {
+  // A sample of the log of late ones.
+  void Late(Slot slot, const LateSample& sample) {
+    PageCursor cursor(head_->table_);
+    SeriesPage* page = cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    Note(sample.t);
     const bool repeat = page->has(at, SeriesPage::kHasSamples) && sample.t == page->last_t[at];
     if (repeat || !InsertLate(page, at, sample)) return;
     head_->late_samples_.fetch_add(1, std::memory_order_relaxed);
@@ -90,11 +97,13 @@ class HeadReplay {
   };
   absl::flat_hash_map<storage::SeriesRef, Chain> chains_;
   std::vector<uint32_t> next_;
+  std::vector<model::Timestamp> written_until_;  // by slot: up to when chunks have its samples
   size_t attached_ = 0, unattached_ = 0;
+  std::unique_ptr<ReplayWorkers> workers_;
   std::vector<Slot> sealed_;  // with chunks to be written
   absl::flat_hash_map<storage::SeriesRef, Slot> others_;  // a second number for a series that has one
   absl::flat_hash_set<storage::SeriesRef> unknown_;
-  uint64_t unknown_samples_ = 0, samples_ = 0, records_ = 0, bad_records_ = 0;
+  uint64_t unknown_samples_ = 0, read_samples_ = 0, samples_ = 0, records_ = 0, bad_records_ = 0;
   model::Timestamp mint_ = model::kMaxTimestamp, maxt_ = model::kMinTimestamp;
 
   wal::DecodedSeries series_;
@@ -118,12 +127,27 @@ base::Status HeadReplay::Chunks() {
     const auto [it, first] = chains_.try_emplace(chunks[i].series, Chain{i, i});
     if (!first) next_[std::exchange(it->second.last, i)] = i;
   }
+  const int threads = o.replay_threads > 0 ? o.replay_threads : static_cast<int>(std::thread::hardware_concurrency()) - 1;
+  workers_ = std::make_unique<ReplayWorkers>(&head_->table_, head_->policy_, loaded_.gaps, threads);
   return {};
+}
+
+void HeadReplay::Drain() {
+  workers_->Drain();
+  const ReplayWorkers::Totals done = workers_->Take();
+  samples_ += done.samples;
+  mint_ = std::min(mint_, done.mint);
+  maxt_ = std::max(maxt_, done.maxt);
+  sealed_.insert(sealed_.end(), done.sealed.begin(), done.sealed.end());
+  head_->chunk_count_.fetch_add(static_cast<uint64_t>(done.chunks), std::memory_order_relaxed);
+  head_->stale_.fetch_add(done.stale, std::memory_order_relaxed);
+  head_->late_samples_.fetch_add(done.late, std::memory_order_relaxed);
 }
 
 void HeadReplay::Attach(storage::SeriesRef ref, Slot slot) {
   const auto it = chains_.find(ref);
   if (it == chains_.end()) return;
+  if (written_until_.size() <= slot) written_until_.resize(slot + slot / 2 + 1, model::kMinTimestamp);
   PageCursor cursor(head_->table_);
   SeriesPage* page = cursor.MoveTo(slot);
   const uint32_t at = SeriesTable::At(slot);
@@ -150,6 +174,7 @@ void HeadReplay::Attach(storage::SeriesRef ref, Slot slot) {
     ++added;
     page->last_t[at] = c.maxt;
     page->flags[at] |= SeriesPage::kHasSamples;
+    written_until_[slot] = c.maxt;
   }
   head_->chunk_count_.fetch_add(added, std::memory_order_relaxed);
   chains_.erase(it);
@@ -215,6 +240,7 @@ base::Status HeadReplay::Folder(const std::string& folder, int after, bool may_b
     if (index <= after) continue;
     if (progress != nullptr && !late) progress->current = index;
     RETURN_IF_ERROR(Segment(wal::SegmentPath(folder, index), may_be_torn && index == segments.back(), late));
+    if (segments.size() > 1) base::LogInfo("write-ahead log: segment read", {{"folder", folder}, {"segment", index}, {"last", segments.back()}});
   }
   return {};
 }
@@ -288,7 +314,10 @@ void HeadReplay::Series() {
     if (const std::optional<Slot> slot = head_->FindSeries(probe)) {
       if (head_->refs_.Find(ref) != *slot) {
         others_[ref] = *slot;
-        Attach(ref, *slot);
+        if (chains_.contains(ref)) {
+          Drain();  // what was read before may decide whether the chunks fit
+          Attach(ref, *slot);
+        }
       }
       continue;
     }
@@ -301,59 +330,35 @@ void HeadReplay::Series() {
 }
 
 void HeadReplay::Samples(bool late) {
-  PageCursor cursor(head_->table_);
-  size_t chunks = 0;
+  read_samples_ += floats_.size();
   for (const storage::FloatSample& s : floats_) {
     if (s.t < min_valid_ && !late) continue;
     const Slot slot = Find(s.ref);
     if (slot == kNoSlot) continue;
-    SeriesPage* page = cursor.MoveTo(slot);
-    const uint32_t at = SeriesTable::At(slot);
     if (late) {
-      Late(page, at, slot, {s.t, s.v, nullptr});
-      Note(s.t);
-      continue;
+      Late(slot, {s.t, s.v, nullptr});
+    } else if (!IsWritten(slot, s.t)) {
+      workers_->Add(slot, s.t, s.v);
     }
-    const AppendEffect effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
-    if (!effect.appended) {
-      if (IsInGap(*page, at, s.t)) Late(page, at, slot, {s.t, s.v, nullptr});
-      continue;
-    }
-    if (effect.sealed) sealed_.push_back(slot);
-    ++samples_;
-    chunks += effect.chunk_created;
-    if (effect.stale_change != 0) head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
-    Note(s.t);
   }
-  head_->chunk_count_.fetch_add(chunks, std::memory_order_relaxed);
 }
 
 void HeadReplay::Histograms(bool late) {
-  PageCursor cursor(head_->table_);
+  read_samples_ += histograms_.size();
   for (const wal::HistogramEntry& h : histograms_) {
     if (h.t < min_valid_ && !late) continue;
     const Slot slot = Find(h.ref);
     if (slot == kNoSlot) continue;
-    SeriesPage* page = cursor.MoveTo(slot);
-    const uint32_t at = SeriesTable::At(slot);
     if (late) {
-      Late(page, at, slot, {h.t, h.histogram->sum, h.histogram});
-      Note(h.t);
-      continue;
+      Late(slot, {h.t, h.histogram->sum, h.histogram});
+    } else if (!IsWritten(slot, h.t)) {
+      workers_->Add(slot, h.t, h.histogram);
     }
-    const AppendEffect effect = AppendHistogram(page, at, h.t, h.histogram, head_->policy_);
-    if (!effect.appended) {
-      if (IsInGap(*page, at, h.t)) Late(page, at, slot, {h.t, h.histogram->sum, h.histogram});
-      continue;
-    }
-    if (effect.sealed) sealed_.push_back(slot);
-    ++samples_;
-    head_->CountEffect(effect);
-    Note(h.t);
   }
 }
 
 void HeadReplay::Tombstones() {
+  // What the workers have not appended yet is hidden as well: intervals hide by time.
   PageCursor cursor(head_->table_);
   for (const wal::Tombstone& t : tombstones_) {
     const Slot slot = Find(t.ref);
@@ -433,10 +438,13 @@ base::Status Head::Replay(model::Timestamp min_valid) {
     ASSIGN_OR_RETURN(const auto checkpoint, wal::LastCheckpoint(fs, folder));
     if (checkpoint) RETURN_IF_ERROR(replay.Folder(checkpoint->path, -1, false, false));
     RETURN_IF_ERROR(replay.Folder(folder, checkpoint ? checkpoint->index : -1, true, false));
+    replay.Drain();  // late samples are judged by the last one in order
     RETURN_IF_ERROR(replay.Folder(base::JoinPath(options_.folder, "wbl"), -1, true, true));
     replay.Finish();
     replay.Report();
     if (replay.mint() <= replay.maxt()) NoteTimes(replay.mint(), replay.maxt());
+    logged_samples_ = replay.read_samples();
+    covered_samples_ = replay.read_samples() - std::min(replay.samples(), replay.read_samples());
     ASSIGN_OR_RETURN(log_, wal::Log::Open({.fs = fs,
                                            .folder = folder,
                                            .segment_bytes = options_.segment_bytes,

@@ -211,6 +211,19 @@ AppendEffect AppendFloat(SeriesPage* page, uint32_t at, model::Timestamp t, doub
 AppendEffect AppendHistogram(SeriesPage* page, uint32_t at, model::Timestamp t, const model::HistogramPtr& h,
                              const CutPolicy& policy);
 
+// How many appends before its own a slot's open chunk is asked for.
+inline constexpr size_t kPrefetchAhead = 6;
+// Asks the memory for open chunks that are written soon: the place that the next append of `soon` writes to, and the
+// chunk of `later`.  Slots of other pages than `now`'s are left alone: their lock is not held.
+inline void PrefetchOpen(const SeriesPage& page, Slot now, Slot soon, Slot later) {
+  if (later / SeriesPage::kSlots == now / SeriesPage::kSlots) __builtin_prefetch(page.open[later % SeriesPage::kSlots], 1);
+  if (soon / SeriesPage::kSlots != now / SeriesPage::kSlots) return;
+  const uint32_t at = soon % SeriesPage::kSlots;
+  if (page.open[at] == nullptr || page.has(at, SeriesPage::kHistogramRun)) return;
+  const OpenChunk* c = page.xor_chunk(at);
+  __builtin_prefetch(c->bytes + c->state.bits / 8, 1);
+}
+
 // Ends the open chunk, if there is one with samples.
 void SealOpen(SeriesPage* page, uint32_t at);
 
