@@ -58,9 +58,9 @@ base::Status ValidateAlert(const model::Alert& a) {
 
 class Alertmanager::Impl {
  public:
-  Impl(base::Executor* executor_in, state::Store* store_in, base::Registry* registry, Transport transport,
+  Impl(base::Executor* executor_in, state::Store* store_in, base::Registry* registry, Transport transport_in,
        Options options_in)
-      : executor(executor_in), store(store_in), options(std::move(options_in)), random(options.seed),
+      : executor(executor_in), store(store_in), transport(transport_in), options(std::move(options_in)), random(options.seed),
         metrics(registry, options.version, options.receiver_names_in_metrics, options.alert_names_in_metrics),
         journal(executor, store, registry, options.journal),
         silences(executor, store, registry,
@@ -95,6 +95,7 @@ class Alertmanager::Impl {
 
   base::Executor* const executor;
   state::Store* const store;
+  const Transport transport;
   const Options options;
   Random random;
   AmMetrics metrics;
@@ -330,6 +331,7 @@ base::Status Alertmanager::Post(std::vector<model::Alert> alerts, std::string_vi
 }
 
 Silences& Alertmanager::silences() { return impl_->silences; }
+const Silences& Alertmanager::silences() const { return impl_->silences; }
 ConfigPtr Alertmanager::config() const { return impl_->prepared ? impl_->prepared->config : nullptr; }
 const std::string& Alertmanager::config_yaml() const {
   static const std::string kNone;
@@ -416,6 +418,38 @@ std::vector<GroupView> Alertmanager::Groups(const AlertFilter& filter) const {
     if (a.labels != b.labels) return LabelSetBefore(a.labels, b.labels);
     return a.receiver < b.receiver;
   });
+  return out;
+}
+
+// ---- for explain, preview and the history --------------------------------------------------------
+
+const PreparedPtr& Alertmanager::prepared() const { return impl_->prepared; }
+state::Store* Alertmanager::store() const { return impl_->store; }
+const Transport& Alertmanager::transport() const { return impl_->transport; }
+AlertJournal& Alertmanager::journal() const { return impl_->journal; }
+
+std::vector<model::AlertPtr> Alertmanager::Known(const Matchers& matchers, size_t limit) const {
+  std::vector<model::AlertPtr> out;
+  for (const model::AlertPtr& alert : impl_->alerts.List()) {
+    if (!MatchesAll(matchers, alert->labels)) continue;
+    out.push_back(alert);
+    if (out.size() == limit) break;
+  }
+  return out;
+}
+
+model::AlertPtr Alertmanager::FindAlert(uint64_t fingerprint) const { return impl_->alerts.Find(fingerprint); }
+
+const NotificationEntry* Alertmanager::LastTold(const std::string& group_key, const std::string& integration_key) const {
+  return impl_->log.Find(group_key, integration_key);
+}
+
+std::map<std::string, Alertmanager::GroupClock, std::less<>> Alertmanager::GroupClocks() const {
+  std::map<std::string, GroupClock, std::less<>> out;
+  if (impl_->dispatcher == nullptr) return out;
+  for (const AggregationGroup* group : impl_->dispatcher->Groups()) {
+    out[group->key()] = {.next_flush = group->next_flush(), .muted_by = group->muted_by()};
+  }
   return out;
 }
 

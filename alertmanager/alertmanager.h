@@ -16,6 +16,7 @@
 // Order:   the inhibitor knows every alert before the first flush, at start and after each Apply().
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -122,6 +123,8 @@ struct AlertFilter {
   bool muted = true;
 };
 
+struct NotificationEntry;
+
 // What Prepare() made of a configuration: routes, receivers, templates.
 class Prepared;
 using PreparedPtr = std::shared_ptr<const Prepared>;
@@ -157,6 +160,7 @@ class Alertmanager : public model::AlertSink {
   base::Status Post(std::vector<model::Alert> alerts, std::string_view api_version = "v2");
 
   Silences& silences();
+  const Silences& silences() const;
   std::vector<AlertView> Alerts(const AlertFilter& filter) const;  // unresolved, by fingerprint
   std::vector<GroupView> Groups(const AlertFilter& filter) const;  // by labels, receiver
   // Of the alert as it is now.
@@ -166,6 +170,21 @@ class Alertmanager : public model::AlertSink {
   const std::string& config_yaml() const;  // masked; what /api/v2/status shows
   base::Time started() const;
   const Options& options() const;
+
+  // For explain, preview and the history.
+  const PreparedPtr& prepared() const;  // null before the first Apply()
+  state::Store* store() const;
+  const Transport& transport() const;
+  AlertJournal& journal() const;
+  std::vector<model::AlertPtr> Known(const Matchers& matchers, size_t limit) const;  // also resolved ones
+  model::AlertPtr FindAlert(uint64_t fingerprint) const;
+  const NotificationEntry* LastTold(const std::string& group_key, const std::string& integration_key) const;
+  struct GroupClock {
+    base::Time next_flush{};
+    std::vector<std::string> muted_by;
+  };
+  // By group key.
+  std::map<std::string, GroupClock, std::less<>> GroupClocks() const;
 
   // The number of receivers that are being notified now; for tests and orderly ends.
   size_t sends_in_flight() const;

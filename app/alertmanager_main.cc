@@ -10,6 +10,7 @@
 #include "alertmanager/alertmanager.h"
 #include "alertmanager/config.h"
 #include "alertmanager/upstream_snapshot.h"
+#include "api/alertmanager/insight.h"
 #include "api/alertmanager/v2.h"
 #include "api/http/router.h"
 #include "app/pages.h"
@@ -160,6 +161,7 @@ class Service {
   std::unique_ptr<alertmanager::Alertmanager> alertmanager_;
   std::unique_ptr<api::Router> router_;
   std::unique_ptr<api::AlertmanagerApi> api_;
+  std::unique_ptr<api::InsightApi> insight_;
   std::unique_ptr<net::HttpServer> server_;
   bool reloading_ = false;
   bool stopping_ = false;
@@ -211,6 +213,8 @@ base::Status Service::Start() {
       &loop_, alertmanager_.get(), &registry_,
       api::AlertmanagerApiOptions{.get_concurrency = concurrency,
                                   .version = options_.version + " (tocsin " + std::string(base::kVersion) + ")"});
+  insight_ = std::make_unique<api::InsightApi>(&loop_, alertmanager_.get());
+  insight_->Register(router_.get());
   api_->Register(router_.get());
   RegisterManagement();
   RegisterPages(router_.get());

@@ -112,6 +112,34 @@ std::string RetentionText(const tsdb::DbOptions& options) {
   return text;
 }
 
+// What explain tells of the alerting rules.
+std::vector<alertmanager::RuleFact> RuleFacts(const ruler::Ruler& ruler) {
+  std::vector<alertmanager::RuleFact> out;
+  for (const auto& group : ruler.Status()) {
+    for (const ruler::RuleStatus& rule : group->rules) {
+      if (!rule.spec->is_alert()) continue;
+      alertmanager::RuleFact fact{.group = group->name,
+                                  .file = group->file,
+                                  .name = rule.spec->name(),
+                                  .query = rule.spec->query,
+                                  .hold = rule.spec->hold,
+                                  .keep_firing = rule.spec->keep_firing,
+                                  .interval = group->interval,
+                                  .last_evaluation = rule.last_evaluation,
+                                  .error = rule.last_error};
+      for (const ruler::ActiveAlert& a : rule.alerts) {
+        fact.alerts.push_back({.labels = a.labels,
+                               .firing = a.state == ruler::AlertState::kFiring,
+                               .active_at = a.active_at,
+                               .keep_firing_since = a.keep_firing_since,
+                               .value = a.value});
+      }
+      out.push_back(std::move(fact));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Service::Service(const Flags& flags, base::FileSystem* fs) : flags_(flags), fs_(fs) {
@@ -245,6 +273,9 @@ base::Status Service::Listen() {
   if (alertmanager_) {
     alertmanager_api_ = std::make_unique<api::AlertmanagerApi>(&loop_, alertmanager_.get(), &registry_,
                                                                api::AlertmanagerApiOptions{});
+    insight_ = std::make_unique<api::InsightApi>(
+        &loop_, alertmanager_.get(), [this] { return ruler_ ? RuleFacts(*ruler_) : std::vector<alertmanager::RuleFact>{}; });
+    insight_->Register(router_.get());
     alertmanager_api_->Register(router_.get());
   }
   RegisterPages(router_.get());

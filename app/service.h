@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "alertmanager/alertmanager.h"
+#include "api/alertmanager/insight.h"
 #include "api/alertmanager/v2.h"
 #include "api/http/router.h"
 #include "api/prometheus.h"
@@ -89,6 +90,7 @@ class Service {
   api::PrometheusBackend backend_;
   std::unique_ptr<api::PrometheusApi> api_;
   std::unique_ptr<api::AlertmanagerApi> alertmanager_api_;
+  std::unique_ptr<api::InsightApi> insight_;
   std::unique_ptr<api::Router> router_;
   std::unique_ptr<net::HttpServer> server_;
 

@@ -7,6 +7,7 @@
 #include "tools/check_config.h"
 #include "tools/check_metrics.h"
 #include "tools/check_rules.h"
+#include "tools/explain.h"
 #include "tools/inbox.h"
 #include "tools/query.h"
 #include "tools/template_render.h"
@@ -20,6 +21,10 @@ constexpr VerbRow kVerbs[] = {
     {"serve", "tocsin", Serve, "The service: scraping, storage, rules, Alertmanager, web pages, on one port."},
     {"alertmanager", "tocsin", AlertmanagerVerb, "The Alertmanager alone; flags as Alertmanager's."},
     {"inbox", "tocsin", tools::RunInbox, "A local mail server and Slack look-alike that shows what would be delivered."},
+    {"explain", "tocsin", tools::ExplainVerb, "Why a notification was or was not sent, now or at a time."},
+    {"journal", "tocsin", tools::JournalVerb, "What happened to alerts: their way, each request and its answer."},
+    {"preview", "tocsin", tools::PreviewVerb, "The routes alerts take and their messages, with nothing sent."},
+    {"receiver test", "tocsin", tools::ReceiverTestVerb, "Send a test to a receiver and show its answer."},
 
     {"check config", "promtool", tools::CheckConfig, "Check prometheus.yml files and what they name."},
     {"check rules", "promtool", tools::CheckRules, "Check rule files."},

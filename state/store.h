@@ -133,7 +133,7 @@ struct PackQuery {
   base::Time to{base::Duration(INT64_MAX)};
   // Called on lane kQueries: chapters from the newest to the oldest, the packs of each in the order of
   // writing, up to `to`.  False: no further chapter is wanted.
-  std::function<bool(const EventPack&)> visit;
+  std::function<bool(const EventPack&)> visit{};
 };
 
 class Store {

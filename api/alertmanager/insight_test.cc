@@ -1,0 +1,138 @@
+#include "api/alertmanager/insight.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/http/fake_exchange.h"
+#include "base/log.h"
+#include "base/simulated_executor.h"
+
+namespace tocsin::api {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+
+// A client that accepts everything.
+class OkHttp : public net::HttpClient {
+ public:
+  explicit OkHttp(base::SimulatedExecutor* sim) : sim_(sim) {}
+  net::Call Fetch(net::FetchRequest request, net::FetchDone done) override {
+    bodies.push_back(request.body);
+    auto keep = std::make_shared<net::FetchDone>(std::move(done));
+    sim_->Post([keep] {
+      net::FetchResponse r;
+      r.status = 200;
+      r.body = "thanks";
+      (*keep)(std::move(r));
+    });
+    return {};
+  }
+  std::vector<std::string> bodies;
+
+ private:
+  base::SimulatedExecutor* const sim_;
+};
+
+class InsightApiTest : public testing::Test {
+ protected:
+  InsightApiTest() {
+    alertmanager::Options options;
+    options.seed = 3;
+    options.clock = [this] { return sim_.Now(); };
+    am_ = std::make_unique<alertmanager::Alertmanager>(&sim_, store_.get(), &registry_, alertmanager::Transport{.http = &http_}, options);
+    auto config = alertmanager::LoadConfig(
+        "route:\n  receiver: ops\n  group_by: [alertname]\n  group_wait: 30s\nreceivers:\n- name: ops\n  webhook_configs:\n  - url: http://hook/\n",
+        "am.yml");
+    auto prepared = alertmanager::Alertmanager::Prepare(*config, options);
+    am_->Restore({});
+    am_->Apply(*prepared);
+    api_ = std::make_unique<InsightApi>(&sim_, am_.get());
+    api_->Register(&router_);
+    model::Alert alert;
+    alert.labels = model::Labels::FromPairs({{"alertname", "Down"}, {"instance", "a"}});
+    alert.annotations = model::Labels::FromPairs({{"summary", "it is down"}});
+    EXPECT_TRUE(am_->Post({alert}));
+    sim_.RunFor(1min);
+  }
+
+  std::shared_ptr<FakeExchange> Ask(std::string_view method, std::string_view target, std::string_view body = {}) {
+    auto x = std::make_shared<FakeExchange>(method, target, body);
+    router_.Serve(x);
+    sim_.RunFor(1s);
+    return x;
+  }
+
+  base::CaptureLog log_;
+  base::SimulatedExecutor sim_{base::FromUnixMillis(1'700'000'000'000)};
+  base::Registry registry_;
+  std::unique_ptr<state::Store> store_ = state::NewMemoryStore(&sim_);
+  OkHttp http_{&sim_};
+  std::unique_ptr<alertmanager::Alertmanager> am_;
+  std::unique_ptr<InsightApi> api_;
+  Router router_;
+};
+
+TEST_F(InsightApiTest, TheJournalTellsEventsAndTheirAlerts) {
+  const auto x = Ask("GET", "/api/v2/journal?filter=instance%3D%22a%22&kind=request,received");
+  EXPECT_EQ(x->status(), 200);
+  EXPECT_THAT(x->body(), HasSubstr("\"kind\":\"received\",\"cause\":\"new\",\"fingerprint\":"));
+  EXPECT_THAT(x->body(), HasSubstr("\"kind\":\"request\",\"outcome\":\"delivered\""));
+  EXPECT_THAT(x->body(), HasSubstr("\"status\":200"));
+  EXPECT_THAT(x->body(), HasSubstr("\"annotations\":{\"summary\":\"it is down\"}"));
+  EXPECT_THAT(x->body(), Not(HasSubstr("grouped")));
+}
+
+TEST_F(InsightApiTest, ExplanationsAreTextAndEvidence) {
+  const auto x = Ask("GET", "/api/v2/explain?filter=%7Balertname%3D%22Down%22%7D");
+  EXPECT_EQ(x->status(), 200);
+  EXPECT_THAT(x->body(), HasSubstr("\"verdict\":\"notified\""));
+  EXPECT_THAT(x->body(), HasSubstr("ops/webhook/0 was told"));
+}
+
+TEST_F(InsightApiTest, APreviewSendsNothingAndATestSendsOnce) {
+  const size_t sent = http_.bodies.size();
+  for (const auto& [target, body] : {std::pair("/api/v2/preview?filter=Down", ""), std::pair("/api/v2/preview?filter=alertname%3DDown", ""),
+                                     std::pair("/api/v2/preview?filter=alertname%3DDown&at=0s", ""),
+                                     std::pair("/api/v2/preview", R"([{"labels":{"alertname":"Made"}}])")}) {
+    const auto x = Ask("POST", target, body);
+    if (std::string_view(target).ends_with("filter=Down")) {
+      EXPECT_EQ(x->status(), 400);
+      continue;
+    }
+    EXPECT_EQ(x->status(), 200) << x->body();
+    EXPECT_THAT(x->body(), HasSubstr("\"integration\":\"ops/webhook/0\"")) << target;
+  }
+  EXPECT_EQ(http_.bodies.size(), sent);
+  const auto x = Ask("POST", "/api/v2/receivers/ops/test");
+  EXPECT_EQ(x->status(), 200);
+  EXPECT_THAT(x->body(), HasSubstr("\"ok\":true"));
+  EXPECT_THAT(x->body(), HasSubstr("\"answer\":\"thanks\""));
+  EXPECT_EQ(http_.bodies.size(), sent + 1);
+}
+
+TEST_F(InsightApiTest, WrongQuestionsAreAnsweredWithWhatIsRight) {
+  struct Row {
+    std::string_view method, target, body;
+    int status;
+    std::string_view says;
+  };
+  for (const Row& row : {
+           Row{"GET", "/api/v2/journal?kind=mail", "", 400, "there is received, resolved"},
+           Row{"GET", "/api/v2/journal?limit=0", "", 400, "write a number from 1 to 10000"},
+           Row{"GET", "/api/v2/journal?from=yesterday", "", 400, "not a time"},
+           Row{"GET", "/api/v2/journal?fingerprint=xyz", "", 400, "16 hexadecimal digits"},
+           Row{"GET", "/api/v2/explain?filter=a%3D~%22(%22", "", 400, ""},
+           Row{"POST", "/api/v2/preview", "", 404, "no alert to preview"},
+           Row{"POST", "/api/v2/preview", "{", 400, ""},
+           Row{"POST", "/api/v2/receivers/none/test", "", 404, "there is no receiver none"},
+       }) {
+    const auto x = Ask(row.method, row.target, row.body);
+    EXPECT_EQ(x->status(), row.status) << row.target;
+    EXPECT_THAT(x->body(), HasSubstr(row.says)) << row.target;
+  }
+}
+
+}  // namespace
+}  // namespace tocsin::api
