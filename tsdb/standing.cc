@@ -35,9 +35,67 @@ bool LabelsBefore(const Standing::Series& a, const Standing::Series& b) { return
 
 }  // namespace
 
+// Windows of a selection's series, for all who read it: its mutex is held for a run of reads.
+class Standing::SharedWindows {
+ public:
+  base::Mutex mu;
+  KeptWindows rows TOCSIN_GUARDED_BY(mu);
+  SeriesListPtr list TOCSIN_GUARDED_BY(mu) = std::make_shared<SeriesList>();  // that the rows are of
+
+  // A reader that has `of` begins an evaluation that looks at `window`.  False: it reads from chunks, for its
+  // window is too long, or another reader has a later list.
+  bool Begin(const SeriesListPtr& of, storage::Window window) {
+    base::MutexLock lock(&mu);
+    if (of->version < list->version) return false;
+    if (of != list) Rearrange(of);
+    window.after = std::max(window.after, model::kMinTimestamp / 4);  // so that differences fit
+    window.upto = std::min(window.upto, model::kMaxTimestamp / 4);
+    const int64_t length = window.upto - window.after;
+    if (length < 0 || length > longest_kept_) return false;
+    // Far behind what others read: time went back.
+    if (newest_ - window.upto > 2 * length + kSlackMs) {
+      newest_ = window.upto;
+      reach_ = 0;
+    }
+    newest_ = std::max(newest_, window.upto);
+    if (newest_ - window.after > longest_kept_) return false;
+    reach_ = std::max(reach_, newest_ - window.after);
+    rows.Begin(newest_ - reach_);
+    if (!rows.too_long()) return true;
+    // Perhaps shorter windows can be kept.
+    longest_kept_ = reach_ - 1;
+    reach_ = 0;
+    rows.Clear();
+    return false;
+  }
+
+ private:
+  static constexpr int64_t kSlackMs = 60'000;  // slots of groups of one interval are so far apart, or a bit more
+
+  // What is kept of series that stay goes with them.
+  void Rearrange(const SeriesListPtr& of) TOCSIN_REQUIRES(mu) {
+    absl::flat_hash_map<storage::SeriesRef, uint32_t> before;
+    for (uint32_t i = 0; i < list->series.size(); ++i) before[list->series[i].ref] = i;
+    std::vector<uint32_t> from(of->series.size(), KeptWindows::kNew);
+    for (size_t i = 0; i < from.size(); ++i) {
+      const auto it = before.find(of->series[i].ref);
+      if (it != before.end()) from[i] = it->second;
+    }
+    rows.Rearrange(from);
+    list = of;
+  }
+
+  model::Timestamp newest_ TOCSIN_GUARDED_BY(mu) = model::kMinTimestamp / 4;  // that was read
+  int64_t reach_ TOCSIN_GUARDED_BY(mu) = 0;  // how far before that the readers look
+  int64_t longest_kept_ TOCSIN_GUARDED_BY(mu) = model::kMaxTimestamp / 4;
+};
+
+Standing::Selection::Selection() : windows(std::make_unique<SharedWindows>()) {}
+Standing::Selection::~Selection() = default;
+
 class StandingHeadSet : public storage::KeptSeries {
  public:
-  explicit StandingHeadSet(Head* head) : head_(head) {}
+  StandingHeadSet(Head* head, Standing::SharedWindows* windows) : head_(head), windows_(*windows) {}
 
   uint64_t version() const override { return list_->version; }
   size_t size() const override { return list_->series.size(); }
@@ -45,12 +103,20 @@ class StandingHeadSet : public storage::KeptSeries {
 
   base::Status Read(size_t first, size_t count, storage::Window window, storage::SampleColumns* out) const override {
     out->Clear();
+    out->offsets.reserve(count + 1);
     out->offsets.push_back(0);
+    const Windows windows(this);
     PageCursor cursor(head_->table_);
     for (size_t i = 0; i < count; ++i) {
       if (i % kReadRun == 0) cursor.Release();
       const Slot slot = list_->series[first + i].slot;
-      RETURN_IF_ERROR(windows_.Read(first + i, *cursor.MoveTo(slot), SeriesTable::At(slot), visible_, head_->chunk_files_.get(), window, out));
+      const SeriesPage& page = *cursor.MoveTo(slot);
+      const uint32_t at = SeriesTable::At(slot);
+      if (windows.rows != nullptr) {
+        RETURN_IF_ERROR(windows.rows->Read(first + i, page, at, view_, window, out));
+      } else if (page.last_t[at] > window.after || page.has(at, SeriesPage::kOutOfOrder)) {
+        RETURN_IF_ERROR(ReadSlot(page, at, window, view_.visible, view_.files, out));
+      }
       out->offsets.push_back(static_cast<uint32_t>(out->times.size()));
     }
     out->PadStartTimes();
@@ -61,12 +127,16 @@ class StandingHeadSet : public storage::KeptSeries {
     out->times.assign(count, model::kMinTimestamp);
     out->values.assign(count, 0);
     out->histograms.clear();
+    const Windows windows(this);
     PageCursor cursor(head_->table_);
     size_t done = 0;
-    const auto one = [&](size_t at, size_t place) {
+    const auto one = [&](size_t row, size_t place) {
       if (++done % (kReadRun * 8) == 0) cursor.Release();
-      const Slot slot = list_->series[at].slot;
-      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), visible_, head_->chunk_files_.get(), window, place, out);
+      const Slot slot = list_->series[row].slot;
+      const SeriesPage& page = *cursor.MoveTo(slot);
+      const uint32_t at = SeriesTable::At(slot);
+      return windows.rows != nullptr ? windows.rows->ReadLast(row, page, at, view_, window, place, out)
+                                     : ReadLastOf(page, at, view_.visible, view_.files, window, place, out);
     };
     if (count < size()) {
       for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));
@@ -77,30 +147,35 @@ class StandingHeadSet : public storage::KeptSeries {
     return {};
   }
 
-  void Use(const Standing::SeriesListPtr& list) {
-    if (list == list_) return;
-    // What is kept of series that stay goes with them.
-    absl::flat_hash_map<storage::SeriesRef, uint32_t> before;
-    for (uint32_t i = 0; i < list_->series.size(); ++i) before[list_->series[i].ref] = i;
-    std::vector<uint32_t> from(list->series.size(), KeptWindows::kNew);
-    for (size_t i = 0; i < from.size(); ++i) {
-      const auto it = before.find(list->series[i].ref);
-      if (it != before.end()) from[i] = it->second;
-    }
-    windows_.Rearrange(from);
-    list_ = list;
-  }
+  void Use(const Standing::SeriesListPtr& list) { list_ = list; }
   // The evaluation begins.
   void Begin(uint64_t visible, storage::Window window) {
-    visible_ = visible;
-    windows_.Begin(window.after);
+    view_ = {visible, head_->chunk_files_.get()};
+    keeps_ = windows_.Begin(list_, window);
   }
 
  private:
+  // The windows, held; none where the set is not of their list.
+  struct Windows {
+    explicit Windows(const StandingHeadSet* set) TOCSIN_NO_THREAD_SAFETY_ANALYSIS : shared(set->keeps_ ? &set->windows_ : nullptr) {
+      if (shared == nullptr) return;
+      shared->mu.Lock();
+      if (shared->list == set->list_) rows = &shared->rows;
+    }
+    ~Windows() TOCSIN_NO_THREAD_SAFETY_ANALYSIS {
+      if (shared != nullptr) shared->mu.Unlock();
+    }
+    Windows(const Windows&) = delete;
+    Windows& operator=(const Windows&) = delete;
+    Standing::SharedWindows* const shared;
+    KeptWindows* rows = nullptr;
+  };
+
   Head* const head_;
+  Standing::SharedWindows& windows_;  // the selection's, which the reader holds
   Standing::SeriesListPtr list_ = std::make_shared<Standing::SeriesList>();
-  uint64_t visible_ = 0;
-  mutable KeptWindows windows_;  // threads touch disjoint ranges of it
+  KeptWindows::View view_;
+  bool keeps_ = false;
 };
 
 class StandingHeadReader : public storage::StandingReader {
@@ -110,7 +185,7 @@ class StandingHeadReader : public storage::StandingReader {
   storage::KeptSeries* Keep(const model::Matchers& matchers) override {
     Kept& kept = kept_.emplace_back();
     kept.selection = source_->Share(matchers);
-    kept.set = std::make_unique<StandingHeadSet>(source_->head_);
+    kept.set = std::make_unique<StandingHeadSet>(source_->head_, kept.selection->windows.get());
     current_ = false;
     return kept.set.get();
   }

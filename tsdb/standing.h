@@ -8,11 +8,11 @@
 // 2. A reader enters the head, then compares two numbers: if no series came or went, its sets are as
 //    they were.  A slot that it knows cannot be taken by another series before it leaves: whoever removes
 //    a series raises the generation first, and frees the slot when all who entered before are gone.
-// 3. A set keeps the samples of the windows that were read, where that is cheap, and adds what was
-//    appended since: a series' edit count tells whether what is kept still holds.
+// 3. The readers of a selection share the decoded samples of the windows they read, where these are not too
+//    long, and add what was appended since: a series' edit count tells whether what is kept still holds.
 //
 // Threads: as storage/standing.h says.
-// Lock order: mu_, then the head's index lock.
+// Lock order: mu_, then the head's index lock; a selection's windows, then a page.
 
 #include <functional>
 #include <map>
@@ -50,10 +50,15 @@ class Standing : public storage::StandingSource {
 
  private:
   friend class StandingHeadReader;
+  friend class StandingHeadSet;
+  class SharedWindows;
   struct Selection {
     std::string key;
     model::Matchers matchers;
     SeriesListPtr list;  // null: not resolved yet
+    std::unique_ptr<SharedWindows> windows;
+    Selection();
+    ~Selection();
   };
   using SelectionPtr = std::shared_ptr<Selection>;
 
