@@ -86,7 +86,8 @@ constexpr FlagRow kServeFlags[] = {
     {"journal.retention", kDuration, "30d", "How long the alerts' journal is kept, for explain and history; 0: none is written."},
     {"journal.max-size", kBytes, "512MB", "Most bytes of the journal's file; the oldest hours go first."},
     {"storage.tsdb.wal-sync", kString, "batch",
-     "batch: a remote write is answered once it is on disk; none: as Prometheus does."},
+     "batch: a remote write is answered once it is on stable storage, and survives power loss (waiting requests share one "
+     "fdatasync); none: once it is written, as Prometheus does, and survives the end of the process only."},
     {"alertmanager.compat", kString, "",
      "upstream: behave as Alertmanager also where this one deliberately does not "
      "(tocsin alertmanager --help lists where)."},

@@ -86,6 +86,7 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   options.out_of_order_window = storage.out_of_order_time_window;
   for (const std::string& list : flags.List("enable-feature")) {
     for (const std::string_view name : base::Split(list, ',')) {
+      if (name == "memory-snapshot-on-shutdown") options.memory_snapshot = true;
       if (name == "exemplar-storage") options.max_exemplars = static_cast<size_t>(storage.max_exemplars);
     }
   }

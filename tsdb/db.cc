@@ -43,6 +43,7 @@ Db::Impl::Impl(DbOptions o)
   h.chunk_range_ms = Millis(options.min_block_duration);
   h.out_of_order_ms = Millis(options.out_of_order_window);
   h.max_exemplars = options.max_exemplars;
+  h.snapshot = options.memory_snapshot;
   h.metrics = &metrics;
   h.progress = options.replay_progress.get();
   if (options.executor != nullptr) {

@@ -70,6 +70,7 @@ struct DbOptions {
   size_t wal_segment_bytes = 128 << 20;  // a multiple of 32 KiB
   base::Duration out_of_order_window = base::Duration(0);
   size_t max_exemplars = 0;             // 0: exemplars are not kept
+  bool memory_snapshot = false;         // a clean stop writes what is in memory, and a start reads it
   bool lock_file = true;                // `lock` in the folder, held while open
   std::shared_ptr<WalReplayProgress> replay_progress;  // may be null
 };

@@ -16,6 +16,16 @@ void Exemplars::Resize(size_t capacity) {
   first_ = 0;
 }
 
+std::vector<wal::ExemplarEntry> Exemplars::All() const {
+  base::MutexLock lock(&mu_);
+  std::vector<wal::ExemplarEntry> all;
+  for (size_t i = 0; i < count_; ++i) {
+    const Entry& e = ring_[(first_ + i) % capacity_];
+    all.push_back({e.ref, e.exemplar});
+  }
+  return all;
+}
+
 bool Exemplars::enabled() const {
   base::MutexLock lock(&mu_);
   return capacity_ > 0;

@@ -15,6 +15,7 @@
 #include "model/matcher.h"
 #include "storage/appender.h"
 #include "storage/queryable.h"
+#include "tsdb/wal/record.h"
 
 namespace tocsin::tsdb {
 
@@ -30,6 +31,9 @@ class Exemplars {
 
   // By series labels; of each series by time.
   std::vector<storage::ExemplarSeries> Select(storage::Window window, std::span<const model::Matchers> any_of) const;
+
+  // The oldest first.
+  std::vector<wal::ExemplarEntry> All() const;
 
   size_t size() const;
   size_t series() const;

@@ -63,6 +63,7 @@ struct HeadOptions {
   int64_t out_of_order_ms = 0;
   size_t max_exemplars = 0;
   size_t flush_bytes = 256 << 10;  // sealed chunks that are written together
+  bool snapshot = false;           // a start reads the last one, Close() writes one
   int replay_threads = 0;          // that append while another reads the log; 0: by the machine's cores
   // Called by any thread, once, when LogIsLong() becomes true.  May be empty.
   std::function<void()> when_log_is_long;
@@ -137,6 +138,7 @@ class Head {
   size_t symbol_bytes() const;
   uint64_t edits() const { return edits_.load(std::memory_order_relaxed); }
 
+  // With a snapshot, if the options say so.
   base::Status Close();
 
  private:
@@ -212,6 +214,8 @@ class Head {
   base::Status TruncateLog(model::Timestamp mint) TOCSIN_REQUIRES(truncate_mu_);
   // By slot, up to when chunks on stable storage have its samples; empty when they cannot be synced.
   std::vector<model::Timestamp> WrittenUntil();
+  // REQUIRES: nobody appends.
+  base::Status WriteSnapshot();
   // Empties the log of late samples once none is left in the head.
   base::Status TruncateLateLog();
   base::Status OpenLateLog() TOCSIN_REQUIRES(commit_mu_);
@@ -285,6 +289,7 @@ class Head {
   std::atomic<uint64_t> logged_samples_{0};
   std::atomic<uint64_t> covered_samples_{0};
   std::atomic<bool> log_is_long_told_{false};
+  bool closed_ = false;
   std::atomic<uint64_t> generation_{0};  // first_change_ + changes_.size()
 };
 

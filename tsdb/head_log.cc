@@ -129,6 +129,12 @@ base::Status Head::TruncateLateLog() {
 
 base::Status Head::Close() {
   base::Status status = FlushChunks();
+  if (status && options_.snapshot && log_ != nullptr && !closed_) {
+    if (base::Status s = WriteSnapshot(); !s) {
+      base::LogError("head snapshot could not be written; the next start reads the write-ahead log", {{"error", s.error()}});
+    }
+  }
+  closed_ = true;
   if (chunk_files_ != nullptr) {
     base::MutexLock flush(&flush_mu_);
     if (base::Status s = chunk_files_->Close(); !s && status) status = std::move(s);

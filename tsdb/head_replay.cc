@@ -1,6 +1,6 @@
-// Bringing the head back: its written chunks are listed, then the log is read (the checkpoint, the segments behind
-// it, the late samples), without the samples that the chunks have.
-// One thread reads, others append (replay_workers.h).  Damage is repaired segment by segment as it is met.
+// Damage of the log is repaired segment by segment as it is met.
+
+#include "tsdb/head_replay.h"
 
 #include <algorithm>
 #include <charconv>
@@ -13,9 +13,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "tsdb/head.h"
-#include "tsdb/page_cursor.h"
-#include "tsdb/replay_workers.h"
 #include "tsdb/wal/checkpoint.h"
 
 namespace tocsin::tsdb {
@@ -26,94 +23,6 @@ namespace {
 constexpr size_t kMaxNamedRefs = 10;
 
 }  // namespace
-
-class HeadReplay {
- public:
-  HeadReplay(Head* head, model::Timestamp min_valid) : head_(head), min_valid_(min_valid) {}
-
-  // Lists the written chunks; each series gets its own when it is met.
-  base::Status Chunks();
-  // Waits until all that was read is in the chunks, and takes the numbers over.
-  void Drain();
-  // After the log: the last samples of series whose newest sample is in a written chunk.
-  void Finish();
-
-  base::Status Folder(const std::string& folder, int after, bool may_be_torn, bool late);
-  void Report() const;
-  // What the log has, and what of it chunks have.
-  uint64_t read_samples() const { return read_samples_; }
-  uint64_t samples() const { return samples_; }
-  model::Timestamp mint() const { return mint_; }
-  model::Timestamp maxt() const { return maxt_; }
-
- private:
-  base::Status Segment(const std::string& path, bool last, bool late);
-  void Record(std::string_view record, bool late);
-  void Series();
-  void Samples(bool late);
-  void Histograms(bool late);
-  void Tombstones();
-  void Exemplars();
-  void Metadata();
-  void MmapMarkers();
-  void Attach(storage::SeriesRef ref, Slot slot);
-  // Whether a written chunk has the sample; with gaps that takes a closer look.
-  bool IsWritten(Slot slot, model::Timestamp t) const { return slot < written_until_.size() && t <= written_until_[slot] && !loaded_.gaps; }
-  // The slot of a reference as the log names it; kNoSlot is noted as lost.
-  Slot Find(storage::SeriesRef ref) {
-    const Slot slot = head_->refs_.Find(ref);
-    if (slot != RefTable::kNone) [[likely]] return slot;
-    if (!others_.empty()) {
-      if (const auto it = others_.find(ref); it != others_.end()) return it->second;
-    }
-    ++unknown_samples_;
-    if (unknown_.size() < 100000) unknown_.insert(ref);
-    return kNoSlot;
-  }
-  // A sample of the log of late ones.
-  void Late(Slot slot, const LateSample& sample) {
-    PageCursor cursor(head_->table_);
-    SeriesPage* page = cursor.MoveTo(slot);
-    const uint32_t at = SeriesTable::At(slot);
-    Note(sample.t);
-    const bool repeat = page->has(at, SeriesPage::kHasSamples) && sample.t == page->last_t[at];
-    if (repeat || !InsertLate(page, at, sample)) return;
-    head_->late_samples_.fetch_add(1, std::memory_order_relaxed);
-    if (page->late->find(at)->second.samples.size() < kMaxLateSamples) return;
-    SealLate(page, at, head_->policy_);
-    sealed_.push_back(slot);
-  }
-  void Note(model::Timestamp t) {
-    mint_ = std::min(mint_, t);
-    maxt_ = std::max(maxt_, t);
-  }
-
-  Head* const head_;
-  const model::Timestamp min_valid_;
-  // Written chunks, by series: a chain through next_ from the first.
-  HeadChunks::Loaded loaded_;
-  struct Chain {
-    uint32_t first, last;
-  };
-  absl::flat_hash_map<storage::SeriesRef, Chain> chains_;
-  std::vector<uint32_t> next_;
-  std::vector<model::Timestamp> written_until_;  // by slot: up to when chunks have its samples
-  size_t attached_ = 0, unattached_ = 0;
-  std::unique_ptr<ReplayWorkers> workers_;
-  std::vector<Slot> sealed_;  // with chunks to be written
-  absl::flat_hash_map<storage::SeriesRef, Slot> others_;  // a second number for a series that has one
-  absl::flat_hash_set<storage::SeriesRef> unknown_;
-  uint64_t unknown_samples_ = 0, read_samples_ = 0, samples_ = 0, records_ = 0, bad_records_ = 0;
-  model::Timestamp mint_ = model::kMaxTimestamp, maxt_ = model::kMinTimestamp;
-
-  wal::DecodedSeries series_;
-  std::vector<storage::FloatSample> floats_;
-  std::vector<wal::HistogramEntry> histograms_;
-  std::vector<wal::Tombstone> tombstones_;
-  std::vector<wal::ExemplarEntry> exemplars_;
-  std::vector<wal::MetadataEntry> metadata_;
-  std::vector<wal::MmapMarker> markers_;
-};
 
 base::Status HeadReplay::Chunks() {
   const HeadOptions& o = head_->options_;
@@ -208,10 +117,10 @@ void HeadReplay::Finish() {
   sealed_.clear();
 }
 
-base::Status HeadReplay::Segment(const std::string& path, bool last, bool late) {
+base::Status HeadReplay::Segment(const std::string& path, bool last, bool late, uint64_t offset) {
   base::FileSystem* fs = head_->options_.fs;
   ASSIGN_OR_RETURN(std::unique_ptr<base::MappedFile> file, fs->Map(path));
-  wal::SegmentReader reader(file->data());
+  wal::SegmentReader reader(file->data(), offset);
   std::string_view record;
   while (reader.Next(&record)) Record(record, late);
   if (reader.damage().empty()) return {};
@@ -228,7 +137,7 @@ base::Status HeadReplay::Segment(const std::string& path, bool last, bool late) 
   return {};
 }
 
-base::Status HeadReplay::Folder(const std::string& folder, int after, bool may_be_torn, bool late) {
+base::Status HeadReplay::Folder(const std::string& folder, int after, bool may_be_torn, bool late, int from, uint64_t offset) {
   base::FileSystem* fs = head_->options_.fs;
   ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(fs, folder));
   WalReplayProgress* progress = head_->options_.progress;
@@ -239,7 +148,8 @@ base::Status HeadReplay::Folder(const std::string& folder, int after, bool may_b
   for (const int index : segments) {
     if (index <= after) continue;
     if (progress != nullptr && !late) progress->current = index;
-    RETURN_IF_ERROR(Segment(wal::SegmentPath(folder, index), may_be_torn && index == segments.back(), late));
+    RETURN_IF_ERROR(Segment(wal::SegmentPath(folder, index), may_be_torn && index == segments.back(), late,
+                            index == from ? offset : 0));
     if (segments.size() > 1) base::LogInfo("write-ahead log: segment read", {{"folder", folder}, {"segment", index}, {"last", segments.back()}});
   }
   return {};
@@ -308,25 +218,31 @@ void HeadReplay::Series() {
       ++bad_records_;
       continue;
     }
-    base::WriterLock lock(&head_->index_mu_);
-    head_->next_ref_ = std::max(head_->next_ref_, ref + 1);
-    const Head::Probe probe = Head::ProbeOf(labels);
-    if (const std::optional<Slot> slot = head_->FindSeries(probe)) {
-      if (head_->refs_.Find(ref) != *slot) {
-        others_[ref] = *slot;
-        if (chains_.contains(ref)) {
-          Drain();  // what was read before may decide whether the chunks fit
-          Attach(ref, *slot);
-        }
-      }
-      continue;
-    }
-    if (head_->refs_.Find(ref) != RefTable::kNone) {
-      ++bad_records_;  // one number for two series: the first keeps it
-      continue;
-    }
-    Attach(ref, head_->CreateSeries(ref, probe, true));
+    Create(ref, labels);
   }
+}
+
+Slot HeadReplay::Create(storage::SeriesRef ref, model::LabelsView labels) {
+  base::WriterLock lock(&head_->index_mu_);
+  head_->next_ref_ = std::max(head_->next_ref_, ref + 1);
+  const Head::Probe probe = Head::ProbeOf(labels);
+  if (const std::optional<Slot> slot = head_->FindSeries(probe)) {
+    if (head_->refs_.Find(ref) != *slot) {
+      others_[ref] = *slot;
+      if (chains_.contains(ref)) {
+        Drain();  // what was read before may decide whether the chunks fit
+        Attach(ref, *slot);
+      }
+    }
+    return *slot;
+  }
+  if (head_->refs_.Find(ref) != RefTable::kNone) {
+    ++bad_records_;  // one number for two series: the first keeps it
+    return kNoSlot;
+  }
+  const Slot slot = head_->CreateSeries(ref, probe, true);
+  Attach(ref, slot);
+  return slot;
 }
 
 void HeadReplay::Samples(bool late) {
@@ -436,8 +352,19 @@ base::Status Head::Replay(model::Timestamp min_valid) {
     HeadReplay replay(this, min_valid);
     RETURN_IF_ERROR(replay.Chunks());
     ASSIGN_OR_RETURN(const auto checkpoint, wal::LastCheckpoint(fs, folder));
-    if (checkpoint) RETURN_IF_ERROR(replay.Folder(checkpoint->path, -1, false, false));
-    RETURN_IF_ERROR(replay.Folder(folder, checkpoint ? checkpoint->index : -1, true, false));
+    std::optional<SnapshotRef> snapshot;
+    if (options_.snapshot) snapshot = LastSnapshot(fs, options_.folder);
+    if (snapshot) {
+      ASSIGN_OR_RETURN(const bool read, replay.Snapshot(*snapshot));
+      if (!read) snapshot.reset();
+    }
+    int after = checkpoint ? checkpoint->index : -1;
+    if (snapshot && snapshot->segment > after) {
+      after = snapshot->segment - 1;
+    } else if (checkpoint) {
+      RETURN_IF_ERROR(replay.Folder(checkpoint->path, -1, false, false));
+    }
+    RETURN_IF_ERROR(replay.Folder(folder, after, true, false, snapshot ? snapshot->segment : -1, snapshot ? snapshot->offset : 0));
     replay.Drain();  // late samples are judged by the last one in order
     RETURN_IF_ERROR(replay.Folder(base::JoinPath(options_.folder, "wbl"), -1, true, true));
     replay.Finish();

@@ -45,6 +45,7 @@ Metrics::Metrics(base::Registry* r) {
   checkpoint_deletions = r->AddCounter("prometheus_tsdb_checkpoint_deletions_total", "Total number of checkpoint deletions attempted.");
   checkpoint_deletions_failed = r->AddCounter("prometheus_tsdb_checkpoint_deletions_failed_total", "Total number of checkpoint deletions that failed.");
   replay_seconds = r->AddGauge("prometheus_tsdb_data_replay_duration_seconds", "Time taken to replay the data on disk.");
+  snapshot_replay_errors = r->AddCounter("prometheus_tsdb_snapshot_replay_error_total", "Total number snapshot replays that failed.");
   replay_unknown_series = r->AddCounterFamily("prometheus_tsdb_wal_replay_unknown_refs_total", "Total number of unknown series references encountered during WAL replay.", {"type"})->With({"samples"});
 
   compactions = r->AddCounter("prometheus_tsdb_compactions_total", "Total number of compactions that were executed for the partition.");

@@ -47,6 +47,7 @@ struct Metrics {
   base::Counter* checkpoint_deletions_failed;
   base::Gauge* replay_seconds;
   base::Counter* replay_unknown_series;
+  base::Counter* snapshot_replay_errors;
 
   base::Counter* compactions;
   base::Counter* compactions_failed;

@@ -14,6 +14,7 @@ namespace tocsin::tsdb {
 namespace {
 
 constexpr uint32_t kFirstOpenBytes = 64;
+constexpr uint32_t kOpenRoom = chunk::kXorHeaderBytes + chunk::kMaxXorSampleBytes + chunk::kWriteSlack;  // of an append
 constexpr uint32_t kMaxXorChunkBytes = 1024 - 19;  // as Prometheus, so that a chunk fits its readers' pages
 
 void* Allocate(size_t bytes) {
@@ -216,9 +217,8 @@ AppendEffect AppendFloat(SeriesPage* page, uint32_t at, model::Timestamp t, doub
     page->open[at] = c;
     effect.chunk_created = true;
   }
-  constexpr uint32_t kRoom = chunk::kXorHeaderBytes + chunk::kMaxXorSampleBytes + chunk::kWriteSlack;
-  if (c->state.bits / 8 + kRoom > c->capacity) [[unlikely]] {
-    const uint32_t capacity = (c->state.bits / 8 + kRoom) + c->capacity / 2;
+  if (c->state.bits / 8 + kOpenRoom > c->capacity) [[unlikely]] {
+    const uint32_t capacity = (c->state.bits / 8 + kOpenRoom) + c->capacity / 2;
     c = static_cast<OpenChunk*>(std::realloc(c, sizeof(OpenChunk) + capacity));
     if (c == nullptr) throw std::bad_alloc();
     c->capacity = capacity;
@@ -348,14 +348,7 @@ void NoteBatch(SeriesPage* page, uint32_t at, uint64_t batch, uint32_t samples, 
   page->tail[at] = samples;
 }
 
-void Rebuild(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy) {
-  FreeChunks(page, at);
-  DropLate(page, at, model::kMaxTimestamp);
-  page->flags[at] &= static_cast<uint8_t>(~(SeriesPage::kHasSamples | SeriesPage::kStaleLast));
-  page->last_t[at] = model::kMinTimestamp;
-  page->batch[at] = 0;
-  page->tail[at] = 0;
-  std::erase_if(page->earlier, [at](const SeriesPage::Earlier& e) { return e.at == at; });
+void AppendSamples(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy) {
   size_t next_histogram = 0;
   for (size_t i = 0; i < samples.times.size(); ++i) {
     if (next_histogram < samples.histogram_at.size() && samples.histogram_at[next_histogram] == i) {
@@ -364,6 +357,36 @@ void Rebuild(SeriesPage* page, uint32_t at, const storage::SampleColumns& sample
       AppendFloat(page, at, samples.times[i], samples.values[i], policy);
     }
   }
+}
+
+base::Status RestoreOpen(SeriesPage* page, uint32_t at, std::string_view data, const CutPolicy& policy) {
+  thread_local std::vector<model::Timestamp> times;
+  thread_local std::vector<double> values;
+  times.clear(), values.clear();
+  chunk::XorCursor cursor;
+  RETURN_IF_ERROR(chunk::ContinueXor(data, chunk::SampleCount(data), &cursor, &times, &values));
+  if (times.empty()) return base::DataLoss("an empty chunk");
+  const auto size = static_cast<uint32_t>(data.size());
+  const uint32_t capacity = size + kOpenRoom;
+  auto* c = static_cast<OpenChunk*>(Allocate(sizeof(OpenChunk) + capacity));
+  new (c) OpenChunk{{.delta = cursor.delta, .bits = cursor.bits, .count = cursor.count, .leading = cursor.leading, .trailing = cursor.trailing},
+                    times.front(), RangeEnd(times.front(), policy.chunk_range_ms), capacity};
+  if (cursor.count > policy.samples / 4) c->next_at = ChunkEnd(c->mint, times[static_cast<size_t>(policy.samples) / 4 - 1], c->next_at);
+  std::memcpy(c->bytes, data.data(), size);
+  page->open[at] = c;
+  NoteLast(page, at, times.back(), values.back());
+  return {};
+}
+
+void Rebuild(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy) {
+  FreeChunks(page, at);
+  DropLate(page, at, model::kMaxTimestamp);
+  page->flags[at] &= static_cast<uint8_t>(~(SeriesPage::kHasSamples | SeriesPage::kStaleLast));
+  page->last_t[at] = model::kMinTimestamp;
+  page->batch[at] = 0;
+  page->tail[at] = 0;
+  std::erase_if(page->earlier, [at](const SeriesPage::Earlier& e) { return e.at == at; });
+  AppendSamples(page, at, samples, policy);
   ++page->edits[at];
 }
 

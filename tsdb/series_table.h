@@ -282,6 +282,12 @@ inline void FreeBytes(const SealedChunk& c) {
   if (c.in_memory()) std::free(c.memory());
 }
 
+// Makes an encoded float chunk the open one.  REQUIRES: it follows the others, and there is no open chunk.
+// Errors: kDataLoss.
+base::Status RestoreOpen(SeriesPage* page, uint32_t at, std::string_view data, const CutPolicy& policy);
+
+// Appends samples in order of time.
+void AppendSamples(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy);
 // Replaces all chunks by the given samples.
 void Rebuild(SeriesPage* page, uint32_t at, const storage::SampleColumns& samples, const CutPolicy& policy);
 

@@ -178,9 +178,9 @@ base::Status Log::Truncate(int index) {
   return {};
 }
 
-int Log::segment() const {
+Log::Position Log::position() const {
   base::MutexLock lock(&mu_);
-  return index_;
+  return {index_, offset_};
 }
 
 uint64_t Log::SizeBytes() const {

@@ -66,8 +66,13 @@ class Log {
   base::Result<int> Cut();
   // Removes the segments before `index`.
   base::Status Truncate(int index);
-  // The segment that is written.
-  int segment() const;
+  // The segment that is written, and where in it the next record will stand.
+  int segment() const { return position().segment; }
+  struct Position {
+    int segment = 0;
+    uint64_t offset = 0;
+  };
+  Position position() const;
   // Bytes of all segments and checkpoints in the folder.
   uint64_t SizeBytes() const;
 
