@@ -14,6 +14,7 @@
 #include "net/address.h"
 #include "net/curl_multi.h"
 #include "net/oauth_tokens.h"
+#include "net/plain_http.h"
 #include "net/request_secrets.h"
 #include "net/resolver.h"
 #include "net/url.h"
@@ -55,6 +56,7 @@ struct Transfer {
   int redirects = 0;
   RequestSecrets secrets;
   Call lookup;
+  Call exchange;  // without libcurl
   std::vector<std::string> addresses;
   CURL* easy = nullptr;
   List headers, resolve, connect_to, proxy_headers;
@@ -123,11 +125,15 @@ class CurlClient : public HttpClient {
   void Authorize(Transfer* t);
   void Resolve(Transfer* t);
   void Begin(Transfer* t);
+  bool BeginPlain(Transfer* t);
+  void BeginCurl(Transfer* t);
+  Headers AllHeaders(const Transfer& t) const;
   void SetHeaders(Transfer* t, const std::string& host_header);
   void SetTls(Transfer* t);
   void SetProxy(Transfer* t);
   void Ended(CURL* easy, int code);
   base::Error Failure(const Transfer& t, CURLcode code) const;
+  void Answered(Transfer* t);
   bool Redirect(Transfer* t);
   void Decode(Transfer* t);
   void Fail(Transfer* t, base::Error error);
@@ -141,6 +147,7 @@ class CurlClient : public HttpClient {
   base::Gate gate_;
   Resolver resolver_;
   CurlMulti multi_;
+  PlainHttp plain_;
   std::vector<CURL*> idle_;
   std::map<uint64_t, std::unique_ptr<Transfer>> transfers_;
   std::map<CURL*, Transfer*> by_handle_;
@@ -154,6 +161,7 @@ CurlClient::CurlClient(EventLoop* loop, const HttpClientOptions& options)
       resolver_(loop),
       multi_(loop, options.max_connections, options.max_connections_per_host,
              [this](CURL* easy, int code) { Ended(easy, code); }),
+      plain_(loop, static_cast<size_t>(options.max_connections)),
       tokens_(loop, this) {}
 
 CurlClient::~CurlClient() {
@@ -272,6 +280,45 @@ void CurlClient::Begin(Transfer* t) {
   t->response = {};
   t->header_bytes = 0;
   t->too_large = false;
+  if (!BeginPlain(t)) BeginCurl(t);
+}
+
+// Whether the request is one for PlainHttp, which then has it.
+bool CurlClient::BeginPlain(Transfer* t) {
+  const FetchRequest& r = t->request;
+  const ProxyConfig& proxy = t->config->proxy;
+  if (r.method != "GET" || !r.body.empty() || t->url.scheme != "http" || !r.unix_socket.empty() ||
+      proxy.from_environment || !proxy.proxy_url.empty() || t->addresses.empty() || options_.max_connections_per_host > 0) {
+    return false;
+  }
+  PlainHttp::Request request{.address = t->addresses[0],
+                             .port = ParsePort(t->url.port),
+                             .head = "GET " + t->url.path_and_query + " HTTP/1.1\r\n",
+                             .max_body_bytes = r.max_response_bytes,
+                             .max_header_bytes = kMaxHeaderBytes};
+  const Headers all = AllHeaders(*t);
+  if (!all.Has("Host")) request.head += "Host: " + t->url.Authority() + "\r\n";
+  for (const auto& [name, value] : all) {
+    if (!IsHeaderName(name) || !IsHeaderValue(value)) return false;
+    request.head.append(name).append(": ").append(value).append("\r\n");
+  }
+  request.head += "\r\n";
+  t->exchange = plain_.Send(std::move(request), [this, id = t->id](base::Result<FetchResponse> response) {
+    Transfer* found = Find(id);
+    if (found == nullptr) return;
+    if (response) {
+      found->response = std::move(*response);
+      Answered(found);
+    } else if (response.error().code() == base::Code::kFailedPrecondition) {
+      BeginCurl(found);  // tries the other addresses too, and knows how to call the fault
+    } else {
+      Fail(found, response.error());
+    }
+  });
+  return true;
+}
+
+void CurlClient::BeginCurl(Transfer* t) {
   for (List* list : {&t->headers, &t->resolve, &t->connect_to, &t->proxy_headers}) *list = {};
   if (idle_.empty()) {
     t->easy = curl_easy_init();
@@ -373,7 +420,8 @@ void CurlClient::SetTls(Transfer* t) {
   SetBlob(easy, CURLOPT_SSLKEY_BLOB, t->secrets.key);
 }
 
-void CurlClient::SetHeaders(Transfer* t, const std::string& host_header) {
+Headers CurlClient::AllHeaders(const Transfer& transfer) const {
+  const Transfer* const t = &transfer;
   const FetchRequest& r = t->request;
   Headers all;
   // What the caller said for the host it named is not for another one.
@@ -392,6 +440,11 @@ void CurlClient::SetHeaders(Transfer* t, const std::string& host_header) {
   if (t->url.has_user) all.SetDefault("Authorization", BasicAuthorization(t->url.user, t->url.password));
   all.SetDefault("User-Agent", options_.user_agent.empty() ? "tocsin/" TOCSIN_VERSION : options_.user_agent);
   if (r.decode_gzip) all.SetDefault("Accept-Encoding", "gzip");
+  return all;
+}
+
+void CurlClient::SetHeaders(Transfer* t, const std::string& host_header) {
+  Headers all = AllHeaders(*t);
   if (!host_header.empty()) all.SetDefault("Host", host_header);
   for (const auto& [name, value] : all) t->headers.Add(value.empty() ? name + ";" : name + ": " + value);
   // Headers that libcurl would add by itself.
@@ -459,8 +512,12 @@ void CurlClient::Ended(CURL* easy, int code) {
   curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
   t->response.status = static_cast<int>(status);
   t->response.version = version == CURL_HTTP_VERSION_1_0 ? 10 : version == CURL_HTTP_VERSION_1_1 ? 11 : 20;
-  t->response.url = t->url.Text();
   ReleaseHandle(t);
+  Answered(t);
+}
+
+void CurlClient::Answered(Transfer* t) {
+  t->response.url = t->url.Text();
   if (t->response.status == 401 && t->config->oauth2) {
     tokens_.Forget(*t->config->oauth2, t->secrets.oauth_secret);
   }
