@@ -78,6 +78,11 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   if (const std::string& max = flags.String("storage.tsdb.max-block-duration"); !max.empty()) {
     options.max_block_duration = base::ParseDuration(max).value_or(base::Duration(0));
   }
+  options.maintenance_interval = flags.Duration("storage.tsdb.block-reload-interval");
+  // Whole pages of the log.
+  constexpr uint64_t kPageBytes = 32 << 10;
+  const uint64_t segment = base::ParseBytes(flags.String("storage.tsdb.wal-segment-size")).value_or(options.wal_segment_bytes);
+  options.wal_segment_bytes = std::clamp<uint64_t>(segment, kPageBytes, 1 << 30) / kPageBytes * kPageBytes;
   if (!flags.Bool("storage.tsdb.wal-compression")) options.wal_compression = tsdb::WalCompression::kNone;
   else if (flags.String("storage.tsdb.wal-compression-type") == "zstd") {
     options.wal_compression = tsdb::WalCompression::kZstd;

@@ -12,7 +12,8 @@ namespace tocsin::tsdb {
 namespace {
 
 constexpr std::string_view kOutOfOrderHint = "from-out-of-order";  // such blocks reach into the head's time
-constexpr base::Duration kMaintenanceInterval = std::chrono::minutes(1);
+// Shorter ones would compact all the time.
+constexpr base::Duration kMinMaintenanceInterval = std::chrono::seconds(1);
 
 int64_t Millis(base::Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
 
@@ -174,7 +175,7 @@ base::Status Db::Impl::Open() {
 }
 
 void Db::Impl::ScheduleMaintenance() {
-  loop->timer = options.executor->After(kMaintenanceInterval, [this] { Maintain(); });
+  loop->timer = options.executor->After(std::max(options.maintenance_interval, kMinMaintenanceInterval), [this] { Maintain(); });
 }
 
 void Db::Impl::Maintain() {
@@ -184,7 +185,7 @@ void Db::Impl::Maintain() {
       [this] {
         const base::Status s = Compact();
         if (!s && s.error().code() != base::Code::kCancelled) {
-          base::LogError("compaction failed; tried again in a minute", {{"error", s.error()}});
+          base::LogError("compaction failed; tried again at the next round", {{"error", s.error()}});
         }
       },
       [this, state = loop] {

@@ -67,6 +67,7 @@ struct DbOptions {
   bool wal = true;                      // false: nothing survives the process (promqltest, backtest)
   WalCompression wal_compression = WalCompression::kSnappy;
   WalSync wal_sync = WalSync::kBatch;
+  base::Duration maintenance_interval = std::chrono::minutes(1);  // of compaction and retention; at least 1 s
   size_t wal_segment_bytes = 128 << 20;  // a multiple of 32 KiB
   base::Duration out_of_order_window = base::Duration(0);
   size_t max_exemplars = 0;             // 0: exemplars are not kept
