@@ -247,6 +247,11 @@ base::Result<CheckpointStats> WriteCheckpoint(base::FileSystem* fs, const std::s
                                               const CheckpointFilter& wanted,
                                               Compression compression) {
   ASSIGN_OR_RETURN(const std::optional<CheckpointRef> before, LastCheckpoint(fs, folder));
+  if (before && before->index >= last) {
+    // Of an earlier attempt that failed over the segments it stands for.
+    RETURN_IF_ERROR(fs->SyncFolder(folder));
+    return CheckpointStats();
+  }
   const std::string path = base::JoinPath(folder, fmt::format("{}{:08}", kPrefix, last));
   const std::string temporary = path + ".tmp";
   RETURN_IF_ERROR(fs->RemoveAll(temporary));
