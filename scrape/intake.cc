@@ -74,7 +74,8 @@ ScrapeReport Intake::Run(Scraped scraped) {
   if (report.status) bytes = scraped.body.size();
   const bool empty = scraped.body.empty();
   if (report.status && !empty) {
-    Batch batch;
+    // Its memory is used again by the next scrape on this thread.
+    thread_local Batch batch;
     report.status = Parse(scraped, &batch);
     report.scraped = batch.scraped;
     report.after_relabeling = batch.after_relabeling;
@@ -97,6 +98,7 @@ ScrapeReport Intake::Run(Scraped scraped) {
       app->Rollback();
       app = options_.storage->NewAppender();
     }
+    batch.Clear();
   }
   MarkStale(app.get(), scraped.t);
   if (cache_->EndScrape(report.status && !empty)) options_.metrics->cache_flush_forced->Add();
@@ -523,10 +525,15 @@ void Intake::AppendReport(storage::Appender* app, const ScrapeReport& report, co
                           size_t bytes) {
   const auto values = ReportValues(report, scraped, bytes);
   report_refs_.resize(values.size());
+  std::vector<storage::FloatSample> samples;
   for (size_t k = 0; k < values.size(); ++k) {
-    storage::FloatSample sample{.ref = report_refs_[k], .t = scraped.t, .v = values[k].second};
-    AppendOutcome outcome = AppendOutcome::kUnknownSeries;
-    if (sample.ref != 0) app->Append({&sample, 1}, {&outcome, 1});
+    samples.push_back({.ref = report_refs_[k], .t = scraped.t, .v = values[k].second});
+  }
+  std::vector<AppendOutcome> outcomes(samples.size(), AppendOutcome::kUnknownSeries);
+  if (report_refs_[0] != 0) app->Append(samples, outcomes);
+  for (size_t k = 0; k < values.size(); ++k) {
+    storage::FloatSample& sample = samples[k];
+    AppendOutcome& outcome = outcomes[k];
     if (outcome == AppendOutcome::kUnknownSeries) {
       model::LabelsBuilder labels(options_.target->labels);
       labels.Set(model::kMetricName, values[k].first);

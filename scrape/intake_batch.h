@@ -56,6 +56,23 @@ struct Intake::Batch {
   size_t out_of_order = 0;
   size_t out_of_bounds = 0;
   size_t exemplars_out_of_order = 0;
+
+  // Empty again, with the memory of what is large and not huge.
+  void Clear() {
+    constexpr size_t kMostKept = 20000;
+    Batch empty;
+    if (samples.capacity() <= kMostKept) {
+      samples.clear();
+      series.clear();
+      track.clear();
+      outcomes.clear();
+      empty.samples.swap(samples);
+      empty.series.swap(series);
+      empty.track.swap(track);
+      empty.outcomes.swap(outcomes);
+    }
+    *this = std::move(empty);
+  }
 };
 
 }  // namespace tocsin::scrape

@@ -135,8 +135,12 @@ void HeadAppender::Count(AppendOutcome outcome, bool histogram) {
 
 void HeadAppender::Append(std::span<const FloatSample> samples, std::span<AppendOutcome> outcomes) {
   TOCSIN_CHECK(samples.size() == outcomes.size()) << samples.size() << " samples, " << outcomes.size() << " outcomes";
-  samples_.reserve(samples_.size() + samples.size());
-  slots_.reserve(slots_.size() + samples.size());
+  // A scrape comes as its samples and then a few about itself, which must not move the others.
+  constexpr size_t kFew = 16;
+  if (const size_t room = samples_.size() + samples.size(); room > samples_.capacity()) {
+    samples_.reserve(room + kFew);
+    slots_.reserve(room + kFew);
+  }
   PageCursor cursor(head_->table_);
   for (size_t i = 0; i < samples.size(); ++i) {
     const FloatSample& s = samples[i];
