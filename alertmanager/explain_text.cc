@@ -43,6 +43,8 @@ std::string SilenceText(const Alertmanager& am, const std::string& id, base::Tim
   for (const Matchers& set : silence->matcher_sets) matchers += (matchers.empty() ? "" : " or ") + MatchersText(set);
   text += fmt::format(" {} of {}", matchers, silence->created_by.empty() ? "an unnamed creator" : silence->created_by);
   if (!silence->comment.empty()) text += " (\"" + silence->comment + "\")";
+  if (!silence->receivers.empty()) text += " for receiver " + base::Join(silence->receivers, ", ") + " only";
+  if (!silence->schedule.empty()) text += ", recurring (" + silence->schedule + ")";
   return text + fmt::format(", {} {}", silence->ends_at > at ? "until" : "ended", When(silence->ends_at, at));
 }
 
@@ -130,9 +132,9 @@ Held HeldNow(const Alertmanager& am, const AlertExplanation& alert, const RouteF
       }
     }
   }
-  if (!alert.status.silenced_by.empty()) {
+  if (const auto ids = am.silences().Muting(alert.labels, at, route.receiver); !ids.empty()) {
     std::string text;
-    for (const std::string& id : alert.status.silenced_by) text += (text.empty() ? "" : " and ") + SilenceText(am, id, at);
+    for (const std::string& id : ids) text += (text.empty() ? "" : " and ") + SilenceText(am, id, at);
     return {Verdict::kSilenced, text};
   }
   return {};
@@ -210,7 +212,9 @@ Outcome ExplainIntegration(const AlertExplanation& alert, const RouteFacts& rout
       case NotSentCause::kResolvedUnwanted:
         out->push_back(fmt::format("At the flush of {} {} was not called: only ends were left to tell, and its send_resolved is false.",
                                    When(n.tick, at), i.key));
-        outcome = {Verdict::kResolved, i.key + " is not told of ends (send_resolved: false)"};
+        outcome = {Verdict::kResolved, told ? fmt::format("{} was told {} that it fires; it is not told of ends (send_resolved: false)",
+                                                          i.key, When(i.told->at, at))
+                                            : i.key + " is not told of ends (send_resolved: false)"};
         break;
       case NotSentCause::kAllSuppressed:
         out->push_back(fmt::format("At the flush of {} nothing was sent to {}: all alerts of the group were held back.",

@@ -82,6 +82,69 @@ TEST_F(JournalTest, ASuppressionIsToldWhenItBeginsChangesAndEnds) {
   }
 }
 
+TEST_F(JournalTest, ARecurringSilenceHoldsWithinItsScheduleAndAfterARestart) {
+  // kStart is a Tuesday, 22:13:20 UTC.
+  Start(OneWebhook());
+  Silence s;
+  s.matcher_sets = {*ParseMatchers("instance=\"a\"")};
+  s.starts_at = sim_.Now();
+  s.ends_at = sim_.Now() + 24h * 365;
+  ASSERT_TRUE(s.SetSchedule(*ScheduleFromShort("tuesday 23:10-23:20 Europe/Berlin")));
+  const std::string id = AddSilence(std::move(s));
+  Fire("a", 0s);
+  RunTo(1min);
+  EXPECT_THAT(http_.requests, IsEmpty());
+  Kill();
+  Start(OneWebhook());
+  RunTo(6min);
+  EXPECT_TRUE(am_->silences().Find(id)->HoldsAt(kStart + 6min));
+  EXPECT_THAT(http_.requests, IsEmpty());
+  RunTo(11min);  // 22:24 UTC, out of the schedule
+  EXPECT_EQ(am_->silences().Find(id)->StateAt(sim_.Now()), SilenceState::kActive);
+  EXPECT_THAT(http_.requests, SizeIs(1));
+  EXPECT_TRUE(am_->silences().Find(id)->HoldsAt(kStart + 24h * 7));
+}
+
+TEST_F(JournalTest, ASilenceForOneReceiverLeavesTheOthersAlone) {
+  Start(
+      "route:\n  receiver: ops\n  routes:\n  - receiver: ops\n    continue: true\n    group_wait: 30s\n  - receiver: team\n    group_wait: 30s\n"
+      "receivers:\n- name: ops\n  webhook_configs:\n  - url: http://ops/\n- name: team\n  webhook_configs:\n  - url: http://team/\n");
+  Silence s;
+  s.matcher_sets = {*ParseMatchers("instance=\"a\"")};
+  s.starts_at = sim_.Now();
+  s.ends_at = sim_.Now() + 1h;
+  s.receivers = {"team"};
+  AddSilence(std::move(s));
+  Fire("a", 0s);
+  RunTo(1min);
+  ASSERT_THAT(http_.requests, SizeIs(1));
+  EXPECT_EQ(http_.requests[0].request.url, "http://ops/");
+}
+
+TEST(SilenceScheduleTest, ShortTextsAndWrongOnes) {
+  struct Row {
+    std::string_view text, json;
+  };
+  for (const Row& row : {
+           Row{"saturday 02:00-04:00 Europe/Berlin",
+               R"([{"weekdays":["saturday"],"times":[{"start_time":"02:00","end_time":"04:00"}],"location":"Europe/Berlin"}])"},
+           Row{"Monday:Friday,sunday", R"([{"weekdays":["monday:friday","sunday"]}])"},
+           Row{"22:00-24:00,00:00-06:00 UTC",
+               R"([{"times":[{"start_time":"22:00","end_time":"24:00"},{"start_time":"00:00","end_time":"06:00"}],"location":"UTC"}])"},
+           Row{R"([{"months":["may"]}])", R"([{"months":["may"]}])"},
+       }) {
+    const auto json = ScheduleFromShort(row.text);
+    ASSERT_TRUE(json.has_value()) << row.text;
+    EXPECT_EQ(*json, row.json);
+    EXPECT_TRUE(ReadSchedule(*json).has_value()) << row.text;
+  }
+  EXPECT_FALSE(ScheduleFromShort(""));
+  for (std::string_view wrong : {"{}", "[{\"weekdays\":[\"noday\"]}]", "[{\"location\":\"Mars/Olympus\"}]", "[{\"hours\":[1]}]", "[1"}) {
+    EXPECT_FALSE(ReadSchedule(wrong)) << wrong;
+  }
+  EXPECT_EQ(*ReadSchedule("[]"), nullptr);
+}
+
 TEST_F(JournalTest, AnAlertThatIsNotRepeatedEndsByTimeout) {
   Start(OneWebhook("send_resolved: false"));
   Post({{"alertname", "Down"}, {"instance", "a"}}, 0s, std::nullopt);

@@ -361,7 +361,7 @@ Notifier::Selection Notifier::Select(const FlushedGroup& group) {
       Suppress(group, alert, SuppressCause::kActiveInterval, route.active_time_intervals, &s);
     } else if (!muting.empty()) {
       Suppress(group, alert, SuppressCause::kMuteInterval, muting, &s);
-    } else if (auto ids = parts_.silences->Muting(alert->labels, parts_.executor->Now()); !ids.empty()) {
+    } else if (auto ids = parts_.silences->Muting(alert->labels, parts_.executor->Now(), route.receiver); !ids.empty()) {
       Suppress(group, alert, SuppressCause::kSilence, ids, &s);
     } else {
       parts_.journal->Passed(*alert, AlertJournal::GroupOf(group.key, route));

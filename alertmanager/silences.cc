@@ -27,6 +27,20 @@ SilenceState Silence::StateAt(base::Time now) const {
   return SilenceState::kActive;
 }
 
+base::Status Silence::SetSchedule(std::string text) {
+  ASSIGN_OR_RETURN(intervals, ReadSchedule(text));
+  schedule = intervals != nullptr ? std::move(text) : std::string();
+  return {};
+}
+
+bool Silence::HoldsAt(base::Time now) const {
+  return StateAt(now) == SilenceState::kActive && (intervals == nullptr || ContainsTime(*intervals, now));
+}
+
+bool Silence::IsFor(std::string_view receiver) const {
+  return receivers.empty() || std::ranges::find(receivers, receiver) != receivers.end();
+}
+
 bool Silence::Matches(model::LabelsView labels) const {
   return std::ranges::any_of(matcher_sets, [&](const Matchers& set) { return MatchesAll(set, labels); });
 }
@@ -59,7 +73,7 @@ base::Status ValidateSilence(const Silence& s) {
 }
 
 bool CanUpdateSilence(const Silence& previous, const Silence& next, base::Time now) {
-  if (previous.matcher_sets != next.matcher_sets) return false;
+  if (previous.matcher_sets != next.matcher_sets || previous.receivers != next.receivers || previous.schedule != next.schedule) return false;
   switch (previous.StateAt(now)) {
     case SilenceState::kActive:
       return std::chrono::floor<std::chrono::seconds>(previous.starts_at) ==
@@ -77,12 +91,15 @@ bool CanUpdateSilence(const Silence& previous, const Silence& next, base::Time n
 
 namespace {
 constexpr uint8_t kSilenceVersion = 1;
+// With a schedule and receivers after what version 1 has.
+constexpr uint8_t kScheduledVersion = 2;
 // Ended silences stay in the index for so long, since the clock may be set back.
 constexpr base::Duration kIndexedAfterEnd = std::chrono::hours(1);
 }
 
 std::string EncodeSilence(const Silence& s) {
-  RecordWriter w(kSilenceVersion);
+  const bool scheduled = !s.schedule.empty() || !s.receivers.empty();
+  RecordWriter w(scheduled ? kScheduledVersion : kSilenceVersion);
   w.Text(s.id);
   w.Time(s.starts_at);
   w.Time(s.ends_at);
@@ -103,13 +120,19 @@ std::string EncodeSilence(const Silence& s) {
       w.Text(m.value());
     }
   }
+  if (scheduled) {
+    w.Text(s.schedule);
+    w.Varint(s.receivers.size());
+    for (const std::string& receiver : s.receivers) w.Text(receiver);
+  }
   return w.Take();
 }
 
 base::Result<Silence> DecodeSilence(std::string_view bytes) {
   RecordReader r(bytes);
   Silence s;
-  r.Version(kSilenceVersion);
+  const bool scheduled = !bytes.empty() && static_cast<uint8_t>(bytes.front()) == kScheduledVersion;
+  r.Version(scheduled ? kScheduledVersion : kSilenceVersion);
   s.id = r.Text();
   s.starts_at = r.Time();
   s.ends_at = r.Time();
@@ -133,6 +156,10 @@ base::Result<Silence> DecodeSilence(std::string_view bytes) {
       set.push_back(std::move(m));
     }
     s.matcher_sets.push_back(std::move(set));
+  }
+  if (scheduled) {
+    RETURN_IF_ERROR(s.SetSchedule(std::string(r.Text())));
+    for (size_t n = r.Count(); n > 0 && r.ok(); --n) s.receivers.emplace_back(r.Text());
   }
   if (!r.ok() || !r.at_end() || !known) {
     return base::DataLoss(
@@ -341,16 +368,16 @@ size_t Silences::CountInState(SilenceState state, base::Time now) const {
 }
 
 template <class Visit>
-void Silences::VisitMatching(model::LabelsView labels, base::Time now, Visit visit) const {
+void Silences::VisitMatching(model::LabelsView labels, base::Time now, std::string_view receiver, Visit visit) const {
   index_.Visit(labels, [&](uint32_t slot) {
     const Silence& s = *slots_[slot];
-    return s.StateAt(now) != SilenceState::kActive || !s.Matches(labels) || visit(s);
+    return !s.HoldsAt(now) || !s.IsFor(receiver) || !s.Matches(labels) || visit(s);
   });
 }
 
-std::vector<std::string> Silences::Muting(model::LabelsView labels, base::Time now) const {
+std::vector<std::string> Silences::Muting(model::LabelsView labels, base::Time now, std::string_view receiver) const {
   std::vector<std::string> ids;
-  VisitMatching(labels, now, [&](const Silence& s) {
+  VisitMatching(labels, now, receiver, [&](const Silence& s) {
     ids.push_back(s.id);
     return true;
   });
@@ -359,9 +386,9 @@ std::vector<std::string> Silences::Muting(model::LabelsView labels, base::Time n
   return ids;
 }
 
-bool Silences::Mutes(model::LabelsView labels, base::Time now) const {
+bool Silences::Mutes(model::LabelsView labels, base::Time now, std::string_view receiver) const {
   bool mutes = false;
-  VisitMatching(labels, now, [&](const Silence&) {
+  VisitMatching(labels, now, receiver, [&](const Silence&) {
     mutes = true;
     return false;
   });

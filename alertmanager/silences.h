@@ -23,6 +23,7 @@
 #include "alertmanager/config_block.h"
 #include "alertmanager/matcher_index.h"
 #include "alertmanager/matchers.h"
+#include "alertmanager/silence_schedule.h"
 #include "base/executor.h"
 #include "base/metrics.h"
 #include "base/result.h"
@@ -44,7 +45,17 @@ struct Silence {
   std::string created_by;
   std::string comment;
   Pairs annotations;
+  // tocsin's own; amtool and other clients of the API do not see them.
+  std::string schedule;                // a list of time intervals (silence_schedule.h); empty: always
+  SchedulePtr intervals;               // `schedule`, read
+  std::vector<std::string> receivers;  // it holds for these only; empty: for all
 
+  // Reads `schedule`.  Errors: kInvalidArgument.
+  base::Status SetSchedule(std::string text);
+  // Active, and within the schedule.
+  bool HoldsAt(base::Time now) const;
+  // `receiver` empty: any; then only silences for all receivers count.
+  bool IsFor(std::string_view receiver) const;
   SilenceState StateAt(base::Time now) const;
   bool Matches(model::LabelsView labels) const;
 };
@@ -81,9 +92,9 @@ class Silences {
   size_t size() const { return by_id_.size(); }
   size_t CountInState(SilenceState state, base::Time now) const;
 
-  // Ids of the silences that are active and match, sorted.
-  std::vector<std::string> Muting(model::LabelsView labels, base::Time now) const;
-  bool Mutes(model::LabelsView labels, base::Time now) const;
+  // Ids of the silences that hold now, for this receiver (empty: for all), and match; sorted.
+  std::vector<std::string> Muting(model::LabelsView labels, base::Time now, std::string_view receiver = {}) const;
+  bool Mutes(model::LabelsView labels, base::Time now, std::string_view receiver = {}) const;
 
   // Forgets what ended longer ago than the retention; the number of them.
   size_t Collect();
@@ -106,7 +117,7 @@ class Silences {
   void Store(std::vector<Silence> changed, std::move_only_function<void(base::Status)> done);
   void Log(const Silence& silence) const;
   template <class Visit>
-  void VisitMatching(model::LabelsView labels, base::Time now, Visit visit) const;
+  void VisitMatching(model::LabelsView labels, base::Time now, std::string_view receiver, Visit visit) const;
 
   base::Executor* const executor_;
   state::Store* const store_;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "alertmanager/matchers.h"
+#include "alertmanager/silence_schedule.h"
 #include "base/duration.h"
 #include "base/number.h"
 #include "base/text.h"
@@ -37,6 +38,14 @@ std::string MatchersText(const Json& matchers, std::string_view separator) {
   return base::Join(parts, separator);
 }
 
+// The comment, with what only tocsin's silences have.
+std::string CommentOf(const Json& silence) {
+  std::string text = Field(silence, "comment");
+  if (silence.contains("schedule")) text += " (recurs: " + silence["schedule"].dump() + ")";
+  if (silence.contains("receivers")) text += " (only for " + silence["receivers"].dump() + ")";
+  return text;
+}
+
 base::Time EndOf(const Json& silence) {
   return base::ParseRfc3339(Field(silence, "endsAt")).value_or(base::Time{});
 }
@@ -59,10 +68,10 @@ void PrintSilences(const Amtool& tool, Json silences) {
     if (extended) {
       rows.push_back({Field(s, "id"), "{" + MatchersText(s["matchers"], ",") + "}",
                       tool.Date(Field(s, "startsAt")), tool.Date(Field(s, "endsAt")),
-                      tool.Date(Field(s, "updatedAt")), Field(s, "createdBy"), Field(s, "comment")});
+                      tool.Date(Field(s, "updatedAt")), Field(s, "createdBy"), CommentOf(s)});
     } else {
       rows.push_back({Field(s, "id"), MatchersText(s["matchers"], " "), tool.Date(Field(s, "endsAt")),
-                      Field(s, "createdBy"), Field(s, "comment")});
+                      Field(s, "createdBy"), CommentOf(s)});
     }
   }
   tool.Table(rows);
@@ -136,7 +145,8 @@ int Add(const std::vector<std::string>& args, const ToolIo& io) {
   Amtool tool(io, &flags);
   std::string author = tool.author(), comment, duration = "1h", start, end;
   bool require_comment = tool.comment_required();
-  std::vector<std::string> annotations;
+  std::vector<std::string> annotations, receivers;
+  std::string schedule;
   flags.String("author", &author, "Who silences.", 'a');
   flags.Bool("require-comment", &require_comment, "Refuse a silence without comment.");
   flags.String("duration", &duration, "How long, such as 1h30m.", 'd');
@@ -144,7 +154,10 @@ int Add(const std::vector<std::string>& args, const ToolIo& io) {
   flags.String("start", &start, "When it begins, RFC 3339; default: now.");
   flags.String("end", &end, "When it ends, RFC 3339; instead of --duration.");
   flags.Strings("annotation", &annotations, "Annotation as name=value; may be repeated.");
-  flags.Examples("  amtool silence add alertname=DiskFull instance=~\"db.*\" -d 2h -c \"being replaced\"\n");
+  flags.String("schedule", &schedule, "tocsin only: it recurs, such as \"saturday 02:00-04:00 Europe/Berlin\", or JSON time intervals.");
+  flags.Strings("for-receiver", &receivers, "tocsin only: it holds for this receiver alone; may be repeated.");
+  flags.Examples("  amtool silence add db_backup -d 52w --schedule \"sunday 02:00-04:00 Europe/Berlin\" -c backups\n"
+                 "  amtool silence add alertname=DiskFull instance=~\"db.*\" -d 2h -c \"being replaced\"\n");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
   if (const auto fine = tool.Check(); !fine) return tool.Fail(fine.error().message());
@@ -182,6 +195,13 @@ int Add(const std::vector<std::string>& args, const ToolIo& io) {
     if (equals == std::string::npos) return tool.Fail("--annotation=" + annotation + ": write name=value");
     silence["annotations"][annotation.substr(0, equals)] = annotation.substr(equals + 1);
   }
+  if (!schedule.empty()) {
+    const auto text = alertmanager::ScheduleFromShort(schedule);
+    if (!text) return tool.Fail(text.error().message());
+    silence["schedule"] = Json::parse(*text, nullptr, false);
+    if (silence["schedule"].is_discarded()) return tool.Fail("--schedule=" + schedule + ": not JSON");
+  }
+  if (!receivers.empty()) silence["receivers"] = receivers;
   const auto answer = tool.Post("/silences", silence.dump());
   if (!answer) return tool.Fail(answer.error().message());
   io.out(Field(Json::parse(*answer, nullptr, false), "silenceID") + "\n");
@@ -191,7 +211,7 @@ int Add(const std::vector<std::string>& args, const ToolIo& io) {
 // What the API takes of a silence it gave.
 Json Postable(const Json& silence) {
   Json kept = Json::object();
-  for (const char* key : {"id", "annotations", "comment", "createdBy", "endsAt", "matchers", "startsAt"}) {
+  for (const char* key : {"id", "annotations", "comment", "createdBy", "endsAt", "matchers", "startsAt", "schedule", "receivers"}) {
     if (silence.contains(key)) kept[key] = silence[key];
   }
   return kept;

@@ -362,6 +362,11 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     if (silence.ends_at < executor_->Now()) {
       return Answer(x, JsonText(400, "Failed to create silence: end time can't be in the past"));
     }
+    for (const std::string& name : silence.receivers) {
+      if (const alertmanager::ConfigPtr config = am_->config(); config == nullptr || config->FindReceiver(name) == nullptr) {
+        return Answer(x, JsonText(400, "silence invalid: there is no receiver " + base::Quote(name)));
+      }
+    }
     am_->silences().Set(std::move(silence), [self = shared_from_this(), x](base::Result<std::string> id) {
       if (!id) return self->Answer(x, JsonText(StatusOf(id.error()), id.error().message()));
       std::string body;

@@ -298,6 +298,23 @@ Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body) {
     if (auto wrong = ReadStrings(value, "silence", ".annotations", &pairs)) return *wrong;
     for (const model::Label& pair : pairs) silence.annotations.emplace_back(pair.name, pair.value);
   }
+  // tocsin's own.
+  if (Field(root, "schedule", &value)) {
+    if (auto read = silence.SetSchedule(std::string(simdjson::minify(value))); !read) {
+      return SchemaError{400, 0, "silence invalid: " + read.error().message()};
+    }
+  }
+  if (Field(root, "receivers", &value)) {
+    simdjson::dom::array receivers;
+    if (value.get_array().get(receivers) != simdjson::SUCCESS) return SchemaError{422, 601, "receivers in body must be of type array"};
+    for (const element item : receivers) {
+      std::string_view name;
+      if (item.get_string().get(name) != simdjson::SUCCESS || name.empty()) {
+        return SchemaError{422, 601, "receivers in body must be names"};
+      }
+      silence.receivers.emplace_back(name);
+    }
+  }
   if (Field(root, "id", &value)) {
     std::string_view id;
     if (value.get_string().get(id) == simdjson::SUCCESS) silence.id = id;
@@ -362,6 +379,12 @@ void WriteSilence(const alertmanager::Silence& silence, base::Time now, std::str
     json.EndArray();
   }
   json.Member("startsAt", base::FormatRfc3339Millis(silence.starts_at));
+  if (!silence.schedule.empty()) {
+    json.Key("schedule");
+    json.Raw(silence.schedule);
+    json.Member("holdsNow", silence.HoldsAt(now));
+  }
+  if (!silence.receivers.empty()) json.MemberList("receivers", silence.receivers);
   json.EndObject();
 }
 
