@@ -20,7 +20,7 @@ constexpr FlagRow kFlags[] = {
     {"dispatch.maintenance-interval", kDuration, "30s", "How often empty groups are removed."},
     {"dispatch.start-delay", kDuration, "0s", "No notification earlier than this after the start."},
     {"web.listen-address", kList, ":9093", "Where to listen; may be repeated."},
-    {"web.config.file", kString, "", "TLS and basic auth for the server (not in this version)."},
+    {"web.config.file", kString, "", "TLS, basic auth, headers and rate limit of the server; re-read when it changes."},
     {"web.systemd-socket", kBool, "false", "Take listeners from systemd.", kIgnored},
     {"web.external-url", kString, "", "The address under which people reach this server, for links."},
     {"web.route-prefix", kString, "", "Prefix of all routes; default: the path of web.external-url."},

@@ -13,6 +13,7 @@
 #include "api/alertmanager/insight.h"
 #include "api/alertmanager/v2.h"
 #include "api/http/router.h"
+#include "app/guarded_server.h"
 #include "app/pages.h"
 #include "app/verbs.h"
 #include "base/log.h"
@@ -162,6 +163,7 @@ class Service {
   std::unique_ptr<api::Router> router_;
   std::unique_ptr<api::AlertmanagerApi> api_;
   std::unique_ptr<api::InsightApi> insight_;
+  std::unique_ptr<net::WebGuard> guard_;
   std::unique_ptr<net::HttpServer> server_;
   bool reloading_ = false;
   bool stopping_ = false;
@@ -182,9 +184,6 @@ base::Status Service::Start() {
   RETURN_IF_ERROR(ConfigureLogging(flags_));
   ASSIGN_OR_RETURN(const Address address, ResolveAddress(flags_));
   ASSIGN_OR_RETURN(options_, OptionsOf(flags_, address, &loop_));
-  if (!flags_.String("web.config.file").empty()) {
-    return base::Unimplemented("--web.config.file: TLS and basic auth of the server are not in this version");
-  }
   base::LogInfo("starting tocsin alertmanager", {{"version", base::kVersion}, {"compatible_with", base::kAlertmanagerVersion}});
   if (flags_.Given("cluster.peer")) {
     base::LogWarn("--cluster.* flags are accepted, but this program does not gossip: it runs alone; several "
@@ -221,7 +220,10 @@ base::Status Service::Start() {
 
   net::HttpServerOptions server;
   server.on_request = api::AlertmanagerHttpMetrics(&registry_);
-  server_ = std::make_unique<net::HttpServer>(&loop_, std::move(server), router_->AsHandler());
+  ASSIGN_OR_RETURN(GuardedServer guarded, MakeGuardedServer(&loop_, base::RealFileSystem(), flags_.String("web.config.file"), std::move(server),
+                                                            router_->AsHandler()));
+  guard_ = std::move(guarded.guard);
+  server_ = std::move(guarded.server);
   for (const std::string& listen : flags_.List("web.listen-address")) {
     ASSIGN_OR_RETURN(const std::string bound, server_->Listen(listen));
     base::LogInfo("listening", {{"address", bound}});

@@ -46,11 +46,6 @@ int Serve(const std::vector<std::string>& args, const tools::ToolIo& io) {
     io.err("error: --agent: this version has no agent mode\n");
     return 2;
   }
-  if (!flags.String("web.config.file").empty()) {
-    io.err("error: --web.config.file: this version does not serve TLS or ask for passwords; "
-           "put a reverse proxy in front\n");
-    return 2;
-  }
   for (const std::string& name : flags.GivenButIgnored()) {
     base::LogInfo("This flag is accepted and has no meaning here", {{"flag", "--" + name}});
   }

@@ -12,7 +12,7 @@ constexpr FlagRow kServeFlags[] = {
     {"config.auto-reload", kBool, "false", "Reload when a configuration or rule file changes."},
     {"config.auto-reload-interval", kDuration, "30s", "How often to look for changes."},
     {"web.listen-address", kList, "0.0.0.0:9090", "Where to listen; may be repeated."},
-    {"web.config.file", kString, "", "TLS and basic auth for the server (not in this version)."},
+    {"web.config.file", kString, "", "TLS, basic auth, headers and rate limit of the server; re-read when it changes."},
     {"web.read-timeout", kDuration, "5m", "Longest time to read a request."},
     {"web.max-connections", kInt, "512", "Most connections at once."},
     {"web.max-notifications-subscribers", kInt, "16", "Most listeners to notifications.", kIgnored},

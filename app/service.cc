@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "app/guarded_server.h"
 #include "app/pages.h"
 #include "base/duration.h"
 #include "base/log.h"
@@ -290,7 +291,10 @@ base::Status Service::Listen() {
   server.max_connections = static_cast<int>(flags_.Int("web.max-connections"));
   server.read_timeout = flags_.Duration("web.read-timeout");
   server.on_request = api::PrometheusHttpMetrics(&registry_);
-  server_ = std::make_unique<net::HttpServer>(&loop_, std::move(server), router_->AsHandler());
+  ASSIGN_OR_RETURN(GuardedServer guarded, MakeGuardedServer(&loop_, fs_, flags_.String("web.config.file"), std::move(server),
+                                                            router_->AsHandler()));
+  guard_ = std::move(guarded.guard);
+  server_ = std::move(guarded.server);
   for (const std::string& address : flags_.List("web.listen-address")) {
     ASSIGN_OR_RETURN(const std::string bound, server_->Listen(address));
     base::LogInfo("Start listening for connections", {{"address", bound}});

@@ -27,6 +27,7 @@
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/smtp_client.h"
+#include "net/web_config.h"
 #include "promql/engine.h"
 #include "remote/alertmanager_sink.h"
 #include "ruler/ruler.h"
@@ -92,6 +93,7 @@ class Service {
   std::unique_ptr<api::AlertmanagerApi> alertmanager_api_;
   std::unique_ptr<api::InsightApi> insight_;
   std::unique_ptr<api::Router> router_;
+  std::unique_ptr<net::WebGuard> guard_;
   std::unique_ptr<net::HttpServer> server_;
 
   base::Gauge* reload_ok_ = nullptr;

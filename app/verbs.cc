@@ -7,6 +7,7 @@
 #include "tools/check_config.h"
 #include "tools/check_metrics.h"
 #include "tools/check_rules.h"
+#include "tools/check_web_config.h"
 #include "tools/explain.h"
 #include "tools/inbox.h"
 #include "tools/query.h"
@@ -28,6 +29,7 @@ constexpr VerbRow kVerbs[] = {
 
     {"check config", "promtool", tools::CheckConfig, "Check prometheus.yml files and what they name."},
     {"check rules", "promtool", tools::CheckRules, "Check rule files."},
+    {"check web-config", "promtool", tools::CheckWebConfig, "Check files of --web.config.file."},
     {"check metrics", "promtool", tools::CheckMetrics, "Check the names of an exposition on standard input."},
     {"check healthy", "promtool", tools::CheckHealthy, "Ask whether a server is healthy."},
     {"check ready", "promtool", tools::CheckReady, "Ask whether a server is ready."},

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "net/http_connection.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 namespace tocsin::net {
 namespace {
@@ -148,6 +149,12 @@ std::vector<std::string> HttpServer::addresses() const {
   std::vector<std::string> out;
   for (const auto& listener : rep_->listeners) out.push_back(listener->address());
   return out;
+}
+
+void HttpServer::Reconfigure(std::shared_ptr<TlsServerContext> tls, Headers extra_headers) {
+  TOCSIN_DCHECK(rep_->loop_->OnThread());
+  if ((tls == nullptr) == (rep_->options_.tls == nullptr)) rep_->options_.tls = std::move(tls);
+  rep_->options_.extra_headers = std::move(extra_headers);
 }
 
 void HttpServer::Stop(base::Duration grace, base::Task done) {

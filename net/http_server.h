@@ -96,6 +96,9 @@ class HttpServer {
   base::Result<std::string> Listen(const std::string& address);
   std::vector<std::string> addresses() const;  // as bound
 
+  // For connections and answers from now on.  REQUIRES: `tls` is null exactly if the options' was.
+  void Reconfigure(std::shared_ptr<TlsServerContext> tls, Headers extra_headers);
+
   // Stops accepting, closes idle connections, lets running answers finish (at most `grace`), then
   // calls `done`.
   void Stop(base::Duration grace, base::Task done);

@@ -8,6 +8,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/file_system.h"
 #include "net/address.h"
@@ -106,6 +108,44 @@ base::Status UseCertificate(SSL_CTX* ctx, std::string_view cert_pem, std::string
   return {};
 }
 
+// Refuses a verified client whose names (DNS, mail, URI, address) are none of the allowed ones.
+int CheckClientName(int verified, X509_STORE_CTX* store) {
+  if (verified != 1 || X509_STORE_CTX_get_error_depth(store) != 0) return verified;
+  const auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  const auto* allowed = static_cast<const std::vector<std::string>*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  auto* names = static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(X509_STORE_CTX_get_current_cert(store), NID_subject_alt_name, nullptr, nullptr));
+  bool found = false;
+  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
+    std::string text;
+    if (name->type == GEN_DNS || name->type == GEN_EMAIL || name->type == GEN_URI) {
+      text.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.ia5)), static_cast<size_t>(ASN1_STRING_length(name->d.ia5)));
+    } else if (name->type == GEN_IPADD) {
+      char buffer[INET6_ADDRSTRLEN] = {};
+      const int family = ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6;
+      if (inet_ntop(family, ASN1_STRING_get0_data(name->d.iPAddress), buffer, sizeof buffer) != nullptr) text = buffer;
+    }
+    found = found || std::ranges::find(*allowed, text) != allowed->end();
+  }
+  GENERAL_NAMES_free(names);
+  if (!found) X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+  return found ? 1 : 0;
+}
+
+base::Status SetCurves(SSL_CTX* ctx, const std::vector<std::string>& names) {
+  constexpr std::pair<std::string_view, std::string_view> kCurves[] = {
+      {"CurveP256", "P-256"}, {"CurveP384", "P-384"}, {"CurveP521", "P-521"}, {"X25519", "X25519"}};
+  std::string list;
+  for (const std::string& name : names) {
+    const auto* found = std::ranges::find(kCurves, name, &std::pair<std::string_view, std::string_view>::first);
+    if (found == std::end(kCurves)) return base::InvalidArgument("unknown curve: " + name + "; there is CurveP256, CurveP384, CurveP521 and X25519");
+    list += (list.empty() ? "" : ":") + std::string(found->second);
+  }
+  if (SSL_CTX_set1_groups_list(ctx, list.c_str()) != 1) return base::InvalidArgument("curves " + list + ": " + LastError());
+  return {};
+}
+
 }  // namespace
 
 base::Result<std::shared_ptr<TlsClientContext>> TlsClientContext::Make(const TlsConfig& config) {
@@ -140,17 +180,22 @@ base::Result<std::shared_ptr<TlsServerContext>> TlsServerContext::Make(
   SetVersions(out->ctx_, config.min_version, config.max_version);
   SSL_CTX_set_mode(out->ctx_, SSL_MODE_RELEASE_BUFFERS);
   // Renegotiation lets a client make the server work for free.
-  SSL_CTX_set_options(out->ctx_, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(out->ctx_, SSL_OP_NO_RENEGOTIATION);
+  if (config.prefer_server_cipher_suites) SSL_CTX_set_options(out->ctx_, SSL_OP_CIPHER_SERVER_PREFERENCE);
   RETURN_IF_ERROR(UseCertificate(out->ctx_, config.cert, config.key, ""));
   if (!config.client_ca.empty()) {
     RETURN_IF_ERROR(AddTrusted(out->ctx_, config.client_ca, ""));
   }
-  if (config.require_client_cert || config.verify_client_cert) {
+  if (config.require_client_cert || config.verify_client_cert || config.request_client_cert) {
     const int mode = SSL_VERIFY_PEER | (config.require_client_cert ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
     // Go's "request without verify" modes take any certificate.
     constexpr SSL_verify_cb kAny = [](int, X509_STORE_CTX*) { return 1; };
-    SSL_CTX_set_verify(out->ctx_, mode, config.verify_client_cert ? nullptr : kAny);
+    out->client_allowed_sans_ = config.client_allowed_sans;
+    const bool named = config.verify_client_cert && !config.client_allowed_sans.empty();
+    SSL_CTX_set_verify(out->ctx_, mode, !config.verify_client_cert ? kAny : named ? CheckClientName : nullptr);
+    SSL_CTX_set_app_data(out->ctx_, &out->client_allowed_sans_);
   }
+  if (!config.curves.empty()) RETURN_IF_ERROR(SetCurves(out->ctx_, config.curves));
   if (!config.cipher_suites.empty()) {
     // Go writes the IANA names; OpenSSL looks them up by their own table.
     std::string names;

@@ -42,6 +42,10 @@ struct TlsServerConfig {
   std::string client_ca;            // PEM; empty: no client certificates
   bool require_client_cert = false; // else verified only if given
   bool verify_client_cert = false;
+  bool request_client_cert = false; // asked for, whoever signed it
+  std::vector<std::string> client_allowed_sans;  // one of the certificate's names must be one of these; empty: any
+  std::vector<std::string> curves;               // Go's names: CurveP256, X25519; empty: OpenSSL's defaults
+  bool prefer_server_cipher_suites = true;
   TlsVersion min_version = TlsVersion::kTls12;
   TlsVersion max_version = TlsVersion::kDefault;
   std::vector<std::string> cipher_suites;  // Go's names; empty: OpenSSL's defaults
@@ -56,6 +60,7 @@ class TlsServerContext {
  private:
   TlsServerContext() = default;
   SSL_CTX* ctx_ = nullptr;
+  std::vector<std::string> client_allowed_sans_;
 };
 
 class TlsSession {
