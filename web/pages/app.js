@@ -59,7 +59,7 @@ async function get(path) {
 
 async function alertsPage() {
   const [rules, held] = await Promise.all([
-    get('api/v1/rules?type=alert'),
+    get('api/v1/rules?type=alert').catch(() => ({groups: []})),  // the Alertmanager alone has none
     get('api/v2/alerts').catch(() => null),  // no Alertmanager in this process
   ]);
   const rows = [];
@@ -78,10 +78,11 @@ async function alertsPage() {
       labels(alert.labels, ['alertname']),
       el('td', {class: 'narrow', title: alert.activeAt}, ago(alert.activeAt)),
       el('td', {class: 'number'}, shortNumber(alert.value)),
-      el('td', {class: 'narrow'}, held === null ? '' : el('a', {href: silenceLink(alert.labels)}, 'Silence')),
+      el('td', {class: 'narrow'}, held === null ? '' : [el('a', {href: silenceLink(alert.labels)}, 'Silence'), ' ',
+        el('a', {href: historyLink(alert.labels)}, 'Why?')]),
     ]), 'No rule has an alert now.')];
   if (held !== null) {
-    parts.push(el('h2', {}, 'With the Alertmanager'), table(['State', 'Alert', 'Labels', 'Since', 'Receivers', 'Silenced or inhibited by'],
+    parts.push(el('h2', {}, 'With the Alertmanager'), table(['State', 'Alert', 'Labels', 'Since', 'Receivers', 'Silenced or inhibited by', ''],
       held.map((alert) => [
         state(alert.status.state),
         alert.labels.alertname || '',
@@ -90,13 +91,15 @@ async function alertsPage() {
         alert.receivers.map((receiver) => receiver.name).join(', '),
         [...alert.status.silencedBy.map((id) => el('a', {href: `#/silences/${id}`}, `silence ${id.slice(0, 8)} `)),
           ...alert.status.inhibitedBy.map((print) => `alert ${print} `)],
+        el('td', {class: 'narrow'}, el('a', {href: historyLink(alert.labels)}, 'Why?')),
       ]), 'It holds no alert.'));
   }
   return parts;
 }
 
-const silenceLink = (set) => '#/silences/new?filter=' + encodeURIComponent(
-  '{' + Object.entries(set).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(',') + '}');
+const matchersOf = (set) => '{' + Object.entries(set).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(',') + '}';
+const silenceLink = (set) => '#/silences/new?filter=' + encodeURIComponent(matchersOf(set));
+const historyLink = (set) => '#/history?filter=' + encodeURIComponent(matchersOf(set));
 
 async function rulesPage() {
   const {groups} = await get('api/v1/rules');
@@ -143,13 +146,20 @@ async function silencesPage(rest, query) {
   shown.sort((a, b) => order[a.status.state] - order[b.status.state]);
   parts.push(table(['State', 'Matches', 'Comment', 'By', 'Ends', ''], shown.map((silence) => [
     state(silence.status.state),
-    silence.matchers.map((m) => el('span', {class: 'label'}, matcherText(m))),
+    [silence.matchers.map((m) => el('span', {class: 'label'}, matcherText(m))),
+      silence.schedule ? el('div', {class: 'note'}, `recurs: ${scheduleText(silence.schedule)}${silence.holdsNow ? ', holds now' : ''}`) : '',
+      silence.receivers ? el('div', {class: 'note'}, `for ${silence.receivers.join(', ')} only`) : ''],
     silence.comment, silence.createdBy,
     el('td', {class: 'narrow', title: silence.endsAt}, ago(silence.endsAt)),
     silence.status.state === 'expired' ? '' : el('button', {class: 'small', onclick: () => expire(silence.id)}, 'Expire'),
   ]), 'No silences.'));
   return parts;
 }
+
+// [{weekdays: ['saturday'], times: [{start_time, end_time}], location}] in a line.
+const scheduleText = (intervals) => intervals.map((i) => [
+  ...['weekdays', 'days_of_month', 'months', 'years'].filter((key) => i[key]).map((key) => i[key].join(', ')),
+  (i.times || []).map((t) => `${t.start_time}-${t.end_time}`).join(', '), i.location || 'UTC'].filter((part) => part !== '').join(' ')).join('; ');
 
 const matcherText = (m) => `${m.name}${m.isRegex ? (m.isEqual === false ? '!~' : '=~') : (m.isEqual === false ? '!=' : '=')}${JSON.stringify(m.value)}`;
 
@@ -198,6 +208,66 @@ async function expire(id) {
   const response = await fetch(`api/v2/silence/${id}`, {method: 'DELETE'});
   if (!response.ok) return showError(new Error(await response.text()));
   draw();
+}
+
+// ---- history: why a notification was or was not sent, and what happened ------------------------
+
+const wordsOf = {
+  new: '', again: 'again', sender: 'says its sender', timeout: 'not repeated by its sender', repeat_not_due: 'already told, the repeat is not due',
+  told_resolved: 'already told that it ended', never_told: 'was never announced', all_suppressed: 'all alerts are held back',
+  no_integrations: 'the receiver has no integrations', still_sending: 'the flush before is still being sent',
+  resolved_unwanted: 'ends are not wanted (send_resolved)',
+};
+const shownKinds = 'received,resolved,suppressed,released,request,unanswered,gave_up,recovered,silence,service,not_sent';
+
+function eventText(event, alerts) {
+  const names = (prints) => prints.length > 3 ? `${prints.length} alerts` : prints.map((print) => alerts[print]?.labels.alertname || print).join(', ');
+  const parts = [];
+  if (event.integration) parts.push(el('b', {}, event.integration), ' ');
+  if (event.kind === 'request') {
+    parts.push(event.reason, event.attempt > 1 ? `, attempt ${event.attempt}` : '', event.firing ? `, firing: ${names(event.firing)}` : '',
+      event.resolved ? `, ended: ${names(event.resolved)}` : '', event.durationSeconds ? `, ${span(event.durationSeconds)}` : '',
+      event.nextAttemptSeconds ? `, next attempt after ${span(event.nextAttemptSeconds)}` : '');
+    if (event.text) parts.push(el('div', {class: 'err'}, event.text));
+    return parts;
+  }
+  const alert = event.fingerprint && alerts[event.fingerprint];
+  if (alert) parts.push(el('b', {}, alert.labels.alertname || ''), ' ', labels(alert.labels, ['alertname']));
+  parts.push(wordsOf[event.cause] ?? (event.cause || '').replaceAll('_', ' '));
+  if (event.by) parts.push(' ', event.by.map((by) => el('span', {class: 'label'}, by)));
+  if (event.silence) parts.push(' ', el('a', {href: `#/silences/${event.silence}`}, event.silence.slice(0, 8)), ` ${event.matchers} by ${event.createdBy}: ${event.comment || ''}`);
+  if (event.nextRepeat) parts.push(`, repeats ${ago(event.nextRepeat)}`);
+  if (event.text) parts.push(' ', event.text);
+  return parts;
+}
+
+async function historyPage(rest, query) {
+  const filter = query.get('filter') || '';
+  const from = query.get('from') || '24h';
+  const kinds = query.get('kind') || shownKinds;
+  const asked = new URLSearchParams({from, kind: kinds, limit: '500'});
+  if (filter) asked.set('filter', filter);
+  const [explained, journal] = await Promise.all([
+    filter ? get('api/v2/explain?' + new URLSearchParams({filter})) : null,
+    get('api/v2/journal?' + asked),
+  ]);
+  const parts = [el('h1', {}, filter ? 'Why, and what happened' : 'What happened'),
+    el('form', {onsubmit: (event) => {
+      event.preventDefault();
+      location.hash = '#/history?' + new URLSearchParams([...new FormData(event.target)].filter(([, value]) => value !== ''));
+    }}, el('div', {class: 'row'},
+      el('label', {class: 'wide'}, 'Matchers', el('input', {name: 'filter', value: filter, placeholder: 'alertname="DiskFull"'})),
+      el('label', {}, 'Since', el('input', {name: 'from', value: from})), el('button', {class: 'main'}, 'Show')))];
+  for (const alert of explained?.alerts || []) {
+    parts.push(el('h2', {}, alert.summary), el('ul', {}, alert.sentences.map((sentence) => el('li', {}, sentence))));
+  }
+  if (explained) parts.push(...explained.general.map((sentence) => el('p', {class: 'note'}, sentence)));
+  parts.push(el('h2', {}, 'Journal'), table(['When', 'What', '', 'Result'], journal.events.reverse().map((event) => [
+    el('td', {class: 'narrow', title: event.at}, ago(event.at)), event.kind.replace('_', ' '), eventText(event, journal.alerts),
+    el('td', {class: 'narrow'}, event.outcome ? [state(event.outcome), event.status ? ` ${event.status}` : ''] : ''),
+  ]), 'The journal has nothing of this time.'));
+  if (journal.more) parts.push(el('p', {class: 'note'}, 'There is more: narrow the matchers, or ask `tocsin journal`.'));
+  return parts;
 }
 
 async function queryPage(rest, query) {
@@ -285,7 +355,7 @@ async function statusPage() {
 
 // ---- moving between pages ---------------------------------------------------------------------
 
-const pages = {alerts: alertsPage, rules: rulesPage, query: queryPage, targets: targetsPage, silences: silencesPage, status: statusPage};
+const pages = {alerts: alertsPage, rules: rulesPage, query: queryPage, targets: targetsPage, silences: silencesPage, history: historyPage, status: statusPage};
 const refreshed = ['alerts', 'rules', 'targets'];  // drawn again every 5 s
 let drawing = 0;
 
