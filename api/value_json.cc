@@ -5,12 +5,9 @@
 namespace tocsin::api {
 namespace {
 
-void WritePoint(model::Timestamp t, double v, JsonWriter* json) {
-  json->BeginArray();
-  json->SampleTime(t);
-  json->SampleValue(v);
-  json->EndArray();
-}
+// Usual sizes, so that a large body is not copied while it grows.
+constexpr size_t kBytesOfAPoint = 36;
+constexpr size_t kBytesOfLabels = 200;
 
 void WritePoint(model::Timestamp t, const model::Histogram& h, JsonWriter* json) {
   json->BeginArray();
@@ -27,7 +24,7 @@ void WriteSample(const promql::VectorSample& s, JsonWriter* json) {
     WritePoint(s.t, *s.h, json);
   } else {
     json->Key("value");
-    WritePoint(s.t, s.v, json);
+    json->Sample(s.t, s.v);
   }
   json->EndObject();
 }
@@ -38,7 +35,7 @@ void WriteSeries(const promql::MatrixSeries& s, JsonWriter* json) {
   if (!s.floats.empty()) {
     json->Key("values");
     json->BeginArray();
-    for (const promql::FloatPoint& p : s.floats) WritePoint(p.t, p.v, json);
+    for (const promql::FloatPoint& p : s.floats) json->Sample(p.t, p.v);
     json->EndArray();
   }
   if (!s.histograms.empty()) {
@@ -94,7 +91,7 @@ void WriteHistogram(const model::Histogram& h, JsonWriter* json) {
 
 bool WriteValue(const promql::Value& value, size_t limit, JsonWriter* json) {
   if (const auto* scalar = std::get_if<promql::Scalar>(&value)) {
-    WritePoint(scalar->t, scalar->v, json);
+    json->Sample(scalar->t, scalar->v);
     return false;
   }
   if (const auto* text = std::get_if<promql::String>(&value)) {
@@ -107,7 +104,11 @@ bool WriteValue(const promql::Value& value, size_t limit, JsonWriter* json) {
   if (const auto* vector = std::get_if<promql::Vector>(&value)) {
     return WriteList(*vector, limit, json, WriteSample);
   }
-  return WriteList(std::get<promql::Matrix>(value), limit, json, WriteSeries);
+  const auto& matrix = std::get<promql::Matrix>(value);
+  size_t points = 0;
+  for (const promql::MatrixSeries& s : matrix) points += s.floats.size();
+  json->out()->reserve(json->out()->size() + points * kBytesOfAPoint + matrix.size() * kBytesOfLabels);
+  return WriteList(matrix, limit, json, WriteSeries);
 }
 
 void WriteExemplar(const model::Exemplar& e, JsonWriter* json) {

@@ -89,6 +89,9 @@ void AppendExponential(const Shortest& s, std::string* out) {
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
+// Integers below it are exact, and have no more digits than a double tells.
+constexpr double kExactIntegers = 1e15;
+
 int HexValue(char c) {
   if (IsDigit(c)) return c - '0';
   c = Lower(c);
@@ -311,6 +314,21 @@ std::string FormatG(double v) {
 }
 
 std::string FormatV(double v) { return FormatG(v); }
+
+char* WriteJson(double v, char* out) {
+  const double size = std::fabs(v);
+  if (size < kExactIntegers) {
+    const auto whole = static_cast<int64_t>(v);
+    if (static_cast<double>(whole) == v && (whole != 0 || !std::signbit(v))) {
+      return std::to_chars(out, out + kMaxJsonNumber, whole).ptr;
+    }
+    // Where digits end before the point does, the library's fixed form is the shortest too.
+    if (size >= 1e-6) return std::to_chars(out, out + kMaxJsonNumber, v, std::chars_format::fixed).ptr;
+  }
+  std::string text;
+  AppendJson(v, &text);
+  return std::copy(text.begin(), text.end(), out);
+}
 
 void AppendJson(double v, std::string* out) {
   if (AppendSpecial(v, out)) return;

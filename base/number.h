@@ -18,6 +18,10 @@ std::string FormatJson(double v);       // API values: 'f', but 'e' below 1e-6 a
 std::string FormatPrecision(double v, char verb, int precision);  // verb in e E f g G
 void AppendFormatF(double v, std::string* out);
 void AppendJson(double v, std::string* out);
+// The same into a buffer of at least kMaxJsonNumber bytes, without allocating for common numbers; returns
+// the end.
+inline constexpr size_t kMaxJsonNumber = 40;
+char* WriteJson(double v, char* out);
 
 // strconv.ParseFloat: decimal, hex (0x1p-2), inf, infinity, nan, with sign; `_` only in ParseGoNumber.
 Result<double> ParseFloat(std::string_view text);

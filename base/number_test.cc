@@ -1,5 +1,6 @@
 #include "base/number.h"
 
+#include <bit>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -43,6 +44,21 @@ TEST(NumberTest, IsWrittenAsGoWritesIt) {
       EXPECT_EQ(FormatF(row.v), row.f);
     }
     EXPECT_EQ(FormatJson(row.v), row.json);
+    char buffer[kMaxJsonNumber];
+    EXPECT_EQ(std::string(buffer, WriteJson(row.v, buffer)), row.json);
+  }
+}
+
+TEST(NumberTest, AnyDoubleIsWrittenTheSameIntoABuffer) {
+  uint64_t bits = 1;
+  for (int i = 0; i < 200'000; ++i) {
+    bits = bits * 6364136223846793005u + 1442695040888963407u;
+    // Numbers of all sizes, and those with few digits.
+    for (const double v : {std::bit_cast<double>(bits), static_cast<double>(static_cast<int64_t>(bits) >> (bits & 63)),
+                           static_cast<double>(static_cast<int64_t>(bits) >> 40) / 1000}) {
+      char buffer[kMaxJsonNumber];
+      ASSERT_EQ(std::string(buffer, WriteJson(v, buffer)), FormatJson(v));
+    }
   }
 }
 

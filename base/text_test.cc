@@ -58,6 +58,24 @@ TEST(TextTest, EscapesAreThoseOfGo) {
   for (const char* bad : {"%", "%2", "%zz", "a%f"}) EXPECT_FALSE(QueryUnescape(bad, &out)) << bad;
 }
 
+TEST(TextTest, JsonStringsEscapeAByteWhereverItStands) {
+  for (size_t length = 1; length <= 20; ++length) {
+    for (size_t at = 0; at < length; ++at) {
+      for (const auto& [c, escaped] : {std::pair('"', "\\\""), std::pair('\\', "\\\\"), std::pair('\n', "\\n"),
+                                       std::pair('\x1f', "\\u001f"), std::pair('<', "<"), std::pair('&', "&"),
+                                       std::pair('\x7f', "\x7f"), std::pair(' ', " ")}) {
+        std::string text(length, 'x');
+        std::string want = text;
+        text[at] = c;
+        want.replace(at, 1, escaped);
+        std::string out;
+        AppendJsonString(text, &out);
+        EXPECT_EQ(out, '"' + want + '"');
+      }
+    }
+  }
+}
+
 TEST(TextTest, JsonStringsAreValidForAnyBytes) {
   std::string out;
   AppendJsonString("a\"\\\n\t\x01<>&é\xff\xe2\x80\xa8", &out);

@@ -8,6 +8,27 @@
 #include "base/text.h"
 
 namespace tocsin::api {
+namespace {
+
+constexpr size_t kMaxSampleTime = 32;
+
+// Returns the end.
+char* WriteSampleTime(int64_t ms, char* p) {
+  // The magnitude of the lowest number fits only without a sign.
+  const uint64_t magnitude = ms < 0 ? 0 - static_cast<uint64_t>(ms) : static_cast<uint64_t>(ms);
+  if (ms < 0) *p++ = '-';
+  p = std::to_chars(p, p + kMaxSampleTime, magnitude / 1000).ptr;
+  if (uint64_t fraction = magnitude % 1000; fraction != 0) {
+    *p++ = '.';
+    for (uint64_t unit = 100; fraction != 0; unit /= 10) {
+      *p++ = static_cast<char>('0' + fraction / unit);
+      fraction %= unit;
+    }
+  }
+  return p;
+}
+
+}  // namespace
 
 void JsonWriter::Key(std::string_view key) {
   Comma();
@@ -45,20 +66,23 @@ void JsonWriter::Time(base::Time t) {
 }
 
 void JsonWriter::SampleTime(int64_t ms) {
-  char buffer[32];
+  char buffer[kMaxSampleTime];
+  Raw({buffer, static_cast<size_t>(WriteSampleTime(ms, buffer) - buffer)});
+}
+
+void JsonWriter::Sample(int64_t ms, double v) {
+  char buffer[kMaxSampleTime + base::kMaxJsonNumber + 8];
   char* p = buffer;
-  // The magnitude of the lowest number fits only without a sign.
-  uint64_t magnitude = ms < 0 ? 0 - static_cast<uint64_t>(ms) : static_cast<uint64_t>(ms);
-  if (ms < 0) *p++ = '-';
-  p = std::to_chars(p, buffer + sizeof buffer, magnitude / 1000).ptr;
-  if (uint64_t fraction = magnitude % 1000; fraction != 0) {
-    *p++ = '.';
-    for (uint64_t unit = 100; fraction != 0; unit /= 10) {
-      *p++ = static_cast<char>('0' + fraction / unit);
-      fraction %= unit;
-    }
-  }
-  Raw({buffer, static_cast<size_t>(p - buffer)});
+  if (comma_) *p++ = ',';
+  comma_ = true;
+  *p++ = '[';
+  p = WriteSampleTime(ms, p);
+  *p++ = ',';
+  *p++ = '"';
+  p = base::WriteJson(v, p);
+  *p++ = '"';
+  *p++ = ']';
+  out_->append(buffer, static_cast<size_t>(p - buffer));
 }
 
 void JsonWriter::SampleValue(double v) {

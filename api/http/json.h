@@ -50,6 +50,8 @@ class JsonWriter {
   void SampleTime(int64_t ms);
   // A sample's value: a string, "1.5", "+Inf", "NaN".
   void SampleValue(double v);
+  // Both: [1435781451.781,"1.5"].
+  void Sample(int64_t ms, double v);
   // {"__name__":"up","job":"a"}
   void Labels(model::LabelsView labels);
 

@@ -86,6 +86,12 @@ void Append(const Grid& grid, StepSpan span, const Block& block, const OutputRow
     MatrixSeries& series = (*out)[rows.target[row]];
     const uint8_t* cells = block.cells(row);
     const double* values = block.values(row);
+    const auto floats = static_cast<size_t>(std::count(cells, cells + span.count, kFloat));
+    if (series.floats.empty()) {
+      series.floats.reserve(floats);
+    } else if (series.floats.capacity() < series.floats.size() + floats) {
+      series.floats.reserve(std::max(series.floats.size() + floats, series.floats.capacity() * 2));
+    }
     for (size_t s = 0; s < span.count; ++s) {
       if (cells[s] == kAbsent) continue;
       const model::Timestamp t = grid.time(span.first + s);
