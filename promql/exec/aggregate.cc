@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "promql/exec/grouping.h"
 #include "promql/exec/histogram_math.h"
 #include "promql/exec/kahan.h"
+#include "promql/exec/lanes.h"
 #include "promql/exec/range_kernels.h"
 
 namespace tocsin::promql::exec {
@@ -80,6 +82,13 @@ struct HistogramGroup {
   bool not_reset = false;
 };
 
+// Of one group, over a block.
+struct GroupState {
+  size_t rows = 0;
+  bool full = false;  // has a float at every step
+  bool gaps = false;  // a row has not
+};
+
 class AggregateOperator : public Operator {
  public:
   AggregateOperator(const plan::Node& node, const Grid* grid, OperatorPtr input,
@@ -139,41 +148,106 @@ class AggregateOperator : public Operator {
     }
   }
 
-  void Sum(Block* out) {
+  bool AllFloats(size_t row) {
+    const uint8_t* cells = in_->cells(row);
+    const size_t steps = in_->steps();
+    constexpr uint64_t kFloats = kFloat * uint64_t{0x0101010101010101};
+    size_t s = 0;
+    for (uint64_t eight; s + 8 <= steps; s += 8) {
+      std::memcpy(&eight, cells + s, sizeof eight);
+      if (eight != kFloats) return false;
+    }
+    while (s < steps && cells[s] == kFloat) ++s;
+    return s == steps;
+  }
+
+  // Rows with a float at every step go in whole, as long as the group has one at every step too.
+  void AddAll(Block* out) {
+    const size_t steps = in_->steps();
     compensation_.assign(out->cell_count(), 0);
+    groups_.assign(series_.size(), GroupState{});
+    for (size_t row = 0; row < in_->rows(); ++row) {
+      const size_t g = group_[row];
+      GroupState& state = groups_[g];
+      const double* v = in_->values(row);
+      double* sums = out->values(g);
+      double* c = compensation_.data() + g * steps;
+      uint8_t* to = out->cells(g);
+      const bool whole = AllFloats(row);
+      if (whole && state.rows == 0) {
+        std::copy(v, v + steps, sums);
+        std::fill(to, to + steps, kFloat);
+        state.full = true;
+      } else if (whole && state.full) {
+        AddRow(v, steps, sums, c);
+      } else {
+        const uint8_t* cells = in_->cells(row);
+        for (size_t s = 0; s < steps; ++s) {
+          if (cells[s] != kFloat) continue;
+          if (to[s] == kAbsent) {
+            to[s] = kFloat;
+            sums[s] = v[s];
+          } else {
+            KahanAdd(v[s], &sums[s], &c[s]);
+          }
+        }
+      }
+      ++state.rows;
+      if (!whole) state.gaps = true;
+    }
+  }
+
+  void Sum(Block* out) {
+    AddAll(out);
     if (out->cell_count() == 0) return;
     double* sums = out->values(0);
-    uint8_t* cells = out->cells(0);
-    double* c = compensation_.data();
-    ForFloats([&](size_t at, double v) {
-      if (cells[at] == kAbsent) {
-        cells[at] = kFloat;
-        sums[at] = v;
-      } else {
-        KahanAdd(v, &sums[at], &c[at]);
-      }
-    });
+    const double* c = compensation_.data();
     for (size_t i = 0; i < out->cell_count(); ++i) sums[i] += c[i];
   }
 
+  // From sums where no row has gaps and none overflows.
   void Average(Block* out) {
-    means_.assign(out->cell_count(), Mean{});
-    ForFloats([&](size_t at, double v) { means_[at].Add(v); });
-    for (size_t i = 0; i < means_.size(); ++i) {
-      if (means_[i].count > 0) out->SetFloat(0, i, means_[i].Value());
+    if (out->cell_count() == 0) return;
+    AddAll(out);
+    const double* sums = out->values(0);
+    const bool simple =
+        std::ranges::none_of(groups_, &GroupState::gaps) &&
+        std::none_of(sums, sums + out->cell_count(), [](double v) { return IsInfinite(v); });
+    if (!simple) {
+      out->Reset(out->rows(), out->steps());
+      means_.assign(out->cell_count(), Mean{});
+      ForFloats([&](size_t at, double v) { means_[at].Add(v); });
+      for (size_t i = 0; i < means_.size(); ++i) {
+        if (means_[i].count > 0) out->SetFloat(0, i, means_[i].Value());
+      }
+      return;
+    }
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      double* v = out->values(g);
+      const double* c = compensation_.data() + g * out->steps();
+      const auto count = static_cast<double>(groups_[g].rows);
+      for (size_t s = 0; s < out->steps(); ++s) v[s] = v[s] / count + c[s] / count;
     }
   }
 
   void Count(Block* out) {
     const size_t steps = in_->steps();
+    groups_.assign(series_.size(), GroupState{});
+    counts_.assign(out->cell_count(), 0);
     for (size_t row = 0; row < in_->rows(); ++row) {
+      if (AllFloats(row)) {
+        ++groups_[group_[row]].rows;
+        continue;
+      }
       const uint8_t* cells = in_->cells(row);
-      double* counts = out->values(group_[row]);
-      uint8_t* to = out->cells(group_[row]);
+      uint32_t* counts = counts_.data() + size_t{group_[row]} * steps;
+      for (size_t s = 0; s < steps; ++s) counts[s] += cells[s] != kAbsent;
+    }
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      const uint32_t* counts = counts_.data() + g * steps;
       for (size_t s = 0; s < steps; ++s) {
-        if (cells[s] == kAbsent) continue;
-        counts[s] = to[s] == kAbsent ? 1 : counts[s] + 1;
-        to[s] = kFloat;
+        const size_t count = groups_[g].rows + counts[s];
+        if (count > 0) out->SetFloat(g, s, static_cast<double>(count));
       }
     }
   }
@@ -326,6 +400,8 @@ class AggregateOperator : public Operator {
   HeldBlock in_;
   Block parameter_block_;
   std::vector<double> compensation_;
+  std::vector<GroupState> groups_;
+  std::vector<uint32_t> counts_;
   std::vector<Mean> means_;
   std::vector<Spread> spreads_;
   std::vector<std::vector<double>> values_;

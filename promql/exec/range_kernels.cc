@@ -1,7 +1,8 @@
-// 1. Windows of plain floats: one template walks the windows with two indices, each sample enters and
-//    leaves once; the function looks at [lo, hi).
+// 1. Windows of plain floats: which samples belong to which step is found once for all series of the
+//    same times (window_table.h); each sample enters and leaves a window once.
 // 2. rate(), increase(): the positions of counter resets are found in one pass over the series, a
-//    window then costs its two ends and the resets in it.
+//    window then costs its two ends and the resets in it, eight windows at a time (lanes.h).  Sums of
+//    short windows and variances are taken of sixteen windows side by side.
 // 3. Anything with histograms, or with anchored or smoothed bounds, goes through EvalMixedWindow.
 
 #include "promql/exec/range_kernels.h"
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "promql/exec/lanes.h"
 #include "promql/exec/partial_sums.h"
 
 namespace tocsin::promql::exec {
@@ -16,29 +18,31 @@ namespace {
 
 using plan::Function;
 
-// Calls fn(step, lo, hi) for each window that is not empty.
+// Fills the steps whose windows have at least `samples` samples with fn(step, lo, hi).
 template <class Fn>
-inline void ForWindows(const RangeCall& call, const model::Timestamp* t, size_t n, Fn&& fn) {
-  size_t lo = 0;
-  size_t hi = 0;
-  for (size_t s = 0; s < call.span.count; ++s) {
-    const model::Timestamp end = call.window_end(s);
-    const model::Timestamp begin = end - call.range_ms;
-    while (hi < n && t[hi] <= end) ++hi;
-    while (lo < hi && t[lo] <= begin) ++lo;
-    if (hi > lo) fn(s, lo, hi);
+inline void Fill(const WindowTable& windows, size_t samples, size_t row, Block* out, Fn&& fn) {
+  double* values = out->values(row);
+  uint8_t* cells = out->cells(row);
+  const uint32_t* lo = windows.lo();
+  const uint32_t* hi = windows.hi();
+  const WindowTable::Steps steps = windows.steps_with(samples);
+  for (size_t s = steps.begin; s < steps.end; ++s) {
+    if (hi[s] - lo[s] < samples) continue;
+    values[s] = fn(s, size_t{lo[s]}, size_t{hi[s]});
+    cells[s] = kFloat;
   }
 }
 
-// fn(lo, hi) gives the value of a window.
-template <class Fn>
-inline void Fill(const RangeCall& call, const RangeRow& in, size_t row, Block* out, Fn&& fn) {
-  double* values = out->values(row);
-  uint8_t* cells = out->cells(row);
-  ForWindows(call, in.times, in.count, [&](size_t s, size_t lo, size_t hi) {
-    values[s] = fn(s, lo, hi);
-    cells[s] = kFloat;
-  });
+// Steps with at least `samples` samples are present.
+void MarkPresent(const WindowTable& windows, size_t samples, uint8_t* cells) {
+  const WindowTable::Steps steps = windows.steps_with(samples);
+  if (steps.all) {
+    std::fill(cells + steps.begin, cells + steps.end, kFloat);
+    return;
+  }
+  for (size_t s = steps.begin; s < steps.end; ++s) {
+    if (windows.hi()[s] - windows.lo()[s] >= samples) cells[s] = kFloat;
+  }
 }
 
 // Positions i where v[i] < v[i - 1].
@@ -62,36 +66,57 @@ void Rate(const RangeCall& call, const RangeRow& in, KernelScratch* scratch, siz
           Block* out) {
   const bool counter = call.function != Function::kDelta;
   const double* v = in.values;
-  std::vector<uint32_t>& resets = scratch->indices;
-  resets.clear();
-  if (counter) FindResets(v, in.count, &resets);
-  double* values = out->values(row);
-  uint8_t* cells = out->cells(row);
-  size_t r = 0;
-  ForWindows(call, in.times, in.count, [&](size_t s, size_t lo, size_t hi) {
-    if (hi - lo < 2) return;
-    double difference = v[hi - 1] - v[lo];
-    while (r < resets.size() && resets[r] <= lo) ++r;
-    for (size_t k = r; k < resets.size() && resets[k] < hi; ++k) difference += v[resets[k] - 1];
-    values[s] = difference * ExtrapolationFactor(call, call.window_end(s), in.times[lo],
-                                                 in.times[hi - 1], hi - lo, v[lo], difference,
-                                                 counter);
-    cells[s] = kFloat;
-  });
+  WindowTable& windows = scratch->windows;
+  const WindowTable::Steps steps = windows.steps_with(2);
+  if (steps.begin == steps.end) return;
+  const uint32_t* lo = windows.lo();
+  const uint32_t* hi = windows.hi();
+  const WindowTable::Spans spans = windows.FindSpans();
+  scratch->values.resize(windows.steps() + kLanes);
+  scratch->differences.resize(windows.steps() + kLanes);
+  double* first = scratch->values.data();
+  double* difference = scratch->differences.data();
+  for (size_t s = steps.begin; s < steps.end; ++s) {
+    // Of an empty window the bounds may be the end; nothing is made of it.
+    const size_t from = std::min<size_t>(lo[s], in.count - 1);
+    first[s] = v[from];
+    difference[s] = v[std::max<size_t>(hi[s], 1) - 1] - v[from];
+  }
+  if (counter) {
+    std::vector<uint32_t>& resets = scratch->indices;
+    FindResets(v, in.count, &resets);
+    if (!resets.empty()) {
+      size_t r = 0;
+      for (size_t s = steps.begin; s < steps.end; ++s) {
+        while (r < resets.size() && resets[r] <= lo[s]) ++r;
+        for (size_t k = r; k < resets.size() && resets[k] < hi[s]; ++k) {
+          difference[s] += v[resets[k] - 1];
+        }
+      }
+    }
+  }
+  const size_t at = steps.begin / kLanes * kLanes;
+  const double seconds = static_cast<double>(call.range_ms) / 1000;
+  Extrapolate({.first = first + at,
+               .difference = difference + at,
+               .sampled = spans.sampled + at,
+               .to_start = spans.to_start + at,
+               .to_end = spans.to_end + at,
+               .divisor = call.function == Function::kRate ? seconds : 1,
+               .counter = counter},
+              steps.end - at, out->values(row) + at);
+  MarkPresent(windows, 2, out->cells(row));
 }
 
-void InstantRate(const RangeCall& call, const RangeRow& in, size_t row, Block* out) {
+void InstantRate(const RangeCall& call, const RangeRow& in, const WindowTable& windows, size_t row,
+                 Block* out) {
   const bool rate = call.function == Function::kIrate;
-  double* values = out->values(row);
-  uint8_t* cells = out->cells(row);
-  ForWindows(call, in.times, in.count, [&](size_t s, size_t lo, size_t hi) {
-    if (hi - lo < 2) return;
+  Fill(windows, 2, row, out, [&](size_t, size_t, size_t hi) {
     const double last = in.values[hi - 1];
     const double before = in.values[hi - 2];
     double result = rate && last < before ? last : last - before;
     if (rate) result /= static_cast<double>(in.times[hi - 1] - in.times[hi - 2]) / 1000;
-    values[s] = result;
-    cells[s] = kFloat;
+    return result;
   });
 }
 
@@ -99,50 +124,66 @@ void InstantRate(const RangeCall& call, const RangeRow& in, size_t row, Block* o
 // left once.  NaN loses against any number, as in Prometheus; of equal values max_over_time() and
 // min_over_time() keep the first.
 template <class Better>
-void Extreme(const RangeCall& call, const RangeRow& in, KernelScratch* scratch, size_t row,
-             Block* out, Better better) {
+void Extreme(const RangeRow& in, KernelScratch* scratch, size_t row, Block* out, Better better) {
   std::vector<uint32_t>& queue = scratch->indices;
   queue.clear();
   size_t front = 0;
   size_t entered = 0;
-  double* values = out->values(row);
-  uint8_t* cells = out->cells(row);
   const double* v = in.values;
-  ForWindows(call, in.times, in.count, [&](size_t s, size_t lo, size_t hi) {
+  Fill(scratch->windows, 1, row, out, [&](size_t, size_t lo, size_t hi) {
     for (; entered < hi; ++entered) {
       while (queue.size() > front && better(v[entered], v[queue.back()])) queue.pop_back();
       queue.push_back(static_cast<uint32_t>(entered));
     }
     while (queue[front] < lo) ++front;
-    values[s] = v[queue[front]];
-    cells[s] = kFloat;
+    return v[queue[front]];
   });
+}
+
+// Windows of equal size, as those of a series without gaps are, many at a time; others one by one.
+void FillFolds(WindowFold fold, double (*one)(const double*, size_t), const RangeRow& in,
+               const WindowTable& windows, size_t row, Block* out) {
+  const uint32_t* lo = windows.lo();
+  const uint32_t* hi = windows.hi();
+  double* values = out->values(row);
+  const WindowTable::Steps steps = windows.steps_with(1);
+  for (size_t s = steps.begin; s < steps.end;) {
+    const uint32_t size = hi[s] - lo[s];
+    size_t equal = 1;
+    while (s + equal < steps.end && equal < kWindowsAtOnce && hi[s + equal] - lo[s + equal] == size) {
+      ++equal;
+    }
+    if (size == 0) {
+      s += equal;
+    } else if (equal == kWindowsAtOnce &&
+               FoldWindows(fold, in.values, lo + s, size, values + s)) {
+      s += equal;
+    } else {
+      values[s] = one(in.values + lo[s], size);
+      ++s;
+    }
+  }
+  MarkPresent(windows, 1, out->cells(row));
 }
 
 // Of long windows that overlap, from partial sums; where these overflow, and else, directly.
 template <class Finish>
 void FillSums(const RangeCall& call, const RangeRow& in, KernelScratch* scratch, size_t row,
-              Block* out, double (*direct)(const double*, size_t), Finish finish) {
+              Block* out, WindowFold fold, double (*direct)(const double*, size_t),
+              Finish finish) {
   const double* v = in.values;
   const bool overlap = call.map.stride < call.range_ms && call.span.count > 2;
+  if (!overlap || scratch->windows.longest() < PartialSums::kWorthwhile) {
+    FillFolds(fold, direct, in, scratch->windows, row, out);
+    return;
+  }
   scratch->sums.Reset(v, in.count);
-  Fill(call, in, row, out, [&](size_t, size_t lo, size_t hi) {
-    if (overlap && hi - lo >= PartialSums::kWorthwhile) {
+  Fill(scratch->windows, 1, row, out, [&](size_t, size_t lo, size_t hi) {
+    if (hi - lo >= PartialSums::kWorthwhile) {
       const PartialSums::Sum s = scratch->sums.Of(lo, hi);
       if (std::isfinite(s.sum)) return finish(s, hi - lo);
     }
     return direct(v + lo, hi - lo);
-  });
-}
-
-template <class Fn>
-void FillRegression(const RangeCall& call, const RangeRow& in, size_t row, Block* out, Fn fn) {
-  double* values = out->values(row);
-  uint8_t* cells = out->cells(row);
-  ForWindows(call, in.times, in.count, [&](size_t s, size_t lo, size_t hi) {
-    if (hi - lo < 2) return;
-    values[s] = fn(s, lo, hi);
-    cells[s] = kFloat;
   });
 }
 
@@ -196,57 +237,64 @@ base::Status RunRangeKernel(const RangeCall& call, model::LabelsView labels, con
   }
   const double* v = in.values;
   const model::Timestamp* t = in.times;
+  WindowTable& windows = scratch->windows;
+  if (in.count > 0) {
+    windows.Find(call.map, call.span.first, call.span.count, call.range_ms, t, in.count);
+  }
   switch (call.function) {
     case Function::kRate:
     case Function::kIncrease:
     case Function::kDelta: Rate(call, in, scratch, row, out); return {};
     case Function::kIrate:
-    case Function::kIdelta: InstantRate(call, in, row, out); return {};
+    case Function::kIdelta: InstantRate(call, in, windows, row, out); return {};
     case Function::kSumOverTime:
-      FillSums(call, in, scratch, row, out, SumOf,
+      FillSums(call, in, scratch, row, out, WindowFold::kSum, SumOf,
                [](PartialSums::Sum s, size_t) { return s.sum + s.c; });
       return {};
     case Function::kAvgOverTime:
-      FillSums(call, in, scratch, row, out, AverageOf, [](PartialSums::Sum s, size_t count) {
+      FillSums(call, in, scratch, row, out, WindowFold::kAverage, AverageOf, [](PartialSums::Sum s, size_t count) {
         const auto n = static_cast<double>(count);
         return s.sum / n + s.c / n;
       });
       return {};
     case Function::kCountOverTime:
-      Fill(call, in, row, out,
+      Fill(windows, 1, row, out,
            [&](size_t, size_t lo, size_t hi) { return static_cast<double>(hi - lo); });
       return {};
     case Function::kPresentOverTime:
     case Function::kAbsentOverTime:
-      Fill(call, in, row, out, [](size_t, size_t, size_t) { return 1.0; });
+      Fill(windows, 1, row, out, [](size_t, size_t, size_t) { return 1.0; });
       return {};
     case Function::kFirstOverTime:
-      Fill(call, in, row, out, [&](size_t, size_t lo, size_t) { return v[lo]; });
+      Fill(windows, 1, row, out, [&](size_t, size_t lo, size_t) { return v[lo]; });
       return {};
     case Function::kLastOverTime:
-      Fill(call, in, row, out, [&](size_t, size_t, size_t hi) { return v[hi - 1]; });
+      Fill(windows, 1, row, out, [&](size_t, size_t, size_t hi) { return v[hi - 1]; });
       return {};
     case Function::kTsOfFirstOverTime:
-      Fill(call, in, row, out,
+      Fill(windows, 1, row, out,
            [&](size_t, size_t lo, size_t) { return static_cast<double>(t[lo]) / 1000; });
       return {};
     case Function::kTsOfLastOverTime:
-      Fill(call, in, row, out,
+      Fill(windows, 1, row, out,
            [&](size_t, size_t, size_t hi) { return static_cast<double>(t[hi - 1]) / 1000; });
       return {};
-    case Function::kMaxOverTime: Extreme(call, in, scratch, row, out, Better); return {};
-    case Function::kMinOverTime: Extreme(call, in, scratch, row, out, Worse); return {};
+    case Function::kMaxOverTime: Extreme(in, scratch, row, out, Better); return {};
+    case Function::kMinOverTime: Extreme(in, scratch, row, out, Worse); return {};
     case Function::kStddevOverTime:
-      Fill(call, in, row, out, [&](size_t, size_t lo, size_t hi) {
-        return std::sqrt(VarianceOf(v + lo, hi - lo));
-      });
+    case Function::kStdvarOverTime: {
+      FillFolds(WindowFold::kVariance, VarianceOf, in, windows, row, out);
+      if (call.function == Function::kStdvarOverTime) return {};
+      const WindowTable::Steps steps = windows.steps_with(1);
+      double* values = out->values(row);
+      const uint8_t* cells = out->cells(row);
+      for (size_t s = steps.begin; s < steps.end; ++s) {
+        if (cells[s] == kFloat) values[s] = std::sqrt(values[s]);
+      }
       return {};
-    case Function::kStdvarOverTime:
-      Fill(call, in, row, out,
-           [&](size_t, size_t lo, size_t hi) { return VarianceOf(v + lo, hi - lo); });
-      return {};
+    }
     case Function::kQuantileOverTime:
-      Fill(call, in, row, out, [&](size_t s, size_t lo, size_t hi) {
+      Fill(windows, 1, row, out, [&](size_t s, size_t lo, size_t hi) {
         const double q = call.parameter[0][s];
         if (!(q >= 0 && q <= 1)) call.annotations->InvalidQuantile(q, call.first_arg_pos);
         scratch->values.assign(v + lo, v + hi);
@@ -254,19 +302,19 @@ base::Status RunRangeKernel(const RangeCall& call, model::LabelsView labels, con
       });
       return {};
     case Function::kMadOverTime:
-      Fill(call, in, row, out, [&](size_t, size_t lo, size_t hi) {
+      Fill(windows, 1, row, out, [&](size_t, size_t lo, size_t hi) {
         return MedianDeviationOf(v + lo, hi - lo, &scratch->values);
       });
       return {};
     case Function::kResets:
-      Fill(call, in, row, out, [&](size_t, size_t lo, size_t hi) {
+      Fill(windows, 1, row, out, [&](size_t, size_t lo, size_t hi) {
         size_t n = 0;
         for (size_t i = lo + 1; i < hi; ++i) n += v[i] < v[i - 1];
         return static_cast<double>(n);
       });
       return {};
     case Function::kChanges:
-      Fill(call, in, row, out, [&](size_t, size_t lo, size_t hi) {
+      Fill(windows, 1, row, out, [&](size_t, size_t lo, size_t hi) {
         size_t n = 0;
         for (size_t i = lo + 1; i < hi; ++i) {
           n += v[i] != v[i - 1] && !(std::isnan(v[i]) && std::isnan(v[i - 1]));
@@ -275,12 +323,12 @@ base::Status RunRangeKernel(const RangeCall& call, model::LabelsView labels, con
       });
       return {};
     case Function::kDeriv:
-      FillRegression(call, in, row, out, [&](size_t, size_t lo, size_t hi) {
+      Fill(windows, 2, row, out, [&](size_t, size_t lo, size_t hi) {
         return LinearRegression(t + lo, v + lo, hi - lo, t[lo]).slope;
       });
       return {};
     case Function::kPredictLinear:
-      FillRegression(call, in, row, out, [&](size_t s, size_t lo, size_t hi) {
+      Fill(windows, 2, row, out, [&](size_t s, size_t lo, size_t hi) {
         const Line line = LinearRegression(t + lo, v + lo, hi - lo, call.eval_time(s));
         return line.slope * call.parameter[0][s] + line.intercept;
       });

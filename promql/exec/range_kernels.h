@@ -9,6 +9,7 @@
 #include "promql/exec/partial_sums.h"
 #include "promql/exec/range_row.h"
 #include "promql/exec/time_map.h"
+#include "promql/exec/window_table.h"
 #include "promql/plan/functions.h"
 
 namespace tocsin::promql::exec {
@@ -38,7 +39,9 @@ struct RangeCall {
 // What a kernel may keep between rows, so that nothing is allocated in the steady state.
 struct KernelScratch {
   std::vector<double> values;
+  std::vector<double> differences;
   PartialSums sums;
+  WindowTable windows;
   std::vector<uint32_t> indices;
 };
 
