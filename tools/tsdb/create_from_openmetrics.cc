@@ -33,7 +33,8 @@ base::Result<Ranges> CountRanges(std::string_view body, int64_t block_ms) {
     if (entry.kind != scrape::EntryKind::kSeries) continue;
     if (!entry.has_timestamp) {
       return base::InvalidArgument(fmt::format("getting min and max timestamp: line {}: expected timestamp for series {}, "
-                                               "got none; write it in seconds behind the value", entry.line, entry.series));
+                                               "got none; write it in seconds behind the value",
+                                               std::ranges::count(body.substr(0, parser.position()), '\n'), entry.series));
     }
     ++ranges[BlockStart(entry.t, block_ms)];
   }
