@@ -5,7 +5,9 @@
 #include <numeric>
 #include <set>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "storage/label_groups.h"
 #include "tsdb/page_cursor.h"
 
 namespace tocsin::tsdb {
@@ -61,6 +63,20 @@ base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, c
     return {};
   }
   // The newest sample is later than asked for, or not visible yet.
+  const size_t hidden = HiddenSamples(page, at, visible);
+  const bool plain = !page.has(at, SeriesPage::kHistogramRun) && !page.has(at, SeriesPage::kOutOfOrder) &&
+                     !page.has(at, SeriesPage::kDeleted);
+  if (page.open[at] != nullptr && plain) {
+    const OpenChunk& c = *page.xor_chunk(at);
+    if (hidden < c.state.count && c.mint <= window.upto) {
+      model::Timestamp found = 0;
+      ASSIGN_OR_RETURN(const bool any,
+                       chunk::DecodeXorLast({reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8}, window,
+                                            hidden, &found, &out->values[place]));
+      if (any) out->times[place] = found;
+      return {};
+    }
+  }
   thread_local storage::SampleColumns scratch;
   scratch.Clear();
   RETURN_IF_ERROR(ReadSlot(page, at, window, visible, files, &scratch));
@@ -74,7 +90,7 @@ base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, c
   return {};
 }
 
-class HeadSeriesSet : public storage::SeriesSet {
+class HeadSeriesSet : public storage::SeriesSet, public storage::LabelGroups {
  public:
   using Item = HeadItem;
   // `by_slot`: the items' places in order of their slots; empty when they stand in that order.
@@ -108,6 +124,8 @@ class HeadSeriesSet : public storage::SeriesSet {
       return (layer == 0 ? ReadInOrder : ReadLate)(page, at, w, view_->visible(), view_->head()->chunk_files_.get(), out);
     });
   }
+
+  void GroupBy(std::span<const std::string> names, bool without, std::vector<uint32_t>* group_of) const override;
 
   base::Status Read(size_t first, size_t count, storage::Window window, storage::SampleColumns* out) const override {
     return ReadEach(first, count, window, out, [&](const SeriesPage& page, uint32_t at, storage::Window w) {
@@ -150,18 +168,31 @@ class HeadSeriesSet : public storage::SeriesSet {
       return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), view_->visible(), view_->head()->chunk_files_.get(),
                         window, place, out);
     };
-    if (by_slot_.empty() || count < items_.size() / 4) {
+    if (by_slot_.empty() || count < items_.size() / 16) {
       for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));
     } else {
       // In the order of the columns, wherever the results belong.
-      for (const uint32_t i : by_slot_) {
-        if (i >= first && i < first + count) RETURN_IF_ERROR(one(i, i - first));
+      for (size_t k = 0; k < by_slot_.size(); ++k) {
+        const uint32_t i = by_slot_[k];
+        if (i < first || i >= first + count) continue;
+        if (k + kAhead < by_slot_.size()) Prefetch(cursor, items_[by_slot_[k + kAhead]].slot, window);
+        RETURN_IF_ERROR(one(i, i - first));
       }
     }
     return {};
   }
 
  private:
+  // Series whose chunks are on their way from memory while one is decoded.
+  static constexpr size_t kAhead = 4;
+  static void Prefetch(const PageCursor& cursor, Slot slot, storage::Window window) {
+    const SeriesPage* page = cursor.Peek(slot);
+    if (page == nullptr || page->last_t[SeriesTable::At(slot)] <= window.upto) return;
+    const char* chunk = static_cast<const char*>(page->open[SeriesTable::At(slot)]);
+    if (chunk == nullptr) return;
+    for (int line = 0; line < 4; ++line) __builtin_prefetch(chunk + line * 64);
+  }
+
   const std::shared_ptr<HeadView> view_;
   const storage::Window window_;
   const std::vector<Item> items_;
@@ -169,6 +200,36 @@ class HeadSeriesSet : public storage::SeriesSet {
   const std::vector<uint32_t> by_slot_;
   const size_t layers_;
 };
+
+// By symbols: texts are not looked at.
+void HeadSeriesSet::GroupBy(std::span<const std::string> names, bool without, std::vector<uint32_t>* group_of) const {
+  std::vector<index::Symbol> wanted;
+  {
+    Head* head = view_->head();
+    const base::ReaderLock lock(&head->index_mu_);
+    for (const std::string& name : names) {
+      if (const std::optional<index::Symbol> symbol = head->symbols_.Find(name)) wanted.push_back(*symbol);
+    }
+  }
+  group_of->clear();
+  group_of->reserve(items_.size());
+  absl::flat_hash_map<std::string, uint32_t> groups;
+  std::string key, last;
+  uint32_t group = 0;
+  for (const Item& item : items_) {
+    key.clear();
+    for (const index::SymbolPair& pair : item.labels->span()) {
+      const bool named = std::find(wanted.begin(), wanted.end(), pair.name) != wanted.end();
+      if (named != without) key.append(reinterpret_cast<const char*>(&pair), sizeof pair);
+    }
+    // Neighbours in order of labels are often of one group.
+    if (group_of->empty() || key != last) {
+      group = groups.try_emplace(key, static_cast<uint32_t>(groups.size())).first->second;
+      last = key;
+    }
+    group_of->push_back(group);
+  }
+}
 
 // Small selections compare labels; large ones look their places up.  Returns the new places of the items in
 // their old order, that of slots.

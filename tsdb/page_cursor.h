@@ -26,6 +26,10 @@ class PageCursor {
     }
     return handle_->data.get();
   }
+  // The slot's page if it is the one that is locked, else null.
+  const SeriesPage* Peek(Slot slot) const TOCSIN_NO_THREAD_SAFETY_ANALYSIS {
+    return handle_ != nullptr && slot / SeriesPage::kSlots == page_ ? handle_->data.get() : nullptr;
+  }
   void Release() TOCSIN_NO_THREAD_SAFETY_ANALYSIS {
     if (handle_ != nullptr) std::exchange(handle_, nullptr)->mu.Unlock();
   }

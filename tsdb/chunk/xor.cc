@@ -130,6 +130,125 @@ void AppendXor(XorState* state, uint8_t* data, model::Timestamp last_t, double l
   data[1] = static_cast<uint8_t>(state->count);
 }
 
+namespace {
+
+// A sample is at most this many bytes, and reading it looks eight further.
+constexpr size_t kReach = 40;
+
+// Decodes samples after the first, one after another, without asking whether there are bytes left.
+struct FastDecoder {
+  uint64_t t = 0;
+  uint64_t v = 0;
+  uint64_t delta = 0;
+  uint32_t width = 0;  // of the last value that was not the same
+  uint32_t trailing = 0;
+
+  // The bits at `pos`, left-aligned; the last seven may be missing.
+  static uint64_t At(const uint8_t* data, uint64_t pos) { return LoadBigEndian64(data + (pos >> 3)) << (pos & 7); }
+  static uint64_t Bits(const uint8_t* data, uint64_t pos, uint32_t n) {
+    if (n == 0) return 0;
+    if (n <= 56) return At(data, pos) >> (64 - n);
+    const uint64_t high = At(data, pos) >> 32;
+    return high << (n - 32) | At(data, pos + 32) >> (96 - n);
+  }
+
+  // Returns the position behind the sample.  REQUIRES: kReach bytes from `pos` on.
+  [[gnu::always_inline]] uint64_t Next(const uint8_t* data, uint64_t pos) {
+    uint64_t head = At(data, pos);
+    if (head >> 63 == 0) [[likely]] {
+      ++pos;
+      head <<= 1;
+    } else {
+      pos = NextTime(data, pos, head);
+      head = At(data, pos);
+    }
+    t += delta;
+    if (head >> 63 == 0) return pos + 1;
+    if (head >> 62 == 2) {
+      // 53 bits are there for certain behind the two of control.
+      const uint64_t bits = width <= 53 ? (head << 2 >> 1) >> (63 - width) : Bits(data, pos + 2, width);
+      v ^= bits << trailing;
+      return pos + 2 + width;
+    }
+    const uint32_t leading = head >> 57 & 31;
+    width = head >> 51 & 63;
+    if (width == 0) width = 64;
+    trailing = leading + width > 64 ? 0 : 64 - leading - width;
+    const uint64_t bits = width <= 42 ? head << 13 >> (64 - width) : Bits(data, pos + 13, width);
+    v ^= bits << trailing;
+    return pos + 13 + width;
+  }
+
+  uint64_t NextTime(const uint8_t* data, uint64_t pos, uint64_t head) {
+    uint32_t skip, n;
+    if (head >> 62 == 2) {
+      skip = 2, n = 14;
+    } else if (head >> 61 == 6) {
+      skip = 3, n = 17;
+    } else if (head >> 60 == 14) {
+      skip = 4, n = 20;
+    } else {
+      delta += Bits(data, pos + 4, 64);
+      return pos + 68;
+    }
+    const uint64_t bits = head << skip >> (64 - n);
+    delta += bits > 1ULL << (n - 1) ? bits - (1ULL << n) : bits;
+    return pos + skip + n;
+  }
+};
+
+// Calls sample(t, v) for up to `count` samples, as long as it gives true.  False: the bytes end before.
+template <class Sample>
+[[gnu::always_inline]] inline bool WalkXor(std::string_view chunk, size_t count, Sample&& sample) {
+  BitReader in(chunk);
+  in.Skip(8 * kXorHeaderBytes);
+  FastDecoder d;
+  d.t = static_cast<uint64_t>(in.ReadVarint());
+  d.v = in.Read(64);
+  if (in.overrun()) return false;
+  if (!sample(d.t, d.v) || count == 1) return true;
+  d.delta = in.ReadUvarint();
+  d.t += d.delta;
+  uint8_t leading = 0xff, trailing = 0;
+  d.v = DecodeXorBits(&in, d.v, &leading, &trailing);
+  if (in.overrun()) return false;
+  if (leading != 0xff) {
+    d.trailing = trailing;
+    d.width = 64u - leading - trailing;
+  }
+  if (!sample(d.t, d.v)) return true;
+
+  size_t i = 2;
+  const auto* data = reinterpret_cast<const uint8_t*>(chunk.data());
+  uint64_t pos = in.position();
+  if (chunk.size() > kReach) {
+    const uint64_t safe = (chunk.size() - kReach) * 8;
+    for (; i < count && pos < safe; ++i) {
+      pos = d.Next(data, pos);
+      if (!sample(d.t, d.v)) return true;
+    }
+  }
+  // What is left goes where there is room behind it.
+  uint8_t rest[3 * kReach] = {};
+  const uint64_t from = pos >> 3;
+  if (from < chunk.size()) std::memcpy(rest, data + from, std::min(chunk.size() - from, 2 * kReach));
+  const uint64_t end = chunk.size() * 8 - from * 8;
+  pos &= 7;
+  for (; i < count; ++i) {
+    if (pos > end) return false;
+    pos = d.Next(rest, pos);
+    if (pos > end) return false;
+    if (!sample(d.t, d.v)) return true;
+  }
+  return true;
+}
+
+std::unexpected<base::Error> Short(std::string_view chunk, size_t total) {
+  return base::DataLoss(fmt::format("float chunk of {} bytes ends before its {} samples do", chunk.size(), total));
+}
+
+}  // namespace
+
 base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
                        std::vector<model::Timestamp>* times, std::vector<double>* values) {
   const size_t total = SampleCount(chunk);
@@ -143,33 +262,42 @@ base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hi
   values->resize(begin + count);
   model::Timestamp* out_t = times->data() + begin;
   double* out_v = values->data() + begin;
-
-  BitReader in(chunk.substr(kXorHeaderBytes));
-  uint64_t t = static_cast<uint64_t>(in.ReadVarint());
-  uint64_t v = in.Read(64);
-  uint64_t delta = 0;
-  uint8_t leading = 0xff, trailing = 0;
   size_t kept = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (i > 0) {
-      delta = i == 1 ? in.ReadUvarint() : delta + static_cast<uint64_t>(DecodeDod(&in));
-      t += delta;
-      v = DecodeXorBits(&in, v, &leading, &trailing);
-    }
+  const bool whole = WalkXor(chunk, count, [&](uint64_t t, uint64_t v) {
     const auto time = static_cast<model::Timestamp>(t);
     out_t[kept] = time;
     std::memcpy(&out_v[kept], &v, 8);  // a stale marker keeps its bits
     kept += time > window.after && time <= window.upto;
-    if (time > window.upto) break;  // times ascend
-  }
-  times->resize(begin + kept);
-  values->resize(begin + kept);
-  if (in.overrun()) {
-    times->resize(begin);
-    values->resize(begin);
-    return base::DataLoss(fmt::format("float chunk of {} bytes ends before its {} samples do", chunk.size(), total));
-  }
+    return time <= window.upto;  // times ascend
+  });
+  times->resize(begin + (whole ? kept : 0));
+  values->resize(begin + (whole ? kept : 0));
+  if (!whole) return Short(chunk, total);
   return {};
+}
+
+base::Result<bool> DecodeXorLast(std::string_view chunk, storage::Window window, size_t hide_last,
+                                 model::Timestamp* last_t, double* last_v) {
+  const size_t total = SampleCount(chunk);
+  if (chunk.size() < kXorHeaderBytes || total * 2 > chunk.size() * 8) {
+    return base::DataLoss(fmt::format("float chunk of {} bytes says it has {} samples", chunk.size(), total));
+  }
+  const size_t count = total - std::min(hide_last, total);
+  if (count == 0) return false;
+  model::Timestamp found = model::kMinTimestamp;
+  uint64_t value = 0;
+  const bool whole = WalkXor(chunk, count, [&](uint64_t t, uint64_t v) {
+    const auto time = static_cast<model::Timestamp>(t);
+    if (time > window.upto) return false;
+    found = time;
+    value = v;
+    return true;
+  });
+  if (!whole) return Short(chunk, total);
+  if (found <= window.after) return false;
+  *last_t = found;
+  std::memcpy(last_v, &value, 8);  // a stale marker keeps its bits
+  return true;
 }
 
 base::Status ContinueXor(std::string_view chunk, size_t upto, XorCursor* cursor,

@@ -49,6 +49,11 @@ void AppendXor(XorState* state, uint8_t* data, model::Timestamp last_t, double l
 base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
                        std::vector<model::Timestamp>* times, std::vector<double>* values);
 
+// The newest sample in `window`, but for the last `hide_last` of the chunk.  False: there is none.
+// Errors: as DecodeXor().
+base::Result<bool> DecodeXorLast(std::string_view chunk, storage::Window window, size_t hide_last,
+                                 model::Timestamp* last_t, double* last_v);
+
 // Where a reader of a chunk stands, so that it can go on once the chunk has grown.
 struct XorCursor {
   uint64_t t = 0, v = 0, delta = 0;
