@@ -5,8 +5,10 @@
 #include "base/executor.h"
 #include "promql/exec/label_ops.h"
 #include "promql/exec/operator.h"
+#include "promql/exec/profile.h"
 #include "promql/exec/result.h"
 #include "promql/parse/printer.h"
+#include "promql/plan/explain.h"
 #include "promql/plan/plan.h"
 #include "promql/standing/standing_query.h"
 
@@ -85,6 +87,8 @@ base::Result<QueryResult> PreparedQuery::Rep::Run(storage::Queryable* storage,
                                                   const QueryOptions& query) const {
   const base::Duration begin = options->clock ? options->clock->Monotonic() : base::Duration{0};
   exec::Run run(storage, MakeRunOptions(*options, query), times);
+  exec::Profile profile;
+  if (query.explain) run.MeasureInto(&profile);
   QueryResult result;
   ASSIGN_OR_RETURN(result.value, exec::RunPlan(run, *plan));
   result.warnings = run.annotations().Warnings(text);
@@ -92,6 +96,10 @@ base::Result<QueryResult> PreparedQuery::Rep::Run(storage::Queryable* storage,
   result.stats.samples_read = run.samples_read();
   result.stats.peak_samples = run.peak_samples();
   result.stats.series_selected = run.series_selected();
+  if (query.explain) {
+    result.explained = std::make_shared<const plan::Explained>(
+        plan::Explain(*plan, [&](const plan::Node& node) { return profile.Find(node); }));
+  }
   if (options->clock) result.stats.eval_time = options->clock->Monotonic() - begin;
   return result;
 }
@@ -104,6 +112,7 @@ PreparedQuery::~PreparedQuery() = default;
 const std::string& PreparedQuery::text() const { return rep_->text; }
 const Expr& PreparedQuery::expr() const { return *rep_->plan->expr; }
 ValueType PreparedQuery::type() const { return rep_->plan->type; }
+plan::Explained PreparedQuery::Explain() const { return plan::Explain(*rep_->plan); }
 
 base::Result<QueryResult> PreparedQuery::Run(storage::Queryable* storage, model::Timestamp at,
                                              const QueryOptions& options) const {

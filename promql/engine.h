@@ -54,6 +54,7 @@ struct QueryOptions {
   base::Duration lookback{0};                     // 0: the engine's
   base::Duration timeout{0};                      // 0, or longer than the engine's: the engine's
   const std::atomic<bool>* cancelled = nullptr;   // checked once a block; outlives the run
+  bool explain = false;                           // measure each node of the plan
 };
 
 // start, start + step, ... up to end, inclusive.  REQUIRES: step > 0, start <= end.
@@ -111,6 +112,9 @@ class PreparedQuery {
   // Scalars and instant vectors only; kInvalidArgument otherwise.
   base::Result<QueryResult> RunRange(storage::Queryable* storage, const RangeParams& range,
                                      const QueryOptions& options = {}) const;
+
+  // The plan, without costs.
+  plan::Explained Explain() const;
 
   // The same plan, to be kept.  It may outlive this.
   KeptQuery Keep(const QueryOptions& options = {}) const;

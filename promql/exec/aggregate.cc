@@ -100,9 +100,9 @@ class AggregateOperator : public Operator {
 
   base::Status Open(Run& run) override {
     if (parameter_) RETURN_IF_ERROR(parameter_->Open(run));
+    if (!run.options().delayed_name_removal) input_->LeaveLabels();
     RETURN_IF_ERROR(input_->Open(run));
-    Groups groups = MakeGroups(run, input_->series(), node_.grouping,
-                               As<Aggregate>(*node_.expr).without);
+    Groups groups = MakeGroups(run, *input_, node_.grouping, As<Aggregate>(*node_.expr).without);
     series_ = std::move(groups.series);
     group_ = std::move(groups.of_row);
     return {};

@@ -5,6 +5,7 @@
 #include "promql/exec/histogram_math.h"
 #include "promql/exec/label_ops.h"
 #include "promql/exec/operator.h"
+#include "promql/exec/profile.h"
 
 namespace tocsin::promql::exec {
 namespace {
@@ -169,9 +170,7 @@ base::Result<OperatorPtr> MakeAggregation(Run& run, const plan::Node& node, cons
   }
 }
 
-}  // namespace
-
-base::Result<OperatorPtr> MakeOperator(Run& run, const plan::Node& node, const Grid* grid) {
+base::Result<OperatorPtr> MakeOperatorOfKind(Run& run, const plan::Node& node, const Grid* grid) {
   switch (node.kind) {
     case NodeKind::kNumber: return std::make_unique<NumberOperator>(node, grid, node.number);
     case NodeKind::kString: return std::make_unique<StringOperator>(node, grid);
@@ -192,6 +191,14 @@ base::Result<OperatorPtr> MakeOperator(Run& run, const plan::Node& node, const G
     case NodeKind::kSubquery: break;
   }
   return base::Internal("promql exec: a range vector where an instant vector is needed");
+}
+
+}  // namespace
+
+base::Result<OperatorPtr> MakeOperator(Run& run, const plan::Node& node, const Grid* grid) {
+  ASSIGN_OR_RETURN(OperatorPtr op, MakeOperatorOfKind(run, node, grid));
+  if (run.profile() == nullptr) return op;
+  return Measured(run.profile(), node, grid, std::move(op));
 }
 
 }  // namespace tocsin::promql::exec

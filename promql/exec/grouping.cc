@@ -3,6 +3,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include "promql/exec/label_ops.h"
+#include "storage/label_groups.h"
 
 namespace tocsin::promql::exec {
 
@@ -43,6 +44,46 @@ Groups MakeGroups(Run& run, const SeriesTable& rows, const std::vector<std::stri
     }
     groups.of_row[row] = group;
     if (rows[row].drop_name) groups.series[group].drop_name = true;
+  }
+  return groups;
+}
+
+Groups MakeGroups(Run& run, const Operator& rows, const std::vector<std::string>& grouping,
+                  bool without) {
+  const Operator::RowSet left = rows.row_set();
+  if (left.set == nullptr || (!without && grouping.empty())) {
+    return MakeGroups(run, rows.series(), grouping, without);
+  }
+  std::vector<std::string> names = grouping;
+  if (without) names.emplace_back(model::kMetricName);
+  if (left.drops_metadata && without) {
+    names.emplace_back(kTypeLabel);
+    names.emplace_back(kUnitLabel);
+  } else if (left.drops_metadata) {
+    std::erase_if(names, [](const std::string& name) { return IsMetadata(name); });
+  }
+  names = SortedUnique(std::move(names));
+  Groups groups;
+  const auto* by_labels = dynamic_cast<const storage::LabelGroups*>(left.set);
+  if (by_labels == nullptr) {
+    SeriesTable table = rows.series();
+    for (size_t row = 0; row < table.size(); ++row) {
+      const model::LabelsView labels = left.set->labels(row);
+      table[row].labels = left.drops_metadata ? DropMetadata(labels, &run.arena()) : labels;
+    }
+    return MakeGroups(run, table, grouping, without);
+  }
+  by_labels->GroupBy(names, without, &groups.of_row);
+  std::string encoded;
+  for (size_t row = 0; row < groups.of_row.size(); ++row) {
+    if (groups.of_row[row] < groups.series.size()) continue;
+    encoded.clear();
+    if (without) {
+      EncodeWithout(left.set->labels(row), names, &encoded);
+    } else {
+      EncodeWith(left.set->labels(row), names, &encoded);
+    }
+    groups.series.push_back({run.arena().Store(encoded), false});
   }
   return groups;
 }

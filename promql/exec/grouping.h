@@ -14,7 +14,10 @@ struct Groups {
   std::vector<uint32_t> of_row; // group of each row
 };
 
-// `grouping` is sorted; without() also drops the metric's name.
+// `grouping` is sorted; without() also drops the metric's name.  The first form is for an operator's rows,
+// whether it has labels for them or has left them.
+Groups MakeGroups(Run& run, const Operator& rows, const std::vector<std::string>& grouping,
+                  bool without);
 Groups MakeGroups(Run& run, const SeriesTable& rows, const std::vector<std::string>& grouping,
                   bool without);
 

@@ -5,11 +5,12 @@
 #include <algorithm>
 
 namespace tocsin::promql::exec {
-namespace {
 
 bool IsMetadata(std::string_view name) {
   return name == model::kMetricName || name == kTypeLabel || name == kUnitLabel;
 }
+
+namespace {
 
 // How many bytes of metadata the encoding begins with; npos when some stands elsewhere.
 size_t MetadataPrefix(model::LabelsView labels) {

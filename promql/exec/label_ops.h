@@ -16,6 +16,8 @@ namespace tocsin::promql::exec {
 inline constexpr std::string_view kTypeLabel = "__type__";
 inline constexpr std::string_view kUnitLabel = "__unit__";
 
+bool IsMetadata(std::string_view name);  // __name__, __type__, __unit__
+
 // The labels without __name__, __type__ and __unit__: usually a part of the same bytes.
 model::LabelsView DropMetadata(model::LabelsView labels, LabelArena* arena);
 

@@ -28,7 +28,17 @@ class Operator {
   Operator(const Operator&) = delete;
   Operator& operator=(const Operator&) = delete;
 
+  // Nobody asks for the labels of rows that are floats.  Before Open(); an operator that needs them itself
+  // makes them all the same.
+  virtual void LeaveLabels() {}
   virtual base::Status Open(Run& run) = 0;
+  // Where labels were left: the set whose series the rows are, one for one, but for metadata where
+  // `drops_metadata`.  Null set: series() has the labels.
+  struct RowSet {
+    const storage::SeriesSet* set = nullptr;
+    bool drops_metadata = false;
+  };
+  virtual RowSet row_set() const { return {}; }
   virtual base::Status Eval(Run& run, StepSpan span, Block* out) = 0;
 
   const SeriesTable& series() const { return series_; }

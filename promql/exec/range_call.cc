@@ -4,6 +4,7 @@
 
 #include "promql/exec/label_ops.h"
 #include "promql/exec/range_source.h"
+#include "storage/label_groups.h"
 
 namespace tocsin::promql::exec {
 namespace {
@@ -51,24 +52,37 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
     return CheckBoundary(source_->boundary(), node_.function);
   }
 
+  // Only where names go and rows stay apart without them: then nothing needs the labels of a row.
+  void LeaveLabels() override { leave_labels_ = !KeepsName(); }
+  RowSet row_set() const override {
+    return leave_labels_ ? RowSet{source_->row_set(), true} : RowSet{};
+  }
+
   base::Status Open(Run& run) override {
     for (const OperatorPtr& op : parameters_) RETURN_IF_ERROR(op->Open(run));
+    if (leave_labels_) source_->LeaveLabels();
     RETURN_IF_ERROR(source_->Open(run));
-    const bool keeps =
-        node_.function == Function::kLastOverTime || node_.function == Function::kFirstOverTime;
-    FindNoCounters(run);
-    series_ = source_->series();
-    for (Series& s : series_) s.drop_name = s.drop_name || !keeps;
-    if (!run.options().delayed_name_removal && !keeps) {
-      const bool apart = SameMetadata(series_);
-      for (Series& s : series_) s.labels = DropMetadata(s.labels, &run.arena());
-      if (!apart && node_.function != Function::kAbsentOverTime) {
-        SeriesTable merged;
-        merge_.Build(series_, &merged);
-        owner_.assign(merged.size(), kNoOwner);
+    if (const storage::SeriesSet* set = source_->row_set()) {
+      static const std::vector<std::string> kMetadata = {"__name__", "__type__", "__unit__"};
+      std::vector<uint32_t> group_of;
+      const auto* by_labels = dynamic_cast<const storage::LabelGroups*>(set);
+      if (by_labels != nullptr) by_labels->GroupBy(kMetadata, false, &group_of);
+      const bool one_metric =
+          by_labels != nullptr && std::ranges::all_of(group_of, [](uint32_t group) { return group == 0; });
+      if (one_metric) {
+        series_.assign(set->size(), Series{{}, true});
+        no_counter_.clear();
+        any_no_counter_ = set->size() > 0 && IsNoCounter(run, set->labels(0));
+        if (any_no_counter_) no_counter_.assign(set->size(), 1);
+        return {};
       }
+      leave_labels_ = false;
+      SeriesTable rows(set->size());
+      for (size_t row = 0; row < rows.size(); ++row) rows[row].labels = set->labels(row);
+      return FindRows(run, rows);
     }
-    return {};
+    leave_labels_ = false;
+    return FindRows(run, source_->series());
   }
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
@@ -102,6 +116,31 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
  private:
   static constexpr uint32_t kNoOwner = UINT32_MAX;
 
+  bool KeepsName() const {
+    return node_.function == Function::kLastOverTime || node_.function == Function::kFirstOverTime;
+  }
+
+  base::Status FindRows(Run& run, const SeriesTable& rows) {
+    FindNoCounters(run, rows);
+    series_ = rows;
+    for (Series& s : series_) s.drop_name = s.drop_name || !KeepsName();
+    if (!run.options().delayed_name_removal && !KeepsName()) {
+      const bool apart = SameMetadata(series_);
+      for (Series& s : series_) s.labels = DropMetadata(s.labels, &run.arena());
+      if (!apart && node_.function != Function::kAbsentOverTime) {
+        SeriesTable merged;
+        merge_.Build(series_, &merged);
+        owner_.assign(merged.size(), kNoOwner);
+      }
+    }
+    return {};
+  }
+
+  model::LabelsView LabelsOf(size_t row) const {
+    const storage::SeriesSet* set = source_->row_set();
+    return set != nullptr ? set->labels(row) : source_->series()[row].labels;
+  }
+
   base::Status Move(Run&) override {
     noted_ = {};
     std::ranges::fill(owner_, kNoOwner);
@@ -109,8 +148,11 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
   }
 
   base::Status Visit(size_t row, const RangeRow& samples) override {
-    const model::LabelsView labels = source_->series()[row].labels;
-    RETURN_IF_ERROR(RunRangeKernel(call_, labels, samples, &scratch_, row, out_));
+    // What is said of histograms, bounds and start times names the metric.
+    const bool may_note = samples.histogram_count > 0 || call_.boundary != Boundary::kPlain ||
+                          call_.start_times;
+    RETURN_IF_ERROR(RunRangeKernel(call_, may_note ? LabelsOf(row) : model::LabelsView(), samples,
+                                   &scratch_, row, out_));
     const bool no_counter = any_no_counter_ && no_counter_[row] != 0;
     if (!no_counter && merge_.injective()) return {};
     const uint8_t* cells = out_->cells(row);
@@ -120,7 +162,7 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
       any = any || cells[s] != kAbsent;
       any_float = any_float || cells[s] == kFloat;
     }
-    if (no_counter && any_float) NoteNoCounter(labels);
+    if (no_counter && any_float) NoteNoCounter(LabelsOf(row));
     if (any && !merge_.injective()) {
       // Equal label sets are refused in the whole run, at whatever steps they are.
       uint32_t& owner = owner_[merge_.target()[row]];
@@ -130,22 +172,23 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
     return {};
   }
 
-  // Which rows do not look like counters, where the function is one of counters.
-  void FindNoCounters(const Run& run) {
+  // Whether a series does not look like a counter, where the function is one of counters.
+  bool IsNoCounter(const Run& run, model::LabelsView labels) const {
+    if (node_.function != Function::kRate && node_.function != Function::kIncrease) return false;
+    const std::string_view metric = labels.MetricName();
+    if (metric.empty()) return false;
+    if (!run.options().type_and_unit_labels) return !HasCounterName(metric);
+    const std::string_view type = labels.Get(kTypeLabel);
+    return type != "counter" && type != "histogram";
+  }
+
+  void FindNoCounters(const Run& run, const SeriesTable& rows) {
     any_no_counter_ = false;
     if (node_.function != Function::kRate && node_.function != Function::kIncrease) return;
-    const SeriesTable& rows = source_->series();
     no_counter_.assign(rows.size(), 0);
     for (size_t row = 0; row < rows.size(); ++row) {
-      const std::string_view metric = rows[row].labels.MetricName();
-      if (metric.empty()) continue;
-      bool counter = HasCounterName(metric);
-      if (run.options().type_and_unit_labels) {
-        const std::string_view type = rows[row].labels.Get(kTypeLabel);
-        counter = type == "counter" || type == "histogram";
-      }
-      no_counter_[row] = counter ? 0 : 1;
-      any_no_counter_ = any_no_counter_ || !counter;
+      no_counter_[row] = IsNoCounter(run, rows[row].labels) ? 1 : 0;
+      any_no_counter_ = any_no_counter_ || no_counter_[row] != 0;
     }
   }
 
@@ -167,6 +210,7 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
   std::vector<Block> parameter_blocks_;
   RangeCall call_;
   KernelScratch scratch_;
+  bool leave_labels_ = false;
   Block* out_ = nullptr;
   Run* run_ = nullptr;
   std::vector<uint8_t> no_counter_;  // by row

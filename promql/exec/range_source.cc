@@ -3,16 +3,26 @@
 #include <algorithm>
 
 #include "promql/exec/histogram_math.h"
+#include "promql/exec/profile.h"
 
 namespace tocsin::promql::exec {
 namespace {
 
 constexpr size_t kSeriesAtOnce = 64;
 
+// A source is no operator: its time is that of the function above.
+void NoteCost(const Run& run, const plan::Node& node, size_t series, size_t samples) {
+  if (run.profile() == nullptr) return;
+  plan::NodeCost& cost = run.profile()->of(node);
+  cost.series = static_cast<int64_t>(series);
+  cost.samples += static_cast<int64_t>(samples);
+}
+
 class SelectorSource : public RangeSource, private Movable {
  public:
   SelectorSource(const plan::Node& node, const Grid* grid)
-      : selector_(As<MatrixSelector>(*node.expr)),
+      : node_(node),
+        selector_(As<MatrixSelector>(*node.expr)),
         grid_(*grid),
         stats_only_(node.histogram_stats_only) {}
 
@@ -24,10 +34,15 @@ class SelectorSource : public RangeSource, private Movable {
     return {};
   }
 
+  void LeaveLabels() override { leave_labels_ = true; }
+  const storage::SeriesSet* row_set() const override { return leave_labels_ ? set_ : nullptr; }
+
   base::Status Open(Run& run) override {
     ASSIGN_OR_RETURN(set_, run.Selection(handle_));
-    series_.resize(set_->size());
-    for (size_t i = 0; i < series_.size(); ++i) series_[i] = {set_->labels(i), false};
+    series_.assign(set_->size(), Series{});
+    if (!leave_labels_) {
+      for (size_t i = 0; i < series_.size(); ++i) series_[i].labels = set_->labels(i);
+    }
     run.NoteRows(series_.size());
     return {};
   }
@@ -38,6 +53,7 @@ class SelectorSource : public RangeSource, private Movable {
       RETURN_IF_ERROR(run.Check());
       const size_t count = std::min(kSeriesAtOnce, series_.size() - first);
       RETURN_IF_ERROR(set_->Read(first, count, window, &columns_));
+      NoteCost(run, node_, series_.size(), columns_.times.size());
       run.CountRead(static_cast<int64_t>(columns_.times.size()));
       if (stats_only_) ReduceToStats(&columns_);
       for (size_t i = 0; i < count; ++i) {
@@ -92,12 +108,14 @@ class SelectorSource : public RangeSource, private Movable {
     return {};
   }
 
+  const plan::Node& node_;
   const MatrixSelector& selector_;
   const Grid& grid_;
   const bool stats_only_;
   int64_t before_ = 0;
   int64_t after_ = 0;
   size_t handle_ = 0;
+  bool leave_labels_ = false;
   const storage::SeriesSet* set_ = nullptr;
   storage::SampleColumns columns_;
   RowSplitter splitter_;
@@ -107,7 +125,7 @@ class SelectorSource : public RangeSource, private Movable {
 class SubquerySource : public RangeSource, private Movable {
  public:
   SubquerySource(const plan::Node& node, const Grid* outer)
-      : subquery_(As<Subquery>(*node.expr)), outer_(*outer) {}
+      : node_(node), subquery_(As<Subquery>(*node.expr)), outer_(*outer) {}
 
   base::Status Init(Run& run, const plan::Node& node) {
     RETURN_IF_ERROR(Move(run));
@@ -140,7 +158,9 @@ class SubquerySource : public RangeSource, private Movable {
     for (size_t row = 0; row < series_.size(); ++row) {
       RETURN_IF_ERROR(visitor.Visit(row, Row(row)));
     }
-    run.CountRead(static_cast<int64_t>(block_->CountPresent()));
+    const size_t present = block_->CountPresent();
+    NoteCost(run, node_, series_.size(), present);
+    run.CountRead(static_cast<int64_t>(present));
     block_.Drop(run);
     return {};
   }
@@ -210,6 +230,7 @@ class SubquerySource : public RangeSource, private Movable {
     return row_;
   }
 
+  const plan::Node& node_;
   const Subquery& subquery_;
   const Grid& outer_;
   Grid inner_;

@@ -15,7 +15,11 @@ namespace tocsin::promql::exec {
 class RangeSource {
  public:
   virtual ~RangeSource() = default;
+  // As of an Operator.
+  virtual void LeaveLabels() {}
   virtual base::Status Open(Run& run) = 0;
+  // Null: series() has the labels.
+  virtual const storage::SeriesSet* row_set() const { return nullptr; }
   // Rows for a span of the outer grid's steps, in order.  `fn` is called with each row's number and
   // samples, which are valid during the call.
   class Visitor {

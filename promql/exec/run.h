@@ -47,6 +47,7 @@ struct RunOptions {
 };
 
 class Run;
+class Profile;
 
 // What an operator remembers of times and values beyond an evaluation.  A kept tree is told when its run
 // goes on to another time; label sets and everything made from them stay.
@@ -87,6 +88,10 @@ class Run {
   base::Result<std::unique_ptr<storage::SeriesSet>> SelectNow(const model::Matchers& matchers,
                                                               storage::Window window);
   int64_t series_selected() const { return series_selected_; }
+
+  // Where each node's cost goes; null: nowhere.  Before operators are made.
+  void MeasureInto(Profile* profile) { profile_ = profile; }
+  Profile* profile() const { return profile_; }
 
   // ---- Kept runs (promql/standing): one tree, opened once, evaluated at many times. ----
 
@@ -140,6 +145,7 @@ class Run {
   int64_t peak_samples_ = 0;
   int64_t samples_read_ = 0;
   int64_t series_selected_ = 0;
+  Profile* profile_ = nullptr;
   size_t widest_ = 1;
   int64_t longest_window_ = 0;
   std::vector<const storage::SeriesSet*> kept_sets_;  // empty: the run is not kept

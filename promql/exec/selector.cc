@@ -13,7 +13,7 @@ namespace {
 
 // Series read at once: enough to make the walk long, few enough to bound the columns.
 constexpr size_t kSeriesAtOnce = 128;
-constexpr size_t kLastAtOnce = 8192;
+constexpr size_t kLastAtOnce = 65536;
 
 enum class Output { kValue, kTime, kStartTime };
 
@@ -31,30 +31,47 @@ class SelectorOperator : public Operator, private Movable {
     run.OnMove(this);
   }
 
+  void LeaveLabels() override { leave_labels_ = true; }
+  RowSet row_set() const override {
+    return leave_labels_ ? RowSet{set_, output_ != Output::kValue} : RowSet{};
+  }
+
   base::Status Open(Run& run) override {
     ASSIGN_OR_RETURN(set_, run.Selection(handle_));
-    series_.resize(set_->size());
-    const bool drop = output_ != Output::kValue;
-    for (size_t i = 0; i < series_.size(); ++i) {
-      model::LabelsView labels = set_->labels(i);
-      if (drop && !run.options().delayed_name_removal) labels = DropMetadata(labels, &run.arena());
-      series_[i] = {labels, drop};
-    }
+    series_.assign(set_->size(), Series{{}, output_ != Output::kValue});
+    if (!leave_labels_) FindLabels(run);
     run.NoteRows(series_.size());
     return {};
   }
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
     out->Reset(series_.size(), span.count);
-    if (span.count != 1 || output_ == Output::kStartTime) return EvalMany(run, span, out);
-    RETURN_IF_ERROR(EvalOne(run, span, out));
-    if (!node_.histogram_stats_only || !out->has_histograms()) return {};
-    // What is said of counter resets needs the samples before.
-    out->Reset(series_.size(), span.count);
-    return EvalMany(run, span, out);
+    if (span.count != 1 || output_ == Output::kStartTime) {
+      RETURN_IF_ERROR(EvalMany(run, span, out));
+    } else {
+      RETURN_IF_ERROR(EvalOne(run, span, out));
+      if (node_.histogram_stats_only && out->has_histograms()) {
+        // What is said of counter resets needs the samples before.
+        out->Reset(series_.size(), span.count);
+        RETURN_IF_ERROR(EvalMany(run, span, out));
+      }
+    }
+    if (leave_labels_ && out->has_histograms()) {
+      leave_labels_ = false;
+      FindLabels(run);
+    }
+    return {};
   }
 
  private:
+  void FindLabels(Run& run) {
+    const bool drop = output_ != Output::kValue && !run.options().delayed_name_removal;
+    for (size_t i = 0; i < series_.size(); ++i) {
+      const model::LabelsView labels = set_->labels(i);
+      series_[i].labels = drop ? DropMetadata(labels, &run.arena()) : labels;
+    }
+  }
+
   base::Status EvalOne(Run& run, StepSpan span, Block* out) {
     const storage::Window window = WindowOf(map_, span, lookback_, 0);
     for (size_t first = 0; first < series_.size(); first += kLastAtOnce) {
@@ -142,6 +159,7 @@ class SelectorOperator : public Operator, private Movable {
   const Output output_;
   const int64_t lookback_;
   size_t handle_ = 0;
+  bool leave_labels_ = false;
   const storage::SeriesSet* set_ = nullptr;
   storage::LastColumns last_;
   storage::SampleColumns columns_;

@@ -5,6 +5,7 @@
 // Threads: plain values.  Times are milliseconds since the Unix epoch.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -65,12 +66,18 @@ struct QueryStats {
   base::Duration eval_time{0};
 };
 
+namespace plan {
+struct Explained;
+}
+
 struct QueryResult {
   Value value;
   // "PromQL warning: ... (1:5)" and "PromQL info: ... (1:5)": each once, in order of appearance.
   std::vector<std::string> warnings;
   std::vector<std::string> infos;
   QueryStats stats;
+  // The plan with what it cost, where the query's options ask for it (promql/plan/explain.h).
+  std::shared_ptr<const plan::Explained> explained;
 
   ValueType type() const;
 };
