@@ -20,6 +20,10 @@ PrometheusApi::PrometheusApi(PrometheusApiOptions options, const PrometheusBacke
 PrometheusApi::~PrometheusApi() = default;
 void PrometheusApi::Register(Router* router) { impl_->Register(router); }
 void PrometheusApi::Stop(base::Task done) { impl_->Stop(std::move(done)); }
+void PrometheusApi::SetActiveQueries(std::shared_ptr<ActiveQueries> active) {
+  impl_->SetActiveQueries(std::move(active));
+}
+void PrometheusApi::SetQueryLog(std::string path) { impl_->SetQueryLog(std::move(path)); }
 
 PrometheusApi::Impl::Impl(PrometheusApiOptions options, const PrometheusBackend* backend)
     : options_(std::move(options)),
@@ -36,6 +40,12 @@ PrometheusApi::Impl::Impl(PrometheusApiOptions options, const PrometheusBackend*
   base::Registry* registry = backend->registry;
   query_durations_ = registry->AddSummaryFamily("prometheus_engine_query_duration_seconds",
                                                 "Query timings", {"slice"}, {0.5, 0.9, 0.99});
+  query_duration_histogram_ = registry->AddHistogramFamily(
+      "prometheus_engine_query_duration_histogram_seconds",
+      "The duration of various parts of PromQL query execution.", {"slice"}, {0.01, 0.1, 1, 10});
+  query_samples_ = registry->AddCounter("prometheus_engine_query_samples_total",
+                                        "The total number of samples loaded by all queries.");
+  if (options_.files != nullptr) query_log_ = std::make_unique<QueryLog>(options_.files, registry);
   queries_ = registry->AddGauge("prometheus_engine_queries",
                                 "The current number of queries being executed or waiting.");
   registry
@@ -59,6 +69,7 @@ void PrometheusApi::Impl::Register(Router* router) {
 void PrometheusApi::Impl::RegisterQueries(Router* router) {
   Query(router, "/query", &InstantQuery);
   Query(router, "/query_range", &RangeQuery);
+  Query(router, "/explain", &ExplainQuery);
   Offloaded(router, {"GET", "POST"}, "/query_exemplars", &QueryExemplars);
   Offloaded(router, {"GET", "POST"}, "/format_query", &FormatQuery);
   Offloaded(router, {"GET", "POST"}, "/parse_query", &ParseQuery);
@@ -147,11 +158,18 @@ void PrometheusApi::Impl::Query(Router* router, std::string_view pattern,
               });
 }
 
+void PrometheusApi::Impl::ObserveQuery(std::string_view slice, base::Duration d) {
+  query_durations_->With({slice})->Observe(base::ToSeconds(d));
+  query_duration_histogram_->With({slice})->Observe(base::ToSeconds(d));
+}
+
 void PrometheusApi::Impl::ServeQuery(ExchangePtr x, const PathParams& path,
                                      Answer (*run)(const QueryRun&)) {
   auto query = std::make_shared<QueryRun>();
   query->call = MakeCall(x, path);
   query->entered = executor_->Monotonic();
+  query->active = active_queries_;
+  query->log = query_log_.get();
   queries_->Add(1);
   auto self = shared_from_this();
   x->OnClientGone([self, query] {
@@ -160,13 +178,14 @@ void PrometheusApi::Impl::ServeQuery(ExchangePtr x, const PathParams& path,
   });
   auto work = [self, x, query, run] {
     query->waited = self->executor_->Monotonic() - query->entered;
-    self->query_durations_->With({"queue_time"})->Observe(base::ToSeconds(query->waited));
+    self->ObserveQuery("queue_time", query->waited);
     auto answer = std::make_shared<Answer>(Answer::Nothing());
     self->Offload(
         base::Lane::kQueries, [answer, query, run] { *answer = run(*query); },
         [self, answer, query, x] {
-          base::Duration took = self->executor_->Monotonic() - query->entered - query->waited;
-          self->query_durations_->With({"inner_eval"})->Observe(base::ToSeconds(took));
+          self->ObserveQuery("prepare_time", query->prepared);
+          self->ObserveQuery("inner_eval", query->evaluated);
+          self->query_samples_->Add(static_cast<double>(query->samples_read));
           self->queries_->Add(-1);
           self->Send(x, std::move(*answer));
           self->gate_.Leave();

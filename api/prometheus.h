@@ -31,6 +31,10 @@
 #include "storage/queryable.h"
 #include "tsdb/db.h"
 
+namespace tocsin::base {
+class FileSystem;
+}
+
 namespace tocsin::api {
 
 // What /api/v1/status/runtimeinfo shows.
@@ -119,8 +123,11 @@ struct PrometheusApiOptions {
   std::string external_url;           // "http://host:9090/prefix"
   std::string listen_address;         // ":9090"
   std::string cors_origin = ".*";     // an anchored regular expression
+  base::FileSystem* files = nullptr;  // of the query log; null: there is none
   uint64_t seed = 0;                  // of hashes; 0: random, so that nobody can make them collide
 };
+
+class ActiveQueries;
 
 class PrometheusApi {
  public:
@@ -132,6 +139,11 @@ class PrometheusApi {
 
   // The routes.  The API outlives the router's use of them.
   void Register(Router* router);
+
+  // Where running queries are noted; null: nowhere.  Loop only, as all here.
+  void SetActiveQueries(std::shared_ptr<ActiveQueries> active);
+  // global.query_log_file of the configuration in force; the same path opens the file anew.
+  void SetQueryLog(std::string path);
 
   // Queries that wait or run are cancelled; `done` when no worker uses the backend any more.
   void Stop(base::Task done);

@@ -14,6 +14,7 @@
 #include "api/answer.h"
 #include "api/prometheus.h"
 #include "api/query_gate.h"
+#include "api/query_logs.h"
 #include "api/remote_write.h"
 #include "base/regex.h"
 
@@ -38,11 +39,19 @@ struct QueryRun {
   base::Duration entered{};  // of the monotonic clock
   base::Duration waited{};   // in line
   uint64_t ticket = 0;
+  std::shared_ptr<ActiveQueries> active;  // null: not noted
+  QueryLog* log = nullptr;          // null: not logged
+
+  // Written by the worker, read when it has ended.
+  mutable base::Duration prepared{};  // time to parse and plan
+  mutable base::Duration evaluated{};
+  mutable int64_t samples_read = 0;
 };
 
 // The handlers that are plain functions of the call.  Any thread.
 Answer InstantQuery(const QueryRun& run);
 Answer RangeQuery(const QueryRun& run);
+Answer ExplainQuery(const QueryRun& run);
 Answer QueryExemplars(const Call& call);
 Answer FormatQuery(const Call& call);
 Answer ParseQuery(const Call& call);
@@ -85,6 +94,12 @@ class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::I
 
   void Register(Router* router);
   void Stop(base::Task done);
+  void SetActiveQueries(std::shared_ptr<ActiveQueries> active) {
+    active_queries_ = std::move(active);
+  }
+  void SetQueryLog(std::string path) {
+    if (query_log_) query_log_->SetPath(std::move(path));
+  }
 
  private:
   using Methods = std::initializer_list<std::string_view>;
@@ -112,6 +127,7 @@ class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::I
   void AddCors(const net::HttpRequest& request, net::HttpResponse* response) const;
   // Work on a lane, counted for Stop().
   void Offload(base::Lane lane, base::Task work, base::Task done);
+  void ObserveQuery(std::string_view slice, base::Duration d);
   void ServeQuery(ExchangePtr x, const PathParams& path, Answer (*run)(const QueryRun&));
   void ServeWrite(ExchangePtr x);
   void Reload(ExchangePtr x);
@@ -126,8 +142,12 @@ class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::I
   bool any_origin_ = false;
   QueryGate gate_;
   RemoteWriteReceiver receiver_;
+  std::shared_ptr<ActiveQueries> active_queries_;
+  std::unique_ptr<QueryLog> query_log_;
   base::Gauge* queries_ = nullptr;
   base::Family<base::Summary>* query_durations_ = nullptr;
+  base::Family<base::Histogram>* query_duration_histogram_ = nullptr;
+  base::Counter* query_samples_ = nullptr;
   base::Counter* federation_errors_ = nullptr;
 
   int in_flight_ = 0;  // pieces of work on workers

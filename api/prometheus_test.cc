@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 #include <random>
@@ -10,6 +11,7 @@
 #include "api/http/fake_exchange.h"
 #include "api/params.h"
 #include "api/query_gate.h"
+#include "api/query_logs.h"
 #include "base/compress.h"
 #include "base/simulated_executor.h"
 #include "base/simulated_file_system.h"
@@ -303,6 +305,55 @@ TEST_F(PrometheusApiTest, FederationGivesTheNewestSamples) {
 TEST_F(PrometheusApiTest, MetricsTellOfQueries) {
   Get("/api/v1/query?query=1");
   EXPECT_THAT(Get("/metrics"), HasSubstr("prometheus_engine_queries 0"));
+}
+
+TEST_F(PrometheusApiTest, ExplainShowsThePlanWithWhatItCost) {
+  Fill({{"__name__", "up"}, {"job", "a"}});
+  Fill({{"__name__", "up"}, {"job", "b"}});
+  const std::string ran = Get("/api/v1/explain?query=sum(rate(up[5m]))%20*%202");
+  EXPECT_THAT(ran, HasSubstr("\"kind\":\"binary\",\"operation\":\"*\""));
+  EXPECT_THAT(ran, HasSubstr("\"operation\":\"select up[5m]\",\"position\":{\"start\":9,\"end\":15},"
+                             "\"series\":2,\"samples\":6"));
+  EXPECT_THAT(ran, HasSubstr("└─ select up[5m]         2 series           6 samples"));
+  const std::string planned = Get("/api/v1/explain?run=false&query=sum(up)");
+  EXPECT_THAT(planned, HasSubstr("\"text\":\"sum\\n└─ select up\\n\""));
+  EXPECT_THAT(planned, Not(HasSubstr("series")));
+  EXPECT_THAT(Get("/api/v1/explain?query=sum("), HasSubstr("\"errorType\":\"bad_data\""));
+}
+
+TEST_F(PrometheusApiTest, QueriesAreLoggedWhereTheConfigurationSays) {
+  Start({.files = &files_});
+  Get("/api/v1/query?query=1");
+  api_->SetQueryLog("query.log");
+  Get("/api/v1/query?query=up&time=1700000000");
+  Get("/api/v1/query_range?query=time()&start=0&end=60&step=30");
+  Get("/api/v1/query?query=up%20*%20on()%20group_left()%20up");
+  api_->SetQueryLog("");
+  Get("/api/v1/query?query=2");
+  const std::string log = *files_.ReadFile("query.log");
+  EXPECT_EQ(std::ranges::count(log, '\n'), 3);
+  EXPECT_THAT(log, HasSubstr("\"msg\":\"promql query logged\",\"params\":{\"end\":\"2023-11-14T22:13:20.000Z\","
+                             "\"query\":\"up\",\"start\":\"2023-11-14T22:13:20.000Z\",\"step\":0}"));
+  EXPECT_THAT(log, HasSubstr("\"query\":\"time()\",\"start\":\"1970-01-01T00:00:00.000Z\",\"step\":30}"));
+  EXPECT_THAT(log, HasSubstr("\"path\":\"/api/v1/query_range\"}"));
+  EXPECT_THAT(Get("/metrics"), HasSubstr("prometheus_engine_query_log_enabled 0"));
+}
+
+TEST_F(PrometheusApiTest, QueriesThatWereRunningWhenTheProcessDiedAreKnownToTheNext) {
+  {
+    ActiveQueries first(&files_, "queries.active", 2);
+    EXPECT_EQ(first.unfinished(), "");
+    const ActiveQueries::Entry one = first.Enter("sum(\"a\")", base::FromUnixMillis(kNow));
+    { const ActiveQueries::Entry ended = first.Enter("up", base::FromUnixMillis(kNow)); }
+    const ActiveQueries::Entry two = first.Enter(std::string(5000, 'x'), base::FromUnixMillis(kNow));
+    const ActiveQueries::Entry beyond = first.Enter("no room", base::FromUnixMillis(kNow));
+    EXPECT_EQ(files_.ReadFile("queries.active")->size(), 2001u);
+    // As after kill -9: nothing is taken off the list.
+    ActiveQueries second(&files_, "queries.active", 2);
+    EXPECT_THAT(second.unfinished(), testing::StartsWith("[{\"query\":\"sum(\\\"a\\\")\",\"timestamp_sec\":1700000000},"
+                                                         "{\"query\":\"xxx"));
+    EXPECT_THAT(second.unfinished(), testing::EndsWith("}]"));
+  }
 }
 
 TEST_F(PrometheusApiTest, AQueryWhoseClientLeavesIsCancelled) {

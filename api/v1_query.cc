@@ -2,12 +2,17 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "api/params.h"
 #include "api/prometheus_impl.h"
 #include "api/tree_json.h"
 #include "api/value_json.h"
+#include "base/duration.h"
 #include "base/number.h"
+#include "net/address.h"
 #include "promql/parse/printer.h"
+#include "promql/plan/explain.h"
 
 namespace tocsin::api {
 namespace {
@@ -70,22 +75,20 @@ void WriteStats(const promql::QueryStats& stats, const QueryRun& run, JsonWriter
   json->EndObject();
 }
 
-Answer Show(base::Result<promql::QueryResult> result, const CommonParams& params,
-            const QueryRun& run) {
-  if (!result) return Answer::Error(result.error());
-  promql::LimitAnnotations(kMaxAnnotations, &*result);
+Answer Show(promql::QueryResult result, const CommonParams& params, const QueryRun& run) {
+  promql::LimitAnnotations(kMaxAnnotations, &result);
   Answer answer = Answer::Data();
   JsonWriter json = answer.json();
   json.BeginObject();
-  json.Member("resultType", promql::ValueTypeCode(result->type()));
+  json.Member("resultType", promql::ValueTypeCode(result.type()));
   json.Key("result");
-  bool truncated = WriteValue(result->value, params.limit, &json);
+  bool truncated = WriteValue(result.value, params.limit, &json, &run.cancelled);
   if (!params.stats.empty()) {
     json.Key("stats");
-    WriteStats(result->stats, run, &json);
+    WriteStats(result.stats, run, &json);
   }
   json.EndObject();
-  answer.SetAnnotations(std::move(result->warnings), std::move(result->infos));
+  answer.SetAnnotations(std::move(result.warnings), std::move(result.infos));
   if (truncated) answer.AddWarning("results truncated due to limit");
   if (!params.stats.empty() && params.stats != "true" && params.stats != "all") {
     answer.AddWarning(fmt::format(
@@ -96,67 +99,37 @@ Answer Show(base::Result<promql::QueryResult> result, const CommonParams& params
   return answer;
 }
 
-// Plans the query and runs it with `evaluate`.
-template <class Evaluate>
-Answer Run(const QueryRun& run, const CommonParams& params, Evaluate evaluate) {
-  auto prepared = run.call.engine->Prepare(params.query);
-  if (!prepared) {
-    if (prepared.error().code() != base::Code::kInvalidArgument) {
-      return Answer::Error(prepared.error());
-    }
-    return Answer::BadParam("query", prepared.error().message());
-  }
-  if (params.has_timeout && params.options.timeout <= base::Duration::zero()) {
-    return Answer::Error(ErrorType::kTimeout, "query timed out in expression evaluation");
-  }
-  if (run.cancelled) {
-    return Answer::Error(ErrorType::kCanceled, "query was canceled in expression evaluation");
-  }
-  auto result = evaluate(*prepared);
-  if (!result && result.error().code() == base::Code::kInvalidArgument) {
-    return Answer::BadParam("query", result.error().message());
-  }
-  return Show(std::move(result), params, run);
-}
+// When a query looks at its data.
+struct QueryTimes {
+  bool instant = true;
+  model::Timestamp start = 0;
+  model::Timestamp end = 0;
+  base::Duration step{0};
+};
 
-}  // namespace
-
-Answer InstantQuery(const QueryRun& run) {
-  auto form = run.call.request->Form();
-  if (!form) return Answer::Error(ErrorType::kBadData, form.error().message());
-  CommonParams params;
-  auto limit = ParseLimit(form->Get("limit"));
-  if (!limit) return Answer::BadParam("limit", limit.error().message());
-  params.limit = *limit;
-  model::Timestamp at = base::ToUnixMillis(run.call.now);
-  if (std::string_view text = form->Get("time"); !text.empty()) {
+// Errors: an answer.
+std::optional<Answer> ReadInstant(const net::Params& form, const QueryRun& run, QueryTimes* out) {
+  out->start = base::ToUnixMillis(run.call.now);
+  if (std::string_view text = form.Get("time"); !text.empty()) {
     auto time = ParseTime(text);
     if (!time) {
       return Answer::BadParam("time", "invalid time value for 'time': " + time.error().message());
     }
-    at = *time;
+    out->start = *time;
   }
-  if (auto error = ReadCommon(*form, run, &params)) return *std::move(error);
-  return Run(run, params, [&](const promql::PreparedQuery& query) {
-    return query.Run(run.call.queryable, at, params.options);
-  });
+  out->end = out->start;
+  return std::nullopt;
 }
 
-Answer RangeQuery(const QueryRun& run) {
-  auto form = run.call.request->Form();
-  if (!form) return Answer::Error(ErrorType::kBadData, form.error().message());
-  CommonParams params;
-  auto limit = ParseLimit(form->Get("limit"));
-  if (!limit) return Answer::BadParam("limit", limit.error().message());
-  params.limit = *limit;
-  auto start = ParseTime(form->Get("start"));
+std::optional<Answer> ReadRange(const net::Params& form, QueryTimes* out) {
+  auto start = ParseTime(form.Get("start"));
   if (!start) return Answer::BadParam("start", start.error().message());
-  auto end = ParseTime(form->Get("end"));
+  auto end = ParseTime(form.Get("end"));
   if (!end) return Answer::BadParam("end", end.error().message());
   if (*end < *start) {
     return Answer::BadParam("end", "end timestamp must not be before start time");
   }
-  auto step = ParseDurationParam(form->Get("step"));
+  auto step = ParseDurationParam(form.Get("step"));
   if (!step) return Answer::BadParam("step", step.error().message());
   if (*step <= base::Duration::zero()) {
     return Answer::BadParam("step",
@@ -170,13 +143,193 @@ Answer RangeQuery(const QueryRun& run) {
                          "exceeded maximum resolution of 11,000 points per timeseries. Try "
                          "decreasing the query resolution (?step=XX)");
   }
+  // Steps are whole milliseconds.
+  *out = {.instant = false,
+          .start = *start,
+          .end = *end,
+          .step = std::max<base::Duration>(
+              std::chrono::duration_cast<std::chrono::milliseconds>(*step),
+              std::chrono::milliseconds(1))};
+  return std::nullopt;
+}
+
+// Times that the clock's type does not hold are shown as the farthest it does.
+std::string DateText(model::Timestamp ms) {
+  constexpr int64_t kFarthest = INT64_MAX / 1'000'000;
+  return base::FormatRfc3339Millis(base::FromUnixMillis(std::clamp(ms, -kFarthest, kFarthest)));
+}
+
+// A line of the query log, as Prometheus writes it.
+std::string LogLine(const QueryRun& run, const CommonParams& params, const QueryTimes& times,
+                    const base::Result<promql::QueryResult>& result) {
+  const net::HttpRequest& request = *run.call.request;
+  std::string line;
+  JsonWriter json(&line);
+  json.BeginObject();
+  json.Key("time");
+  json.Time(run.call.executor->Now());
+  json.Member("level", "INFO");
+  json.Member("msg", "promql query logged");
+  json.Key("params");
+  json.BeginObject();
+  json.Member("end", DateText(times.end));
+  json.Member("query", params.query);
+  json.Member("start", DateText(times.start));
+  json.Member("step", std::chrono::duration_cast<std::chrono::seconds>(times.step).count());
+  json.EndObject();
+  if (result) {
+    json.Key("stats");
+    WriteStats(result->stats, run, &json);
+  } else {
+    json.Member("error", result.error().message());
+  }
+  json.Key("httpRequest");
+  json.BeginObject();
+  const auto client = net::SplitHostPort(request.remote_address);
+  json.Member("clientIP", client ? client->host : request.remote_address);
+  json.Member("method", request.method);
+  json.Member("path", request.path);
+  json.EndObject();
+  json.EndObject();
+  return line;
+}
+
+// Plans the query and runs it.
+base::Result<promql::QueryResult> Evaluate(const QueryRun& run, const CommonParams& params,
+                                           const QueryTimes& times,
+                                           const promql::PreparedQuery& query) {
+  if (params.has_timeout && params.options.timeout <= base::Duration::zero()) {
+    return base::DeadlineExceeded("query timed out in expression evaluation");
+  }
+  if (run.cancelled) return base::Cancelled("query was canceled in expression evaluation");
+  if (times.instant) return query.Run(run.call.queryable, times.start, params.options);
+  return query.RunRange(run.call.queryable,
+                        {.start = times.start, .end = times.end, .step = times.step},
+                        params.options);
+}
+
+// Plans the query, runs it, and shows it with `show`.
+template <class ShowResult>
+Answer Run(const QueryRun& run, const CommonParams& params, const QueryTimes& times,
+           ShowResult show) {
+  const ActiveQueries::Entry entry =
+      run.active ? run.active->Enter(params.query, run.call.now) : ActiveQueries::Entry();
+  const base::Duration begin = run.call.executor->Monotonic();
+  auto prepared = run.call.engine->Prepare(params.query);
+  run.prepared = run.call.executor->Monotonic() - begin;
+  if (!prepared) {
+    if (prepared.error().code() != base::Code::kInvalidArgument) {
+      return Answer::Error(prepared.error());
+    }
+    return Answer::BadParam("query", prepared.error().message());
+  }
+  base::Result<promql::QueryResult> result = Evaluate(run, params, times, *prepared);
+  run.evaluated = run.call.executor->Monotonic() - begin - run.prepared;
+  if (result) {
+    result->stats.prepare_time = run.prepared;
+    run.samples_read = result->stats.samples_read;
+  }
+  if (run.log != nullptr && run.log->enabled()) {
+    run.log->Append(LogLine(run, params, times, result));
+  }
+  if (!result && result.error().code() == base::Code::kInvalidArgument) {
+    return Answer::BadParam("query", result.error().message());
+  }
+  if (!result) return Answer::Error(result.error());
+  return show(*std::move(result));
+}
+
+void WriteExplained(const promql::plan::Explained& node, JsonWriter* json) {
+  json->BeginObject();
+  json->Member("kind", node.kind);
+  json->Member("operation", node.operation);
+  json->Key("position");
+  json->BeginObject();
+  json->Member("start", node.pos.start);
+  json->Member("end", node.pos.end);
+  json->EndObject();
+  if (node.cost) {
+    json->Member("series", node.cost->series);
+    json->Member("samples", node.cost->samples);
+    json->Member("seconds", base::ToSeconds(node.cost->time));
+  }
+  json->Key("inputs");
+  json->BeginArray();
+  for (const promql::plan::Explained& input : node.inputs) WriteExplained(input, json);
+  json->EndArray();
+  json->EndObject();
+}
+
+// With the members that `more` adds.
+template <class More>
+Answer ShowPlan(const promql::plan::Explained& plan, More more) {
+  Answer answer = Answer::Data();
+  JsonWriter json = answer.json();
+  json.BeginObject();
+  json.Member("text", promql::plan::ToText(plan));
+  json.Key("plan");
+  WriteExplained(plan, &json);
+  more(&json);
+  json.EndObject();
+  return answer;
+}
+
+}  // namespace
+
+Answer InstantQuery(const QueryRun& run) {
+  auto form = run.call.request->Form();
+  if (!form) return Answer::Error(ErrorType::kBadData, form.error().message());
+  CommonParams params;
+  auto limit = ParseLimit(form->Get("limit"));
+  if (!limit) return Answer::BadParam("limit", limit.error().message());
+  params.limit = *limit;
+  QueryTimes times;
+  if (auto error = ReadInstant(*form, run, &times)) return *std::move(error);
   if (auto error = ReadCommon(*form, run, &params)) return *std::move(error);
-  return Run(run, params, [&](const promql::PreparedQuery& query) {
-    // Steps are whole milliseconds.
-    base::Duration ms_step = std::max<base::Duration>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(*step), std::chrono::milliseconds(1));
-    return query.RunRange(run.call.queryable, {.start = *start, .end = *end, .step = ms_step},
-                          params.options);
+  return Run(run, params, times, [&](promql::QueryResult result) {
+    return Show(std::move(result), params, run);
+  });
+}
+
+Answer RangeQuery(const QueryRun& run) {
+  auto form = run.call.request->Form();
+  if (!form) return Answer::Error(ErrorType::kBadData, form.error().message());
+  CommonParams params;
+  auto limit = ParseLimit(form->Get("limit"));
+  if (!limit) return Answer::BadParam("limit", limit.error().message());
+  params.limit = *limit;
+  QueryTimes times;
+  if (auto error = ReadRange(*form, &times)) return *std::move(error);
+  if (auto error = ReadCommon(*form, run, &params)) return *std::move(error);
+  return Run(run, params, times, [&](promql::QueryResult result) {
+    return Show(std::move(result), params, run);
+  });
+}
+
+// The plan, with what its nodes cost in a run: over a range where step is given, else at one time; with
+// run=false the plan alone.
+Answer ExplainQuery(const QueryRun& run) {
+  auto form = run.call.request->Form();
+  if (!form) return Answer::Error(ErrorType::kBadData, form.error().message());
+  CommonParams params;
+  QueryTimes times;
+  auto error = form->Has("step") ? ReadRange(*form, &times) : ReadInstant(*form, run, &times);
+  if (error) return *std::move(error);
+  if (auto common = ReadCommon(*form, run, &params)) return *std::move(common);
+  if (form->Get("run") == "false") {
+    auto prepared = run.call.engine->Prepare(params.query);
+    if (!prepared) return Answer::BadParam("query", prepared.error().message());
+    return ShowPlan(prepared->Explain(), [](JsonWriter*) {});
+  }
+  params.options.explain = true;
+  return Run(run, params, times, [&](promql::QueryResult result) {
+    promql::LimitAnnotations(kMaxAnnotations, &result);
+    Answer answer = ShowPlan(*result.explained, [&](JsonWriter* json) {
+      json->Key("stats");
+      WriteStats(result.stats, run, json);
+    });
+    answer.SetAnnotations(std::move(result.warnings), std::move(result.infos));
+    return answer;
   });
 }
 

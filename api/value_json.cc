@@ -54,10 +54,14 @@ int BoundaryRule(const model::Bucket& b) {
 }
 
 template <class List, class Write>
-bool WriteList(const List& list, size_t limit, JsonWriter* json, Write write) {
+bool WriteList(const List& list, size_t limit, const std::atomic<bool>* cancelled, JsonWriter* json,
+               Write write) {
   size_t count = limit == 0 ? list.size() : std::min(limit, list.size());
   json->BeginArray();
-  for (size_t i = 0; i < count; ++i) write(list[i], json);
+  for (size_t i = 0; i < count; ++i) {
+    if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) break;
+    write(list[i], json);
+  }
   json->EndArray();
   return count < list.size();
 }
@@ -89,7 +93,8 @@ void WriteHistogram(const model::Histogram& h, JsonWriter* json) {
   json->EndObject();
 }
 
-bool WriteValue(const promql::Value& value, size_t limit, JsonWriter* json) {
+bool WriteValue(const promql::Value& value, size_t limit, JsonWriter* json,
+                const std::atomic<bool>* cancelled) {
   if (const auto* scalar = std::get_if<promql::Scalar>(&value)) {
     json->Sample(scalar->t, scalar->v);
     return false;
@@ -102,13 +107,13 @@ bool WriteValue(const promql::Value& value, size_t limit, JsonWriter* json) {
     return false;
   }
   if (const auto* vector = std::get_if<promql::Vector>(&value)) {
-    return WriteList(*vector, limit, json, WriteSample);
+    return WriteList(*vector, limit, cancelled, json, WriteSample);
   }
   const auto& matrix = std::get<promql::Matrix>(value);
   size_t points = 0;
   for (const promql::MatrixSeries& s : matrix) points += s.floats.size();
   json->out()->reserve(json->out()->size() + points * kBytesOfAPoint + matrix.size() * kBytesOfLabels);
-  return WriteList(matrix, limit, json, WriteSeries);
+  return WriteList(matrix, limit, cancelled, json, WriteSeries);
 }
 
 void WriteExemplar(const model::Exemplar& e, JsonWriter* json) {

@@ -6,6 +6,7 @@
 
 #include "app/guarded_server.h"
 #include "app/pages.h"
+#include "api/query_logs.h"
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -270,7 +271,8 @@ base::Status Service::Listen() {
       .max_concurrency = static_cast<int>(flags_.Int("query.max-concurrency")),
       .external_url = external_url_,
       .listen_address = flags_.List("web.listen-address").front(),
-      .cors_origin = flags_.String("web.cors.origin")};
+      .cors_origin = flags_.String("web.cors.origin"),
+      .files = fs_};
   if (auto regex = base::Regex::Anchored(options.cors_origin); !regex) {
     return base::InvalidArgument("--web.cors.origin: " + regex.error().message());
   }
@@ -323,9 +325,20 @@ void Service::OpenDatabase() {
   backend_.wal_replay = options.replay_progress;
   using Opened = base::Result<std::unique_ptr<tsdb::Db>>;
   auto opened = std::make_shared<std::optional<Opened>>();
+  auto active = std::make_shared<std::shared_ptr<api::ActiveQueries>>();
   loop_.Offload(
-      base::Lane::kBackground, [opened, options] { opened->emplace(tsdb::Db::Open(options)); },
-      gate_.Wrap([this, opened] { DatabaseOpened(std::move(**opened)); }));
+      base::Lane::kBackground,
+      [opened, options, active, slots = static_cast<int>(flags_.Int("query.max-concurrency"))] {
+        opened->emplace(tsdb::Db::Open(options));
+        if (!**opened) return;
+        // The folder is ours alone now.
+        *active = std::make_shared<api::ActiveQueries>(
+            options.fs, base::JoinPath(options.path, "queries.active"), slots);
+      },
+      gate_.Wrap([this, opened, active] {
+        api_->SetActiveQueries(std::move(*active));
+        DatabaseOpened(std::move(**opened));
+      }));
 }
 
 void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
@@ -426,6 +439,7 @@ base::Status Service::Apply(std::shared_ptr<const Configuration> configuration) 
   db_->SetOutOfOrderWindow(storage.out_of_order_window);
   db_->SetMaxExemplars(storage.max_exemplars);
   db_->SetRetention(storage.retention_time, storage.retention_bytes);
+  api_->SetQueryLog(prometheus.global.query_log_file);
   reload_ok_->Set(1);
   reload_time_->Set(base::ToSeconds(loop_.Now().time_since_epoch()));
   return {};

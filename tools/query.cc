@@ -16,6 +16,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kExplainHelp =
+    "Show the plan with series, samples and time of each part in place of the result.";
+
 std::string MetricText(const Json& metric) {
   std::string text;
   std::string braces;
@@ -53,9 +56,25 @@ std::string ResultText(const Json& data) {
   return base::Join(lines, "\n");
 }
 
-int PrintResult(const Server& server, const std::string& path, const net::Params& form, const ToolIo& io) {
-  const auto data = server.Data(path, form);
-  if (!data) return Fail(io, "query error: " + data.error().message());
+// The line with a caret under what does not parse, and what to write instead; nothing if it parses.
+std::string ShowMistake(std::string_view query) {
+  const promql::ParseOptions everything{.experimental_functions = true,
+                                        .extended_range_selectors = true,
+                                        .binop_fill_modifiers = true};
+  const auto expr = promql::ParseAll(query, everything);
+  return expr ? "" : "\n" + expr.error().Explain(query);
+}
+
+int PrintResult(const Server& server, const std::string& path, const net::Params& form, bool explain,
+                const ToolIo& io) {
+  const auto data = server.Data(explain ? "/api/v1/explain" : path, form);
+  if (!data) {
+    return Fail(io, "query error: " + data.error().message() + ShowMistake(form.Get("query")));
+  }
+  if (explain) {
+    io.out(server.json() ? (*data)["plan"].dump() + "\n" : data->value("text", ""));
+    return 0;
+  }
   io.out((server.json() ? (*data)["result"].dump() : ResultText(*data)) + "\n");
   return 0;
 }
@@ -66,7 +85,10 @@ int Instant(const std::vector<std::string>& args, const ToolIo& io) {
   server.AddQueryFlags(&flags);
   std::string time;
   flags.String("time", &time, "Evaluation time: RFC 3339 or seconds since the epoch.");
-  flags.Examples("  promtool query instant http://127.0.0.1:9090 'up == 0'\n");
+  bool explain = false;
+  flags.Bool("explain", &explain, kExplainHelp);
+  flags.Examples("  promtool query instant http://127.0.0.1:9090 'up == 0'\n"
+                 "  tocsin query instant --explain http://127.0.0.1:9090 'sum(rate(http_requests_total[5m]))'\n");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
   if (words.size() != 2) return Fail(io, "error: give a server and an expression; try --help");
@@ -74,7 +96,7 @@ int Instant(const std::vector<std::string>& args, const ToolIo& io) {
   net::Params form;
   form.Add("query", words[1]);
   if (!time.empty()) form.Add("time", time);
-  return PrintResult(server, "/api/v1/query", form, io);
+  return PrintResult(server, "/api/v1/query", form, explain, io);
 }
 
 int Range(const std::vector<std::string>& args, const ToolIo& io) {
@@ -85,6 +107,8 @@ int Range(const std::vector<std::string>& args, const ToolIo& io) {
   flags.String("start", &start, "First step: RFC 3339 or seconds since the epoch; default: end less 5m.");
   flags.String("end", &end, "Last step; default: now.");
   flags.String("step", &step, "Step; default: a 250th of the range, at least 1s.");
+  bool explain = false;
+  flags.Bool("explain", &explain, kExplainHelp);
   flags.Examples("  promtool query range --step=1m http://127.0.0.1:9090 'rate(node_cpu_seconds_total[5m])'\n");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
@@ -115,7 +139,7 @@ int Range(const std::vector<std::string>& args, const ToolIo& io) {
   form.Add("start", FormatTimeArgument(first));
   form.Add("end", FormatTimeArgument(last));
   form.Add("step", base::FormatF(width));
-  return PrintResult(server, "/api/v1/query_range", form, io);
+  return PrintResult(server, "/api/v1/query_range", form, explain, io);
 }
 
 int Series(const std::vector<std::string>& args, const ToolIo& io) {
