@@ -3,7 +3,7 @@
 //
 //   chunk_snapshot.<segment, 6 digits>.<offset, 10 digits>/00000000 ...   segments of the log's framing
 //   1 series      ref(8) labels range(8, unused) u 0 | u 1 mint(8) maxt(8) encoding(1) u length, data, last samples
-//   2 tombstones  u length { u ref, v mint, v maxt }*
+//   2 tombstones  u length, 1, { u ref, v mint, v maxt }*
 //   3 exemplars   a record of the log
 //
 // The log is read on from that segment and offset.  Sealed chunks are in chunks_head/.
@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "chunk_snapshot.";
 constexpr char kSeriesRecord = 1, kTombstonesRecord = 2, kExemplarsRecord = 3;
+constexpr char kTombstonesVersion = 1;
 constexpr size_t kSegmentBytes = 128 << 20;
 constexpr size_t kWriteBytes = 1 << 20;
 // Samples that stood behind the chunk in older versions; the last value is the only one that is read.
@@ -146,7 +147,7 @@ base::Status Head::WriteSnapshot() {
   RETURN_IF_ERROR(options_.fs->RemoveAll(temporary));
   RETURN_IF_ERROR(options_.fs->CreateFolders(temporary));
   Output out(options_.fs, temporary);
-  std::string labels, tombstones;
+  std::string labels, tombstones(1, kTombstonesVersion);
   uint64_t series = 0;
   for (Slot slot = 0; slot < end; ++slot) {
     std::string record;
@@ -225,6 +226,9 @@ base::Status HeadReplay::SnapshotRecord(std::string_view record, bool apply) {
       snapshot_whole_ = true;
       base::Decoder in(record.substr(1));
       base::Decoder list(in.Text());
+      if (const uint8_t version = list.Byte(); version != kTombstonesVersion) {
+        return base::DataLoss(fmt::format("tombstones of version {}", version));
+      }
       while (list.more()) {
         const storage::SeriesRef ref = list.Uvarint();
         const Interval interval{list.Varint(), list.Varint()};
