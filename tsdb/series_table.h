@@ -3,15 +3,7 @@
 // The head's series as columns: pages of 256 slots, each page with its mutex.  A page never moves
 // while a slot of it is used, and an empty page gives its memory back.
 //
-// Bytes of an active series (11 labels, 15 s counters; the headline figure):
-//   columns                     68   last time, last value, reference, three pointers, batch, counts
-//   labels                      88   8 a label, and 16 of the allocator
-//   open chunk                  56 + 2 to 3 a sample, room for up to 1.5 of that
-//   sealed chunk                24, every 120 samples; its bytes are in chunks_head/
-//   postings                    22   2 a label and containers
-//   table of label sets         14
-//   reference to slot            4
-// about 0.5 KB in all.  Symbols come on top: 16 bytes and the text for each distinct value.
+// Bytes of an active series: see "What a series costs" in ARCHITECTURE.md; bench/head_memory measures them.
 //
 // Threads: what a page holds is guarded by its mutex; a reader takes it for a run of slots.  PageOf()
 //          takes no lock.  Slots are given and taken under the head's index lock.
