@@ -140,6 +140,19 @@ void Extreme(const RangeRow& in, KernelScratch* scratch, size_t row, Block* out,
   });
 }
 
+// `count` windows of one size.  False: they are too few to be worth it, or overflow.
+bool FoldEqual(WindowFold fold, const double* v, const uint32_t* lo, uint32_t size, size_t count,
+               double* out) {
+  if (count == kWindowsAtOnce) return FoldWindows(fold, v, lo, size, out);
+  if (count < 3) return false;
+  uint32_t padded[kWindowsAtOnce];
+  double results[kWindowsAtOnce];
+  for (size_t k = 0; k < kWindowsAtOnce; ++k) padded[k] = lo[std::min(k, count - 1)];
+  if (!FoldWindows(fold, v, padded, size, results)) return false;
+  std::copy(results, results + count, out);
+  return true;
+}
+
 // Windows of equal size, as those of a series without gaps are, many at a time; others one by one.
 void FillFolds(WindowFold fold, double (*one)(const double*, size_t), const RangeRow& in,
                const WindowTable& windows, size_t row, Block* out) {
@@ -153,15 +166,10 @@ void FillFolds(WindowFold fold, double (*one)(const double*, size_t), const Rang
     while (s + equal < steps.end && equal < kWindowsAtOnce && hi[s + equal] - lo[s + equal] == size) {
       ++equal;
     }
-    if (size == 0) {
-      s += equal;
-    } else if (equal == kWindowsAtOnce &&
-               FoldWindows(fold, in.values, lo + s, size, values + s)) {
-      s += equal;
-    } else {
-      values[s] = one(in.values + lo[s], size);
-      ++s;
+    if (size > 0 && !FoldEqual(fold, in.values, lo + s, size, equal, values + s)) {
+      for (size_t k = 0; k < equal; ++k) values[s + k] = one(in.values + lo[s + k], size);
     }
+    s += equal;
   }
   MarkPresent(windows, 1, out->cells(row));
 }
