@@ -231,12 +231,42 @@ void HeadSeriesSet::GroupBy(std::span<const std::string> names, bool without, st
   }
 }
 
+// By ranks where these are up to date; they are not made for a small selection.
+bool HeadQuerier::SortByRanks(Head* head, std::vector<HeadItem>* items, std::vector<uint32_t>* by_slot) {
+  LabelOrder::RanksPtr ranks;
+  {
+    const base::ReaderLock lock(&head->index_mu_);
+    if (head->order_.current()) ranks = head->order_.ranks();
+  }
+  if (!ranks) return false;
+  std::vector<uint64_t> keys;  // rank and index into items
+  keys.reserve(items->size());
+  for (size_t i = 0; i < items->size(); ++i) {
+    const Slot slot = (*items)[i].slot;
+    const uint32_t rank = slot < ranks->of_slot.size() ? ranks->of_slot[slot] : LabelOrder::kNoRank;
+    if (rank == LabelOrder::kNoRank) return false;
+    keys.push_back(uint64_t{rank} << 32 | i);
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<HeadItem> sorted;
+  sorted.reserve(items->size());
+  for (const uint64_t key : keys) {
+    const auto i = static_cast<uint32_t>(key);
+    (*by_slot)[i] = static_cast<uint32_t>(sorted.size());
+    sorted.push_back((*items)[i]);
+  }
+  *items = std::move(sorted);
+  return true;
+}
+
 // Small selections compare labels; large ones look their places up.  Returns the new places of the items in
 // their old order, that of slots.
 std::vector<uint32_t> HeadQuerier::SortByLabels(Head* head, std::vector<HeadItem>* items) {
   std::vector<uint32_t> by_slot(items->size());
   constexpr size_t kSmall = 1024;
-  if (items->size() > kSmall) {
+  if (items->size() <= kSmall) {
+    if (SortByRanks(head, items, &by_slot)) return by_slot;
+  } else {
     const LabelOrder::RanksPtr ranks = head->Ranks();
     std::vector<uint32_t> at(ranks->count, UINT32_MAX);  // by rank: index into items
     bool known = true;  // a series that was removed meanwhile has no rank any more

@@ -66,6 +66,7 @@ class HeadQuerier : public storage::Querier {
  private:
   friend class Standing;
   bool Overlaps(storage::Window window) const;
+  static bool SortByRanks(Head* head, std::vector<HeadItem>* items, std::vector<uint32_t>* by_slot);
   static std::vector<uint32_t> SortByLabels(Head* head, std::vector<HeadItem>* items);
 
   const std::shared_ptr<HeadView> view_;
