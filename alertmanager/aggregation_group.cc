@@ -13,20 +13,23 @@ constexpr base::Duration kMinBudget = std::chrono::seconds(10);
 constexpr base::Duration kMaxLateness = std::chrono::seconds(1);
 }  // namespace
 
-AggregationGroup::AggregationGroup(base::Executor* executor, Notifier* notifier, PreparedPtr prepared,
-                                   const Route* route, model::Labels labels)
-    : executor_(executor), notifier_(notifier), prepared_(std::move(prepared)), route_(route),
+AggregationGroup::AggregationGroup(base::Executor* executor, Notifier* notifier, AlertStore* alerts,
+                                   PreparedPtr prepared, const Route* route, model::Labels labels)
+    : executor_(executor), notifier_(notifier), store_(alerts), prepared_(std::move(prepared)), route_(route),
       labels_(std::move(labels)), key_(GroupKey(*route, labels_)) {}
 
-void AggregationGroup::Start(const model::AlertPtr& first, base::Time not_before) {
+void AggregationGroup::Start(const model::AlertPtr& first, base::Duration least_delay) {
+  started_ = true;
   Insert(first);
   const base::Time now = executor_->Now();
   base::Time at = now + route_->options().group_wait;
   if (first->starts_at + route_->options().group_wait < now) at = now;
-  Arm(std::max(at, not_before));
+  Arm(std::max(at, now + least_delay));
 }
 
-void AggregationGroup::Insert(const model::AlertPtr& alert) { alerts_[alert->fingerprint()] = alert; }
+bool AggregationGroup::Insert(const model::AlertPtr& alert) {
+  return alerts_.insert_or_assign(alert->fingerprint(), alert).second;
+}
 
 std::vector<model::AlertPtr> AggregationGroup::Alerts() const {
   std::vector<model::AlertPtr> out;
@@ -63,19 +66,21 @@ void AggregationGroup::Flush(base::Time tick) {
                      .labels = labels_,
                      .tick = tick,
                      .budget = std::max(route_->options().group_interval, kMinBudget)};
+  group.alerts = Alerts();
+  // What the receivers are about to be told must be known after a crash.
+  store_->Save(group.alerts);
   std::vector<model::AlertPtr> resolved;
-  for (const auto& [fingerprint, alert] : alerts_) {
+  for (model::AlertPtr& alert : group.alerts) {
     if (alert->ResolvedAt(now)) {
       resolved.push_back(alert);
-      group.alerts.push_back(alert);
     } else {
       // Without its end it cannot resolve on the way, as time goes on.
       auto firing = std::make_shared<model::Alert>(*alert);
       firing->ends_at = base::Time{};
-      group.alerts.push_back(std::move(firing));
+      alert = std::move(firing);
     }
   }
-  std::ranges::stable_sort(group.alerts, [](const auto& a, const auto& b) { return AlertBefore(*a, *b); });
+  SortAlerts(&group.alerts);
   flushing_ = true;
   notifier_->Notify(std::move(group),
                     Gated<NotifyResult>(gate_, [this, resolved = std::move(resolved)](NotifyResult result) {

@@ -6,11 +6,13 @@
 //
 // Threads: loop only.
 
+#include <absl/container/flat_hash_map.h>
+
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "alertmanager/alerts.h"
 #include "alertmanager/notifier.h"
 #include "alertmanager/prepared.h"
 #include "alertmanager/route.h"
@@ -21,21 +23,22 @@ namespace tocsin::alertmanager {
 
 class AggregationGroup {
  public:
-  AggregationGroup(base::Executor* executor, Notifier* notifier, PreparedPtr prepared, const Route* route,
-                   model::Labels labels);
+  AggregationGroup(base::Executor* executor, Notifier* notifier, AlertStore* alerts, PreparedPtr prepared,
+                   const Route* route, model::Labels labels);
 
-  // Starts the clock with `first` in the group; no flush comes before `not_before`.
-  void Start(const model::AlertPtr& first, base::Time not_before);
-  // Adds the alert, or takes its new state.
-  void Insert(const model::AlertPtr& alert);
+  // Starts the clock with `first` in the group; no flush comes before `least_delay` is over.
+  void Start(const model::AlertPtr& first, base::Duration least_delay);
+  bool started() const { return started_; }
+  // Adds the alert, or takes its new state; true: it was not in the group.
+  bool Insert(const model::AlertPtr& alert);
 
+  bool Has(uint64_t fingerprint) const { return alerts_.contains(fingerprint); }
   const Route& route() const { return *route_; }
   const model::Labels& labels() const { return labels_; }
   const std::string& key() const { return key_; }
-  bool Has(uint64_t fingerprint) const { return alerts_.contains(fingerprint); }
   // Nothing in it and nothing under way.
   bool idle() const { return alerts_.empty() && !flushing_; }
-  std::vector<model::AlertPtr> Alerts() const;  // by fingerprint
+  std::vector<model::AlertPtr> Alerts() const;  // in no order
   const std::vector<std::string>& muted_by() const { return muted_by_; }
   base::Time next_flush() const { return next_; }
 
@@ -47,11 +50,13 @@ class AggregationGroup {
 
   base::Executor* const executor_;
   Notifier* const notifier_;
+  AlertStore* const store_;
   const PreparedPtr prepared_;
   const Route* const route_;
   const model::Labels labels_;
   const std::string key_;
-  std::map<uint64_t, model::AlertPtr> alerts_;
+  absl::flat_hash_map<uint64_t, model::AlertPtr> alerts_;
+  bool started_ = false;
   std::vector<std::string> muted_by_;
   base::Time next_{};
   bool flushing_ = false;

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
+#include "alertmanager/alert_lists.h"
 #include "alertmanager/alerts.h"
 #include "alertmanager/am_metrics.h"
 #include "alertmanager/dispatcher.h"
+#include "alertmanager/gated.h"
 #include "alertmanager/inhibitor.h"
 #include "alertmanager/journal.h"
 #include "alertmanager/notification_log.h"
@@ -25,6 +26,12 @@ namespace {
 
 // How long Stop() waits for sends that are under way.
 constexpr base::Duration kStopGrace = std::chrono::seconds(5);
+// Alerts looked at in one step of a slice, and by a scrape of our metrics in one go.
+constexpr size_t kStep = 64;
+constexpr size_t kCountedAtOnce = 2000;
+// Resolved alerts forgotten in one turn of the loop, and how soon the next ones are.
+constexpr size_t kForgottenAtOnce = 5000;
+constexpr base::Duration kForgetMore = std::chrono::milliseconds(50);
 
 // A number out of the configuration's MD5, as upstream's metric.
 double ConfigHash(std::string_view text) {
@@ -61,7 +68,9 @@ class Alertmanager::Impl {
   Impl(base::Executor* executor_in, state::Store* store_in, base::Registry* registry, Transport transport_in,
        Options options_in)
       : executor(executor_in), store(store_in), transport(transport_in), options(std::move(options_in)), random(options.seed),
-        metrics(registry, options.version, options.receiver_names_in_metrics, options.alert_names_in_metrics),
+        metrics(registry, options.version, {.receiver_names = options.receiver_names_in_metrics,
+                                            .alert_names = options.alert_names_in_metrics,
+                                            .group_keys = options.group_keys_in_metrics}),
         journal(executor, store, registry, options.journal),
         silences(executor, store, registry,
                  {.retention = options.retention,
@@ -69,28 +78,31 @@ class Alertmanager::Impl {
                   .log_changes = options.log_silences,
                   .new_id = [this] { return random.Uuid(); },
                   .on_change = [this](const Silence& now, const Silence* before) { JournalSilence(now, before); }}),
-        log(executor, store, registry, options.retention),
+        log(executor, store, registry, options.retention, options.compat.forget_told_firing),
         alerts(executor, store, registry,
                {.per_alertname_limit = options.per_alertname_limit,
                 .names_in_metrics = options.alert_names_in_metrics,
                 .durable = !options.compat.forget_alerts_at_restart}),
         notifier({.executor = executor, .transport = transport, .log = &log, .silences = &silences,
                   .metrics = &metrics, .journal = &journal, .random = &random, .options = &options}),
-        started(executor->Now()) {
+        started(executor->Now()), started_monotonic(executor->Monotonic()) {
     registry->AddCollector([this] { SetStateMetrics(); });
     ArmMaintenance();
-    ArmAlertGc();
+    ArmAlertGc(options.alert_gc_interval);
   }
 
   void Apply(PreparedPtr next);
   void Store(std::span<const model::AlertPtr> batch);
-  AlertStatus StatusOf(const model::Alert& alert) const;
-  void AddReceivers(const model::Alert& alert, AlertView* view) const;
+  ListParts Parts();
   void CountReceived(const model::Alert& alert, std::string_view version);
   void JournalSilence(const Silence& silence, const Silence* before);
   void SetStateMetrics();
+  void CountStates();
+  void CountGroups();
+  void SetGroupGauges(const std::vector<GroupView>& groups);
+  void SetAlertGauges(double active, double suppressed);
   void ArmMaintenance();
-  void ArmAlertGc();
+  void ArmAlertGc(base::Duration after);
   void Stop(base::Task done);
 
   base::Executor* const executor;
@@ -105,10 +117,13 @@ class Alertmanager::Impl {
   AlertStore alerts;
   Notifier notifier;
   const base::Time started;
+  const base::Duration started_monotonic;
   PreparedPtr prepared;
   std::unique_ptr<Inhibitor> inhibitor;
   std::unique_ptr<Dispatcher> dispatcher;
   bool stopping = false;
+  bool extended = false;  // restored alerts, at the first Apply()
+  bool counting = false;  // alerts by state
   base::Timer maintenance_timer;
   base::Timer gc_timer;
   base::Timer stop_timer;
@@ -121,17 +136,19 @@ void Alertmanager::Impl::Apply(PreparedPtr next) {
   prepared = std::move(next);
   inhibitor = std::make_unique<Inhibitor>(prepared->config->inhibit_rules);
   notifier.SetInhibitor(inhibitor.get());
-  const auto known = alerts.List();
-  for (const model::AlertPtr& alert : known) inhibitor->Update(alert, executor->Now());
+  if (!std::exchange(extended, true)) alerts.Extend(prepared->config->resolve_timeout());
+  const base::Time now = executor->Now();
+  alerts.ForEach([&](const KnownAlert& known) { inhibitor->Update(known.alert, now); });
   dispatcher = std::make_unique<Dispatcher>(
       Dispatcher::Parts{.executor = executor,
                         .notifier = &notifier,
                         .metrics = &metrics,
                         .journal = &journal,
+                        .alerts = &alerts,
                         .maintenance_interval = options.dispatch_maintenance_interval,
-                        .not_before = started + options.dispatch_start_delay},
+                        .not_before = started_monotonic + options.dispatch_start_delay},
       prepared);
-  dispatcher->Load(known, executor->Now());
+  dispatcher->Load(now);
   size_t integrations = 0;
   for (const auto& [name, list] : prepared->receivers) integrations += list.size();
   metrics.receivers->Set(static_cast<double>(prepared->receivers.size()));
@@ -145,53 +162,39 @@ void Alertmanager::Impl::Apply(PreparedPtr next) {
 
 void Alertmanager::Impl::Store(std::span<const model::AlertPtr> batch) {
   const base::Time now = executor->Now();
-  // What each alert was before, for the journal.
   for (const model::AlertPtr& alert : batch) {
-    const model::AlertPtr before = alerts.Find(alert->fingerprint());
-    const bool was_firing = before != nullptr && !before->ResolvedAt(now);
+    const auto stored = alerts.Put(alert);
+    if (!stored) continue;
     const bool fires = !alert->ResolvedAt(now);
-    if (was_firing == fires) continue;
-    if (fires) {
-      journal.Received(*alert, before != nullptr);
-    } else {
-      journal.Resolved(*alert);
-    }
-  }
-  const auto stored = alerts.Put(batch);
-  if (dispatcher == nullptr || stopping) return;
-  for (const model::AlertPtr& alert : stored) inhibitor->Update(alert, now);
-  for (const model::AlertPtr& alert : stored) dispatcher->Insert(alert);
-}
-
-AlertStatus Alertmanager::Impl::StatusOf(const model::Alert& alert) const {
-  AlertStatus status;
-  const base::Time now = executor->Now();
-  status.silenced_by = silences.Muting(alert.labels, now);
-  if (inhibitor != nullptr) {
-    if (auto source = inhibitor->InhibitedBy(alert.labels, now)) status.inhibited_by.push_back(FingerprintText(*source));
-  }
-  status.suppressed = !status.silenced_by.empty() || !status.inhibited_by.empty();
-  return status;
-}
-
-void Alertmanager::Impl::AddReceivers(const model::Alert& alert, AlertView* view) const {
-  if (prepared == nullptr) return;
-  for (const Route* route : prepared->root->Match(alert.labels)) {
-    view->receivers.push_back(route->options().receiver);
-    const AggregationGroup* group = dispatcher->Find(*route, alert.labels);
-    if (group == nullptr) continue;
-    for (const std::string& name : group->muted_by()) {
-      if (std::ranges::find(view->status.muted_by, name) == view->status.muted_by.end()) {
-        view->status.muted_by.push_back(name);
+    if (stored->was_firing != fires) {
+      if (fires) {
+        journal.Received(*alert, stored->was_known);
+      } else {
+        journal.Resolved(*alert);
       }
     }
+    if (dispatcher == nullptr || stopping) continue;
+    inhibitor->Update(stored->known->alert, now);
+    dispatcher->Insert(stored->known);
   }
+}
+
+ListParts Alertmanager::Impl::Parts() {
+  return {.alerts = &alerts,
+          .silences = &silences,
+          .inhibitor = inhibitor.get(),
+          .dispatcher = dispatcher.get(),
+          .prepared = prepared,
+          .now = executor->Now()};
 }
 
 void Alertmanager::Impl::CountReceived(const model::Alert& alert, std::string_view version) {
-  const std::string_view state = alert.ends_at > executor->Now() ? "firing" : "resolved";
+  const bool fires = alert.ends_at > executor->Now();
+  const std::string_view state = fires ? "firing" : "resolved";
   if (options.alert_names_in_metrics) {
     metrics.received->With({state, version, alert.name()})->Add();
+  } else if (version == "v2") {
+    (fires ? metrics.received_firing : metrics.received_resolved)->Add();
   } else {
     metrics.received->With({state, version})->Add();
   }
@@ -207,6 +210,10 @@ void Alertmanager::Impl::JournalSilence(const Silence& silence, const Silence* b
   const SilenceChange change = before == nullptr ? SilenceChange::kCreated
                                : ended           ? SilenceChange::kExpired
                                                  : SilenceChange::kUpdated;
+  if (change == SilenceChange::kCreated && MutesNearlyAll(silence)) {
+    base::LogWarn("a silence mutes nearly every alert; expire it if that was not meant",
+                  {{"id", silence.id}, {"matchers", matchers}, {"created_by", silence.created_by}, {"ends_at", silence.ends_at}});
+  }
   journal.Silence(change, silence.id, matchers, silence.created_by, silence.comment, silence.starts_at, silence.ends_at);
 }
 
@@ -215,11 +222,68 @@ void Alertmanager::Impl::SetStateMetrics() {
   for (SilenceState s : {SilenceState::kActive, SilenceState::kPending, SilenceState::kExpired}) {
     metrics.silences->With({SilenceStateName(s)})->Set(static_cast<double>(silences.CountInState(s, now)));
   }
-  double active = 0, suppressed = 0;
-  for (const model::AlertPtr& alert : alerts.List()) {
-    if (alert->ResolvedAt(now)) continue;
-    (StatusOf(*alert).suppressed ? suppressed : active) += 1;
+  if (counting) return;
+  if (options.group_keys_in_metrics) {
+    CountGroups();
+  } else {
+    CountStates();
   }
+}
+
+// A few alerts are counted at once; of many the numbers are those of the last count, which goes on in
+// slices and was begun by the scrape before.
+void Alertmanager::Impl::CountStates() {
+  struct Count {
+    std::vector<uint64_t> fingerprints;
+    size_t at = 0;
+    double active = 0, suppressed = 0;
+  };
+  auto count = std::make_shared<Count>(Count{.fingerprints = alerts.Fingerprints()});
+  auto step = [this, count](size_t n) {
+    const ListParts parts = Parts();
+    for (; n > 0 && count->at < count->fingerprints.size(); --n, ++count->at) {
+      const KnownAlert* known = alerts.Find(count->fingerprints[count->at]);
+      if (known == nullptr || known->alert->ResolvedAt(parts.now)) continue;
+      (StatusOfAlert(parts, *known->alert).suppressed ? count->suppressed : count->active) += 1;
+    }
+    return count->at < count->fingerprints.size();
+  };
+  if (count->fingerprints.size() <= kCountedAtOnce) {
+    step(count->fingerprints.size());
+    return SetAlertGauges(count->active, count->suppressed);
+  }
+  counting = true;
+  executor->Slice(GatedStep(gate, [step] { return step(kStep); }), gate.Wrap([this, count] {
+    counting = false;
+    SetAlertGauges(count->active, count->suppressed);
+  }));
+}
+
+void Alertmanager::Impl::CountGroups() {
+  auto list = std::make_shared<GroupList>(Parts(), AlertFilter{});
+  if (alerts.size() <= kCountedAtOnce) {
+    list->Step(Parts(), SIZE_MAX);
+    return SetGroupGauges(list->Take());
+  }
+  counting = true;
+  executor->Slice(GatedStep(gate, [this, list] { return list->Step(Parts(), kStep); }), gate.Wrap([this, list] {
+    counting = false;
+    SetGroupGauges(list->Take());
+  }));
+}
+
+void Alertmanager::Impl::SetGroupGauges(const std::vector<GroupView>& groups) {
+  metrics.alerts->Clear();
+  for (const GroupView& group : groups) {
+    const auto suppressed = static_cast<size_t>(
+        std::ranges::count_if(group.alerts, [](const AlertView& a) { return a.status.suppressed; }));
+    metrics.alerts->With({"active", group.key})->Set(static_cast<double>(group.alerts.size() - suppressed));
+    metrics.alerts->With({"suppressed", group.key})->Set(static_cast<double>(suppressed));
+    metrics.alerts->With({"unprocessed", group.key})->Set(0);
+  }
+}
+
+void Alertmanager::Impl::SetAlertGauges(double active, double suppressed) {
   metrics.alerts->With({"active"})->Set(active);
   metrics.alerts->With({"suppressed"})->Set(suppressed);
 }
@@ -239,12 +303,13 @@ void Alertmanager::Impl::ArmMaintenance() {
   }));
 }
 
-void Alertmanager::Impl::ArmAlertGc() {
-  gc_timer = executor->After(options.alert_gc_interval, gate.Wrap([this] {
-    for (const model::AlertPtr& alert : alerts.Collect()) {
+void Alertmanager::Impl::ArmAlertGc(base::Duration after) {
+  gc_timer = executor->After(after, gate.Wrap([this] {
+    const auto gone = alerts.Collect(kForgottenAtOnce, [this](const KnownAlert& known) { return dispatcher == nullptr || !dispatcher->Holds(known); });
+    for (const model::AlertPtr& alert : gone) {
       if (inhibitor != nullptr) inhibitor->Forget(*alert);
     }
-    ArmAlertGc();
+    ArmAlertGc(gone.size() == kForgottenAtOnce ? kForgetMore : options.alert_gc_interval);
   }));
 }
 
@@ -259,6 +324,7 @@ void Alertmanager::Impl::Stop(base::Task done) {
   auto finish = [this, done = std::move(done)]() mutable {
     stop_timer.Cancel();
     notifier.CancelAll();
+    alerts.SaveAll();
     journal.Flush(std::move(done));
   };
   if (notifier.in_flight() == 0) return finish();
@@ -294,6 +360,7 @@ void Alertmanager::Send(std::span<const model::AlertPtr> alerts) {
   for (const model::AlertPtr& alert : alerts) {
     auto copy = std::make_shared<model::Alert>(*alert);
     copy->updated_at = now;
+    copy->known_fingerprint = copy->labels.Fingerprint();
     if (copy->ends_at == base::Time{}) {
       copy->timeout = true;
       copy->ends_at = now + (impl_->prepared ? impl_->prepared->config->resolve_timeout() : base::Duration(std::chrono::minutes(5)));
@@ -305,11 +372,20 @@ void Alertmanager::Send(std::span<const model::AlertPtr> alerts) {
 }
 
 base::Status Alertmanager::Post(std::vector<model::Alert> alerts, std::string_view api_version) {
+  std::vector<std::shared_ptr<model::Alert>> shared;
+  shared.reserve(alerts.size());
+  for (model::Alert& a : alerts) shared.push_back(std::make_shared<model::Alert>(std::move(a)));
+  return Post(shared, api_version);
+}
+
+base::Status Alertmanager::Post(std::span<const std::shared_ptr<model::Alert>> alerts, std::string_view api_version) {
   const base::Time now = impl_->executor->Now();
   TOCSIN_CHECK(impl_->prepared != nullptr) << "Post() before Apply()";
   std::vector<model::AlertPtr> valid;
+  valid.reserve(alerts.size());
   std::string problems;
-  for (model::Alert& a : alerts) {
+  for (const std::shared_ptr<model::Alert>& alert : alerts) {
+    model::Alert& a = *alert;
     a.updated_at = now;
     if (a.starts_at == base::Time{}) a.starts_at = a.ends_at == base::Time{} ? now : a.ends_at;
     if (a.ends_at == base::Time{}) {
@@ -323,7 +399,8 @@ base::Status Alertmanager::Post(std::vector<model::Alert> alerts, std::string_vi
       problems += ok.error().message();
       continue;
     }
-    valid.push_back(std::make_shared<const model::Alert>(std::move(a)));
+    if (a.known_fingerprint == 0) a.known_fingerprint = a.labels.Fingerprint();
+    valid.push_back(alert);
   }
   impl_->Store(valid);
   if (!problems.empty()) return base::InvalidArgument(problems);
@@ -340,86 +417,37 @@ const std::string& Alertmanager::config_yaml() const {
 base::Time Alertmanager::started() const { return impl_->started; }
 const Options& Alertmanager::options() const { return impl_->options; }
 size_t Alertmanager::sends_in_flight() const { return impl_->notifier.in_flight(); }
-AlertStatus Alertmanager::StatusOf(const model::Alert& alert) const { return impl_->StatusOf(alert); }
+AlertStatus Alertmanager::StatusOf(const model::Alert& alert) const { return StatusOfAlert(impl_->Parts(), alert); }
 
-namespace {
-
-bool Wanted(const AlertFilter& filter, const AlertStatus& status) {
-  const bool muted = !status.muted_by.empty();
-  if (!filter.active && !status.suppressed && !muted) return false;
-  if (!filter.silenced && !status.silenced_by.empty()) return false;
-  if (!filter.inhibited && !status.inhibited_by.empty()) return false;
-  return filter.muted || !muted;
-}
-
-bool ReceiverWanted(const AlertFilter& filter, const Config& config, const std::string& name) {
-  if (filter.receiver && !filter.receiver->Matches(name)) return false;
-  if (filter.receiver_matchers.empty()) return true;
-  const ReceiverConfig* receiver = config.FindReceiver(name);
-  return receiver != nullptr && MatchesAll(filter.receiver_matchers, model::Labels::FromPairs(receiver->labels));
-}
-
-}  // namespace
+// ---- lists -------------------------------------------------------------------------------------
 
 std::vector<AlertView> Alertmanager::Alerts(const AlertFilter& filter) const {
-  std::vector<AlertView> out;
-  if (impl_->prepared == nullptr) return out;
-  const base::Time now = impl_->executor->Now();
-  for (const model::AlertPtr& alert : impl_->alerts.List()) {
-    if (alert->ResolvedAt(now) || !MatchesAll(filter.matchers, alert->labels)) continue;
-    AlertView view{.alert = alert, .status = {}, .receivers = {}};
-    impl_->AddReceivers(*alert, &view);
-    if ((filter.receiver || !filter.receiver_matchers.empty()) &&
-        std::ranges::none_of(view.receivers, [&](const std::string& name) {
-          return ReceiverWanted(filter, *impl_->prepared->config, name);
-        })) {
-      continue;
-    }
-    AlertStatus status = impl_->StatusOf(*alert);
-    status.muted_by = std::move(view.status.muted_by);
-    status.suppressed = status.suppressed || !status.muted_by.empty();
-    view.status = std::move(status);
-    if (Wanted(filter, view.status)) out.push_back(std::move(view));
-  }
-  return out;
+  AlertList list(impl_->Parts(), filter);
+  list.Step(impl_->Parts(), SIZE_MAX);
+  return list.Take();
 }
 
 std::vector<GroupView> Alertmanager::Groups(const AlertFilter& filter) const {
-  std::vector<GroupView> out;
-  if (impl_->dispatcher == nullptr) return out;
-  const base::Time now = impl_->executor->Now();
-  std::map<uint64_t, std::vector<std::string>> receivers;  // of each alert, among the groups wanted
-  for (const AggregationGroup* group : impl_->dispatcher->Groups()) {
-    const RouteOptions& route = group->route().options();
-    if (!ReceiverWanted(filter, *impl_->prepared->config, route.receiver)) continue;
-    GroupView view{.key = group->key(),
-                   .labels = group->labels(),
-                   .route_labels = route.labels,
-                   .receiver = route.receiver,
-                   .alerts = {},
-                   .next_flush = group->next_flush()};
-    for (const model::AlertPtr& member : group->Alerts()) {
-      if (member->ResolvedAt(now) || !MatchesAll(filter.matchers, member->labels)) continue;
-      AlertView alert{.alert = member, .status = impl_->StatusOf(*member), .receivers = {}};
-      alert.status.muted_by = group->muted_by();
-      alert.status.suppressed = alert.status.suppressed || !group->muted_by().empty();
-      if (!Wanted(filter, alert.status)) continue;
-      receivers[member->fingerprint()].push_back(route.receiver);
-      view.alerts.push_back(std::move(alert));
-    }
-    std::ranges::stable_sort(view.alerts, [](const AlertView& a, const AlertView& b) { return AlertBefore(*a.alert, *b.alert); });
-    if (!view.alerts.empty()) out.push_back(std::move(view));
-  }
-  for (auto& [fingerprint, names] : receivers) std::ranges::sort(names);
-  for (GroupView& view : out) {
-    for (AlertView& alert : view.alerts) alert.receivers = receivers[alert.alert->fingerprint()];
-  }
-  std::ranges::stable_sort(out, [](const GroupView& a, const GroupView& b) {
-    if (a.labels != b.labels) return LabelSetBefore(a.labels, b.labels);
-    return a.receiver < b.receiver;
-  });
-  return out;
+  GroupList list(impl_->Parts(), filter);
+  list.Step(impl_->Parts(), SIZE_MAX);
+  auto groups = list.Take();
+  GroupList::Finish(&groups);
+  return groups;
 }
+
+void Alertmanager::ListAlerts(AlertFilter filter, std::move_only_function<void(std::vector<AlertView>)> done) {
+  auto list = std::make_shared<AlertList>(impl_->Parts(), std::move(filter));
+  impl_->executor->Slice(GatedStep(impl_->gate, [impl = impl_.get(), list] { return list->Step(impl->Parts(), kStep); }),
+                         [list, done = std::move(done)]() mutable { done(list->Take()); });
+}
+
+void Alertmanager::ListGroups(AlertFilter filter, std::move_only_function<void(std::vector<GroupView>)> done) {
+  auto list = std::make_shared<GroupList>(impl_->Parts(), std::move(filter));
+  impl_->executor->Slice(GatedStep(impl_->gate, [impl = impl_.get(), list] { return list->Step(impl->Parts(), kStep); }),
+                         [list, done = std::move(done)]() mutable { done(list->Take()); });
+}
+
+void Alertmanager::SortGroups(std::vector<GroupView>* groups) { GroupList::Finish(groups); }
 
 // ---- for explain, preview and the history --------------------------------------------------------
 
@@ -438,7 +466,10 @@ std::vector<model::AlertPtr> Alertmanager::Known(const Matchers& matchers, size_
   return out;
 }
 
-model::AlertPtr Alertmanager::FindAlert(uint64_t fingerprint) const { return impl_->alerts.Find(fingerprint); }
+model::AlertPtr Alertmanager::FindAlert(uint64_t fingerprint) const {
+  const KnownAlert* known = impl_->alerts.Find(fingerprint);
+  return known == nullptr ? nullptr : known->alert;
+}
 
 const NotificationEntry* Alertmanager::LastTold(const std::string& group_key, const std::string& integration_key) const {
   return impl_->log.Find(group_key, integration_key);
@@ -447,7 +478,9 @@ const NotificationEntry* Alertmanager::LastTold(const std::string& group_key, co
 std::map<std::string, Alertmanager::GroupClock, std::less<>> Alertmanager::GroupClocks() const {
   std::map<std::string, GroupClock, std::less<>> out;
   if (impl_->dispatcher == nullptr) return out;
-  for (const AggregationGroup* group : impl_->dispatcher->Groups()) {
+  for (const auto& weak : impl_->dispatcher->Groups()) {
+    const auto group = weak.lock();
+    if (group == nullptr) continue;
     out[group->key()] = {.next_flush = group->next_flush(), .muted_by = group->muted_by()};
   }
   return out;

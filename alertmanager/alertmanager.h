@@ -62,6 +62,9 @@ struct Compat {
   bool retry_refused_mail = false;
   // HTML mails have no text part, and no mail says Auto-Submitted.
   bool bare_mail = false;
+  // What a receiver was told is forgotten after two repeat intervals even if it was told of firing
+  // alerts, so that one that failed for longer is never told that they ended.
+  bool forget_told_firing = false;
   // Alerts are forgotten at a restart until senders repeat them.
   bool forget_alerts_at_restart = false;
 
@@ -83,6 +86,7 @@ struct Options {
   bool log_silences = false;
   bool alert_names_in_metrics = false;
   bool receiver_names_in_metrics = false;
+  bool group_keys_in_metrics = false;
   MatcherMode matcher_mode = MatcherMode::kFallback;
   Compat compat;
   std::string version = "0.34.0";  // of User-Agent Alertmanager/<version>
@@ -101,12 +105,13 @@ struct AlertStatus {
 struct AlertView {
   model::AlertPtr alert;
   AlertStatus status;
-  std::vector<std::string> receivers;  // in the order of the routes
+  std::shared_ptr<const std::vector<std::string>> receivers;  // in the order of the routes; never null
 };
 
 struct GroupView {
   std::string key;
   model::Labels labels;
+  int route_index = 0;  // in the tree, depth first
   Pairs route_labels;  // texts, not expanded
   std::string receiver;
   std::vector<AlertView> alerts;  // by job, instance, labels: as in messages
@@ -158,11 +163,17 @@ class Alertmanager : public model::AlertSink {
   // From the API: completes times, drops empty labels, checks.  What is valid is stored even if
   // other alerts are not; the error names those.
   base::Status Post(std::vector<model::Alert> alerts, std::string_view api_version = "v2");
+  // The same for alerts that are not shared yet, which it completes.
+  base::Status Post(std::span<const std::shared_ptr<model::Alert>> alerts, std::string_view api_version = "v2");
 
   Silences& silences();
   const Silences& silences() const;
   std::vector<AlertView> Alerts(const AlertFilter& filter) const;  // unresolved, by fingerprint
   std::vector<GroupView> Groups(const AlertFilter& filter) const;  // by labels, receiver
+  // The same in slices of loop time; groups are still to be sorted, by SortGroups() on any thread.
+  void ListAlerts(AlertFilter filter, std::move_only_function<void(std::vector<AlertView>)> done);
+  void ListGroups(AlertFilter filter, std::move_only_function<void(std::vector<GroupView>)> done);
+  static void SortGroups(std::vector<GroupView>* groups);
   // Of the alert as it is now.
   AlertStatus StatusOf(const model::Alert& alert) const;
 

@@ -2,10 +2,10 @@
 
 namespace tocsin::alertmanager {
 
-AmMetrics::AmMetrics(base::Registry* r, std::string_view version, bool receiver_names, bool alert_names) : receiver_names_(receiver_names) {
+AmMetrics::AmMetrics(base::Registry* r, std::string_view version, Extra extra) : receiver_names_(extra.receiver_names) {
   auto labels = [&](std::initializer_list<std::string> names) {
     base::Registry::Labels out(names);
-    if (receiver_names) out.insert(out.begin() + 1, "receiver_name");
+    if (extra.receiver_names) out.insert(out.begin() + 1, "receiver_name");
     return out;
   };
   notifications = r->AddCounterFamily("alertmanager_notifications_total",
@@ -26,7 +26,7 @@ AmMetrics::AmMetrics(base::Registry* r, std::string_view version, bool receiver_
   for (std::string_view reason : {"silence", "inhibition", "mute_time_interval", "active_time_interval"}) {
     suppressed->With({reason});
   }
-  if (!receiver_names) {
+  if (!extra.receiver_names) {
     for (const ReceiverKind& kind : ReceiverKinds()) {
       const std::string_view i = kind.integration;
       notifications->With({i});
@@ -39,13 +39,14 @@ AmMetrics::AmMetrics(base::Registry* r, std::string_view version, bool receiver_
   templates_replaced = r->AddCounter("tocsin_notification_templates_replaced_total",
                                      "Notifications sent as plain text because a template failed.");
   base::Registry::Labels received_labels = {"status", "version"};
-  if (alert_names) received_labels.push_back("alertname");
+  if (extra.alert_names) received_labels.push_back("alertname");
   received = r->AddCounterFamily("alertmanager_alerts_received_total",
                                  "The total number of received alerts.", received_labels);
   invalid = r->AddCounterFamily("alertmanager_alerts_invalid_total",
                                 "The total number of received alerts that were invalid.", {"version"});
-  if (!alert_names) {
-    for (std::string_view status : {"firing", "resolved"}) received->With({status, "v2"});
+  if (!extra.alert_names) {
+    received_firing = received->With({"firing", "v2"});
+    received_resolved = received->With({"resolved", "v2"});
   }
   invalid->With({"v2"});
   config_hash = r->AddGauge("alertmanager_config_hash", "Hash of the currently loaded alertmanager configuration.");
@@ -58,11 +59,16 @@ AmMetrics::AmMetrics(base::Registry* r, std::string_view version, bool receiver_
   inhibition_rules = r->AddGauge("alertmanager_inhibition_rules", "Number of configured inhibition rules.");
   aggregation_groups = r->AddGauge("alertmanager_dispatcher_aggregation_groups",
                                    "Number of active aggregation groups.");
+  r->AddCounter("alertmanager_dispatcher_aggregation_group_limit_reached_total",
+                "Number of times when dispatcher failed to create new aggregation group due to limit.");
   processing = r->AddSummary("alertmanager_dispatcher_alert_processing_duration_seconds",
                              "Summary of latencies for the processing of alerts.", {});
-  alerts = r->AddGaugeFamily("alertmanager_alerts", "How many alerts by state.", {"state"});
+  alerts = r->AddGaugeFamily("alertmanager_alerts", "How many alerts by state.",
+                             extra.group_keys ? base::Registry::Labels{"state", "group_key"} : base::Registry::Labels{"state"});
   silences = r->AddGaugeFamily("alertmanager_silences", "How many silences by state.", {"state"});
-  for (std::string_view state : {"active", "suppressed", "unprocessed"}) alerts->With({state});
+  if (!extra.group_keys) {
+    for (std::string_view state : {"active", "suppressed", "unprocessed"}) alerts->With({state});
+  }
   for (std::string_view state : {"active", "pending", "expired"}) silences->With({state});
   r->AddGaugeFamily("alertmanager_build_info", "A metric with a constant '1' value labeled by version, revision, branch and so on.",
                     {"branch", "goarch", "goos", "goversion", "revision", "tags", "version"})

@@ -11,7 +11,13 @@
 namespace tocsin::alertmanager {
 
 struct AmMetrics {
-  AmMetrics(base::Registry* registry, std::string_view version, bool receiver_names, bool alert_names);
+  // Labels that are there only when the options say so.
+  struct Extra {
+    bool receiver_names = false;
+    bool alert_names = false;
+    bool group_keys = false;
+  };
+  AmMetrics(base::Registry* registry, std::string_view version, Extra extra);
 
   // The metric of an integration, with the receiver's name where the option says so.
   template <class M>
@@ -28,6 +34,8 @@ struct AmMetrics {
   base::Family<base::Counter>* suppressed;        // reason
   base::Counter* templates_replaced;
   base::Family<base::Counter>* received;          // status, version[, alertname]
+  base::Counter* received_firing = nullptr;       // of v2; null with alert names
+  base::Counter* received_resolved = nullptr;
   base::Family<base::Counter>* invalid;           // version
   base::Gauge* config_hash;
   base::Gauge* reload_successful;
@@ -37,7 +45,7 @@ struct AmMetrics {
   base::Gauge* inhibition_rules;
   base::Gauge* aggregation_groups;
   base::Summary* processing;
-  base::Family<base::Gauge>* alerts;              // state
+  base::Family<base::Gauge>* alerts;              // state[, group_key]
   base::Family<base::Gauge>* silences;            // state
 
  private:

@@ -21,6 +21,8 @@ constexpr Row kRows[] = {
      "a template that fails means no notification, instead of a plain text that names the error"},
     {&Compat::retry_refused_mail, "retry-refused-mail", "a mail that the server refuses for good is tried again"},
     {&Compat::bare_mail, "bare-mail", "HTML mails get no text part, and mails no Auto-Submitted header"},
+    {&Compat::forget_told_firing, "forget-told-firing",
+     "a receiver that fails for two repeat intervals is never told of the end of alerts it was told of"},
     {&Compat::forget_alerts_at_restart, "forget-alerts-at-restart",
      "alerts are unknown after a restart until their senders repeat them"},
 };

@@ -5,19 +5,28 @@
 //
 // Threads: loop only.
 
-#include <map>
+#include <absl/container/flat_hash_map.h>
+
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "alertmanager/aggregation_group.h"
+#include "alertmanager/alerts.h"
 #include "alertmanager/am_metrics.h"
 #include "alertmanager/journal.h"
 #include "alertmanager/notifier.h"
 #include "alertmanager/prepared.h"
 
 namespace tocsin::alertmanager {
+
+// Where alerts go: one group for each route they take.  Alerts of the same groups share it, and an
+// alert that comes again with the same labels is not routed again.
+struct Placement {
+  std::vector<AggregationGroup*> groups;
+  std::vector<std::string> receivers;  // in the order of the routes
+  bool valid = true;                   // false when a group was swept: route again
+};
 
 class Dispatcher {
  public:
@@ -26,28 +35,40 @@ class Dispatcher {
     Notifier* notifier;
     AmMetrics* metrics;
     AlertJournal* journal;
+    AlertStore* alerts;
     base::Duration maintenance_interval;
-    base::Time not_before;  // no flush before
+    base::Duration not_before{};  // of the monotonic clock: no flush before
   };
   Dispatcher(Parts parts, PreparedPtr prepared);
   ~Dispatcher();
 
-  void Insert(const model::AlertPtr& alert);
-  // At the start of a configuration: resolved alerts matter only to receivers that know them firing.
-  void Load(const std::vector<model::AlertPtr>& alerts, base::Time now);
+  void Insert(KnownAlert* known);
+  // At the start of a configuration: places all alerts.  Resolved ones matter only to receivers that
+  // know them firing.
+  void Load(base::Time now);
 
-  // The group of an alert at a route, or null.
-  const AggregationGroup* Find(const Route& route, model::LabelsView labels) const;
-  std::vector<const AggregationGroup*> Groups() const;
+  // Whether one of its groups still has it: some receiver is not yet told of its end.
+  bool Holds(const KnownAlert& known) const;
+
+  // In no order.
+  std::vector<std::weak_ptr<const AggregationGroup>> Groups() const;
+  // Names of the time intervals that mute the alert's groups.
+  void AddMutedBy(const Placement& placement, std::vector<std::string>* names) const;
 
  private:
-  using Key = std::pair<int, std::string>;  // the route's index, the encoded group labels
-  void InsertAt(const Route& route, const model::AlertPtr& alert);
+  // By route (four bytes of its index) and encoded group labels.
+  using GroupMap = absl::flat_hash_map<std::string, std::shared_ptr<AggregationGroup>>;
+
+  std::shared_ptr<const Placement> Place(const model::AlertPtr& alert);
+  AggregationGroup* GroupOf(const Route& route, const model::AlertPtr& alert);
+  void InsertInto(AggregationGroup* group, const model::AlertPtr& alert);
   void Sweep();
 
   const Parts parts_;
   const PreparedPtr prepared_;
-  std::map<Key, std::unique_ptr<AggregationGroup>> groups_;
+  GroupMap groups_;
+  // The placements that begin with a group.
+  absl::flat_hash_map<const AggregationGroup*, std::vector<std::shared_ptr<Placement>>> placements_;
   base::Timer timer_;
   base::Gate gate_;
 };

@@ -1,7 +1,7 @@
 #pragma once
 
-// A callback with an argument, made harmless once a Gate is closed (base::Gate wraps tasks without
-// one).  Loop only.
+// Callbacks with an argument and steps of slices, made harmless once a Gate is closed (base::Gate wraps
+// plain tasks).  Loop only.
 
 #include <memory>
 #include <utility>
@@ -18,6 +18,17 @@ auto Gated(base::Gate& gate, Fn fn) {
           })](Argument value) mutable {
     *argument = std::make_unique<Argument>(std::move(value));
     task();
+  };
+}
+
+// A step for Executor::Slice() that is the last one once the gate is closed.
+template <class Fn>
+auto GatedStep(base::Gate& gate, Fn step) {
+  auto more = std::make_shared<bool>(false);
+  return [more, task = gate.Wrap([more, step = std::move(step)]() mutable { *more = step(); })]() mutable {
+    *more = false;
+    task();
+    return *more;
   };
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 templates::KeyValues ToKeyValues(model::LabelsView labels) {
   templates::KeyValues out;
+  out.reserve(labels.size());
   for (const auto [name, value] : labels) out.emplace_back(name, value);
   return out;
 }
@@ -40,14 +41,39 @@ bool LabelSetBefore(model::LabelsView a, model::LabelsView b) {
   return false;
 }
 
-bool AlertBefore(const model::Alert& a, const model::Alert& b) {
-  for (std::string_view key : {model::kJob, model::kInstance}) {
-    const bool has_a = a.labels.Has(key), has_b = b.labels.Has(key);
-    if (!has_a && !has_b) continue;
-    if (has_a != has_b) return has_a;
-    if (a.labels.Get(key) != b.labels.Get(key)) return a.labels.Get(key) < b.labels.Get(key);
+namespace {
+
+// What the order of an alert depends on, found once.
+struct OrderKey {
+  explicit OrderKey(const model::Alert& alert)
+      : labels(alert.labels), job(labels.Get(model::kJob)), instance(labels.Get(model::kInstance)) {}
+  model::LabelsView labels;
+  std::string_view job;
+  std::string_view instance;
+};
+
+bool Before(const OrderKey& a, const OrderKey& b) {
+  for (const auto key : {&OrderKey::job, &OrderKey::instance}) {
+    // Labels are never empty: an empty value is a label that is not there, and comes last.
+    if ((a.*key).empty() != (b.*key).empty()) return !(a.*key).empty();
+    if (const int order = (a.*key).compare(b.*key); order != 0) return order < 0;
   }
   return LabelSetBefore(a.labels, b.labels);
+}
+
+}  // namespace
+
+bool AlertBefore(const model::Alert& a, const model::Alert& b) { return Before(OrderKey(a), OrderKey(b)); }
+
+void SortAlerts(std::vector<model::AlertPtr>* alerts) {
+  std::vector<std::pair<OrderKey, model::AlertPtr>> keyed;
+  keyed.reserve(alerts->size());
+  for (model::AlertPtr& alert : *alerts) {
+    const OrderKey key(*alert);
+    keyed.emplace_back(key, std::move(alert));
+  }
+  std::ranges::stable_sort(keyed, [](const auto& a, const auto& b) { return Before(a.first, b.first); });
+  for (size_t i = 0; i < keyed.size(); ++i) (*alerts)[i] = std::move(keyed[i].second);
 }
 
 templates::NotificationData MakeNotificationData(const FlushedGroup& group, const std::string& receiver,
@@ -59,6 +85,7 @@ templates::NotificationData MakeNotificationData(const FlushedGroup& group, cons
   d.notification_reason = reason;
   d.group_labels = ToKeyValues(group.labels);
   d.external_url = external_url;
+  d.alerts.reserve(alerts.size());
   for (const model::AlertPtr& a : alerts) {
     const bool resolved = a->ends_at != base::Time{};
     if (!resolved) d.status = "firing";

@@ -43,8 +43,8 @@ NotifyDecision DecideNotification(const DedupQuestion& q) {
 }
 
 NotificationLog::NotificationLog(base::Executor* executor, state::Store* store, base::Registry* registry,
-                                 base::Duration retention)
-    : executor_(executor), store_(store), retention_(retention) {
+                                 base::Duration retention, bool forget_told_firing)
+    : executor_(executor), store_(store), retention_(retention), forget_told_firing_(forget_told_firing) {
   queries_ = registry->AddCounter("alertmanager_nflog_queries_total",
                                   "Number of notification log queries were received.");
   registry->AddHistogram("alertmanager_nflog_query_duration_seconds",
@@ -116,7 +116,8 @@ void NotificationLog::Abandon(const std::string& group_key, const std::string& r
 
 void NotificationLog::Record(const std::string& group_key, const std::string& receiver_key,
                              NotificationEntry entry, base::Duration repeat_interval, base::Task done) {
-  entry.expires_at = entry.sent_at + std::min(retention_, 2 * repeat_interval);
+  const bool until_told = !entry.firing.empty() && !forget_told_firing_;
+  entry.expires_at = entry.sent_at + (until_told ? retention_ : std::min(retention_, 2 * repeat_interval));
   state::Transaction t;
   t.PutNotification({.group_key = group_key,
                      .receiver_key = receiver_key,

@@ -53,8 +53,10 @@ NotifyDecision DecideNotification(const DedupQuestion& q);
 
 class NotificationLog {
  public:
+  // `forget_told_firing`: upstream's rule, by which every entry goes after two repeat intervals.  Else
+  // one that says that alerts fire stays for the retention, until their end is told.
   NotificationLog(base::Executor* executor, state::Store* store, base::Registry* registry,
-                  base::Duration retention);
+                  base::Duration retention, bool forget_told_firing);
 
   void Restore(std::vector<state::NotificationRecord> records, std::vector<state::IntentRecord> intents);
 
@@ -82,6 +84,7 @@ class NotificationLog {
   base::Executor* const executor_;
   state::Store* const store_;
   const base::Duration retention_;
+  const bool forget_told_firing_;
   std::map<Key, NotificationEntry> entries_;
   std::map<Key, base::Time> unanswered_;
   base::Counter* queries_;

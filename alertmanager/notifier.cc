@@ -96,7 +96,7 @@ void Notifier::Delivery::Start() {
     for (const model::AlertPtr& a : *ended_unseen_) {
       if (std::ranges::binary_search(last->firing, AlertHash(a->labels))) alerts_.push_back(a);
     }
-    std::ranges::stable_sort(alerts_, [](const auto& x, const auto& y) { return AlertBefore(*x, *y); });
+    SortAlerts(&alerts_);
   }
   for (const model::AlertPtr& a : alerts_) {
     (IsResolved(*a) ? resolved_ : firing_).push_back(AlertHash(a->labels));
@@ -143,7 +143,7 @@ void Notifier::Delivery::Decide() {
   }
   notification_ = std::make_shared<Notification>(Notification{
       .group_key = group_->key,
-      .data = MakeNotificationData(*group_, integration_->receiver_name, alerts_, reason_, parts().options->external_url),
+      .data = {},  // made by the worker that needs it first
       .route_labels = group_->route->options().labels,
       .receiver_data = last != nullptr ? last->receiver_data : std::string(),
       .now = parts().executor->Now(),
@@ -175,12 +175,21 @@ void Notifier::Delivery::NextStep() {
   auto built = std::make_shared<std::optional<base::Result<Built>>>();
   const Receiver* receiver = integration_->receiver.get();
   // The worker holds the configuration, so that the receiver outlives this delivery.
-  parts().executor->Offload(
-      base::Lane::kQueries,
-      [receiver, built, n = notification_, prepared = group_->prepared, step = step_] {
-        built->emplace(receiver->Build(*n, step));
-      },
-      gate_.Wrap([this, built] { BuiltOne(std::move(**built)); }));
+  base::Task build = [receiver, built, n = notification_, group = group_, step = step_] {
+    built->emplace(receiver->Build(*n, step));
+  };
+  if (notification_->data.alerts.empty()) {
+    build = [build = std::move(build), n = notification_, group = group_, alerts = alerts_, reason = reason_,
+             receiver_name = integration_->receiver_name, url = parts().options->external_url]() mutable {
+      n->data = MakeNotificationData(*group, receiver_name, alerts, reason, url);
+      if (auto expanded = ExpandRouteLabels(*group->prepared->templates, n.get()); !expanded) {
+        base::LogError("a route's label could not be expanded; it is empty", {{"group", group->key}, {"error", expanded.error()}});
+      }
+      build();
+    };
+  }
+  parts().executor->Offload(base::Lane::kQueries, std::move(build),
+                            gate_.Wrap([this, built] { BuiltOne(std::move(**built)); }));
 }
 
 void Notifier::Delivery::BuiltOne(base::Result<Built> built) {

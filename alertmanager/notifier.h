@@ -100,7 +100,8 @@ class Notifier {
   base::Gate gate_;
 };
 
-// The order of alerts in messages: by job, instance, then labels.
+// Sorts alerts as in messages: by job, instance, then labels.
+void SortAlerts(std::vector<model::AlertPtr>* alerts);
 bool AlertBefore(const model::Alert& a, const model::Alert& b);
 
 // Fewer labels first, then by name and value, as Prometheus orders label sets.

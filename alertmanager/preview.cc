@@ -75,7 +75,7 @@ RenderedRequest Show(const Message& message, const std::vector<std::string>& sec
 }
 
 std::shared_ptr<Notification> NotificationOf(const Alertmanager& am, const FlushedGroup& group, std::string_view reason, base::Time now) {
-  return std::make_shared<Notification>(Notification{
+  auto notification = std::make_shared<Notification>(Notification{
       .group_key = group.key,
       .data = MakeNotificationData(group, group.route->options().receiver, group.alerts, reason, am.options().external_url),
       .route_labels = group.route->options().labels,
@@ -83,6 +83,9 @@ std::shared_ptr<Notification> NotificationOf(const Alertmanager& am, const Flush
       .now = now,
       .random = static_cast<uint64_t>(now.time_since_epoch().count()),
       .hostname = am.options().hostname});
+  // One that fails shows empty, as in the message itself.
+  base::Ignore(ExpandRouteLabels(*group.prepared->templates, notification.get()));
+  return notification;
 }
 
 // Alerts as a flush sees them: those that fire have no end.

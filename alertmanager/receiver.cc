@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 
 #include "base/digest.h"
 #include "base/number.h"
@@ -107,15 +108,28 @@ templates::FunctionMap RouteLabelFunctions(const Pairs& labels) {
 }  // namespace
 
 Expander::Expander(const ReceiverContext& context, const Notification& n)
-    : context_(context), notification_(n), data_(templates::MakeNotificationValue(n.data)),
-      functions_(RouteLabelFunctions(n.route_labels)) {}
+    : context_(context), notification_(n), functions_(RouteLabelFunctions(n.route_labels)) {}
+
+base::Status ExpandRouteLabels(const templates::TemplateSet& templates, Notification* n) {
+  if (n->route_labels.empty()) return {};
+  const templates::Value data = templates::MakeNotificationValue(n->data);
+  const templates::FunctionMap functions = RouteLabelFunctions(n->route_labels);
+  base::Status status;
+  for (const auto& [name, text] : n->route_labels) {
+    auto expanded = templates.ExecuteText(text, data, {.mode = templates::Mode::kText, .functions = &functions});
+    if (!expanded && status) status = std::unexpected(expanded.error().Within("route label " + name));
+    n->data.route_labels.emplace_back(name, expanded ? std::move(*expanded) : std::string());
+  }
+  return status;
+}
 
 std::string Expander::Run(std::string_view text, templates::Mode mode, bool replace) {
   if (!status_ || text.empty()) return {};
   if (!templates::HasActions(text) && mode == templates::Mode::kText) return std::string(text);
   const bool exhausted = replaced_ && replaced_->code() == base::Code::kResourceExhausted;
   if (exhausted && replace) return FallbackText(notification_, *replaced_);  // once was enough
-  auto out = context_.templates->ExecuteText(text, data_, {.mode = mode, .functions = &functions_});
+  if (!data_) data_ = templates::MakeNotificationValue(notification_.data);
+  auto out = context_.templates->ExecuteText(text, *data_, {.mode = mode, .functions = &functions_});
   if (out) return std::move(*out);
   if (!replace || context_.compat.no_fallback_text) {
     status_ = base::InvalidArgument(out.error().message());
@@ -273,12 +287,12 @@ void JsonObject::TextIfAny(std::string_view key, std::string_view value) {
 void JsonObject::Flag(std::string_view key, bool value) { *Key(key) += value ? "true" : "false"; }
 void JsonObject::Number(std::string_view key, int64_t value) { *Key(key) += std::to_string(value); }
 
-void AppendNotificationJson(const templates::NotificationData& d, std::string* out) {
+void AppendNotificationJson(const templates::NotificationData& d, size_t max_alerts, std::string* out) {
   JsonObject o(out);
   o.Text("receiver", d.receiver);
   o.Text("status", d.status);
   *o.Key("alerts") += '[';
-  for (const templates::NotificationAlert& a : d.alerts) {
+  for (const templates::NotificationAlert& a : std::span(d.alerts).first(std::min(max_alerts, d.alerts.size()))) {
     if (out->back() != '[') *out += ',';
     JsonObject alert(out);
     alert.Text("status", a.status);

@@ -126,11 +126,14 @@ class Expander {
   std::string Run(std::string_view text, templates::Mode mode, bool replace);
   const ReceiverContext& context_;
   const Notification& notification_;
-  const templates::Value data_;
-  templates::FunctionMap functions_;  // routeLabels
+  std::optional<templates::Value> data_;  // made for the first template
+  templates::FunctionMap functions_;      // routeLabels
   base::Status status_;
   std::optional<base::Error> replaced_;
 };
+
+// Expands the route's labels into n->data.route_labels; one that fails stays empty and is told.
+base::Status ExpandRouteLabels(const templates::TemplateSet& templates, Notification* n);
 
 // A POST of JSON to `url` under the block's http_config and timeout.
 net::FetchRequest JsonPost(const Block& block, const ReceiverContext& context, std::string url);
@@ -166,8 +169,9 @@ std::string TruncateRunes(std::string_view text, size_t max);
 // "[FIRING] alertname=Down (1 firing, 0 resolved): the notification's template failed: ...".
 std::string FallbackText(const Notification& n, const base::Error& error);
 
-// The notification as JSON: Alertmanager's webhook data without the closing brace.
-void AppendNotificationJson(const templates::NotificationData& data, std::string* out);
+// The notification as JSON, with the first `max_alerts`: Alertmanager's webhook data without the
+// closing brace.
+void AppendNotificationJson(const templates::NotificationData& data, size_t max_alerts, std::string* out);
 
 Outcome OutcomeOfError(const base::Error& error);
 std::string HashOfKey(std::string_view group_key);  // sha256, hex

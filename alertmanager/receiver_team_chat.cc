@@ -171,11 +171,10 @@ class IncidentIo : public Receiver {
 
  private:
   static std::string Body(const Notification& n, size_t max) {
-    templates::NotificationData data = n.data;
-    const size_t truncated = data.alerts.size() > max ? data.alerts.size() - max : 0;
-    data.alerts.resize(data.alerts.size() - truncated);
+    const size_t shown = std::min(max, n.data.alerts.size());
+    const size_t truncated = n.data.alerts.size() - shown;
     std::string body;
-    AppendNotificationJson(data, &body);
+    AppendNotificationJson(n.data, shown, &body);
     body += ",\"version\":\"1\",\"groupKey\":";
     base::AppendJsonString(n.group_key, &body, base::JsonEscape::kGo);
     return body + fmt::format(",\"truncatedAlerts\":{}}}\n", truncated);

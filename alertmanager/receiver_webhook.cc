@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "alertmanager/receiver.h"
 #include "base/text.h"
 
@@ -30,15 +32,11 @@ class Webhook : public Receiver {
 
  private:
   std::string Body(const Notification& n) const {
-    templates::NotificationData data = n.data;
-    size_t truncated = 0;
-    const auto max = static_cast<size_t>(block_.Number("max_alerts"));
-    if (max != 0 && data.alerts.size() > max) {
-      truncated = data.alerts.size() - max;
-      data.alerts.resize(max);
-    }
+    const auto limit = static_cast<size_t>(block_.Number("max_alerts"));
+    const size_t shown = limit == 0 ? n.data.alerts.size() : std::min(limit, n.data.alerts.size());
+    const size_t truncated = n.data.alerts.size() - shown;
     std::string body;
-    AppendNotificationJson(data, &body);
+    AppendNotificationJson(n.data, shown, &body);
     body += ",\"version\":\"4\",\"groupKey\":";
     base::AppendJsonString(n.group_key, &body, base::JsonEscape::kGo);
     return body + fmt::format(",\"truncatedAlerts\":{}}}\n", truncated);

@@ -43,9 +43,10 @@ std::unique_ptr<Route> Route::Make(const RouteConfig& config, const Route* paren
   const std::string own = MatchersText(route->matchers_);
   route->key_ = parent == nullptr ? own : parent->key_ + "/" + own;
   for (const RouteConfig& child : config.routes) {
+    const auto number = static_cast<uint32_t>(route->children_.size());
     route->children_.push_back(Make(child, route.get(), index));
+    route->by_matchers_.Add(number, route->children_.back()->matchers_);
   }
-  route->IndexChildren();
   return route;
 }
 
@@ -54,32 +55,14 @@ std::shared_ptr<const Route> Route::Compile(const RouteConfig& config) {
   return Make(config, nullptr, &index);
 }
 
-void Route::IndexChildren() {
-  for (uint32_t i = 0; i < children_.size(); ++i) {
-    const Matcher* best = nullptr;
-    for (const Matcher& m : children_[i]->matchers_) {
-      if (m.op() == MatchOp::kEqual && !m.value().empty()) {
-        best = &m;
-        break;
-      }
-    }
-    if (best != nullptr) {
-      by_equality_[best->name()][best->value()].push_back(i);
-    } else {
-      unindexed_.push_back(i);
-    }
-  }
-}
-
 bool Route::Collect(model::LabelsView labels, std::vector<const Route*>* out) const {
   if (!MatchesAll(matchers_, labels)) return false;
   const size_t before = out->size();
-  std::vector<uint32_t> candidates = unindexed_;
-  for (const auto& [name, values] : by_equality_) {
-    if (const auto it = values.find(labels.Get(name)); it != values.end()) {
-      candidates.insert(candidates.end(), it->second.begin(), it->second.end());
-    }
-  }
+  std::vector<uint32_t> candidates;
+  by_matchers_.Visit(labels, [&](uint32_t i) {
+    candidates.push_back(i);
+    return true;
+  });
   std::ranges::sort(candidates);
   for (uint32_t i : candidates) {
     if (children_[i]->Collect(labels, out) && !children_[i]->continue_) break;
@@ -94,13 +77,21 @@ std::vector<const Route*> Route::Match(model::LabelsView labels) const {
   return out;
 }
 
-model::Labels Route::GroupLabels(model::LabelsView labels) const {
-  if (options_.group_by_all) return model::Labels(labels);
-  std::vector<model::Label> kept;
-  for (const std::string& name : options_.group_by) {
-    if (labels.Has(name)) kept.push_back({name, labels.Get(name)});
+void Route::AppendGroupLabels(model::LabelsView labels, std::string* encoded) const {
+  if (options_.group_by_all) {
+    encoded->append(labels.encoded());
+    return;
   }
-  return model::Labels::FromLabels(std::move(kept));
+  for (const std::string& name : options_.group_by) {
+    const std::string_view value = labels.Get(name);
+    if (!value.empty()) model::AppendEncodedLabel(name, value, encoded);
+  }
+}
+
+model::Labels Route::GroupLabels(model::LabelsView labels) const {
+  std::string encoded;
+  AppendGroupLabels(labels, &encoded);
+  return model::Labels::FromEncoded(encoded);
 }
 
 std::string LabelSetText(model::LabelsView labels) {

@@ -1,18 +1,18 @@
 #pragma once
 
 // The tree of routes, compiled: which routes an alert takes, and what each route says.  Children are
-// indexed by their equality matchers, so that the cost of routing depends on the routes that may
+// indexed by what their matchers can match, so that the cost of routing depends on the routes that may
 // match, not on how many there are.
 //
 // Threads: immutable after Compile().
 
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "alertmanager/config.h"
+#include "alertmanager/matcher_index.h"
 #include "alertmanager/matchers.h"
 #include "base/time.h"
 #include "model/labels.h"
@@ -48,13 +48,13 @@ class Route {
   // The routes of an alert, in order; never empty for the root.
   std::vector<const Route*> Match(model::LabelsView labels) const;
 
-  // The labels an alert is grouped by here.
+  // The labels an alert is grouped by here; and their encoding appended to `encoded`.
   model::Labels GroupLabels(model::LabelsView labels) const;
+  void AppendGroupLabels(model::LabelsView labels, std::string* encoded) const;
 
  private:
   Route() = default;
   static std::unique_ptr<Route> Make(const RouteConfig& config, const Route* parent, int* index);
-  void IndexChildren();
   // Appends the routes below (or this one) if this route matches; returns whether it does.
   bool Collect(model::LabelsView labels, std::vector<const Route*>* out) const;
 
@@ -64,9 +64,7 @@ class Route {
   std::string key_;
   int index_ = 0;
   std::vector<std::unique_ptr<Route>> children_;
-  // Children by an equality matcher they have (label name, then value), and the others.
-  std::map<std::string, std::map<std::string, std::vector<uint32_t>, std::less<>>, std::less<>> by_equality_;
-  std::vector<uint32_t> unindexed_;
+  MatcherIndex by_matchers_;  // of children
 };
 
 // {alertname="X", cluster="Y"}: sorted, as group keys print label sets.

@@ -72,6 +72,12 @@ base::Status ValidateSilence(const Silence& s) {
   return {};
 }
 
+bool MutesNearlyAll(const Silence& s) {
+  return std::ranges::any_of(s.matcher_sets, [](const Matchers& set) {
+    return std::ranges::all_of(set, [](const Matcher& m) { return m.Matches("~") && m.Matches("zq 7 unheard-of"); });
+  });
+}
+
 bool CanUpdateSilence(const Silence& previous, const Silence& next, base::Time now) {
   if (previous.matcher_sets != next.matcher_sets || previous.receivers != next.receivers || previous.schedule != next.schedule) return false;
   switch (previous.StateAt(now)) {

@@ -142,6 +142,9 @@ base::Status ValidateSilence(const Silence& silence);
 // Whether `next` may take the place of `previous` under the same id.
 bool CanUpdateSilence(const Silence& previous, const Silence& next, base::Time now);
 
+// Whether a set of matchers accepts nearly every alert: each matches values that nobody uses.
+bool MutesNearlyAll(const Silence& silence);
+
 // A silence as bytes for the store, and back.
 std::string EncodeSilence(const Silence& silence);
 base::Result<Silence> DecodeSilence(std::string_view bytes);

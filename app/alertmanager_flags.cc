@@ -25,7 +25,7 @@ constexpr FlagRow kFlags[] = {
     {"web.external-url", kString, "", "The address under which people reach this server, for links."},
     {"web.route-prefix", kString, "", "Prefix of all routes; default: the path of web.external-url."},
     {"web.get-concurrency", kInt, "0", "Most GET requests at once; 0: by the number of processors, at least 8."},
-    {"web.timeout", kDuration, "0s", "Longest time to answer; answers here do not wait.", kIgnored},
+    {"web.timeout", kDuration, "0s", "Longest time to answer a request of the API, then 503; 0s: no limit."},
     {"auto-gomemlimit.ratio", kFloat, "0.9", "Go's memory limit.", kIgnored},
     {"cluster.listen-address", kString, "0.0.0.0:9094", "Gossip (not in this program; see the log line)."},
     {"cluster.advertise-address", kString, "", "Gossip."},

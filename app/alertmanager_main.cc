@@ -106,7 +106,9 @@ base::Result<alertmanager::Options> OptionsOf(const Flags& flags, const Address&
         o.matcher_mode = alertmanager::MatcherMode::kClassic;
       } else if (feature == "utf8-strict-mode") {
         o.matcher_mode = alertmanager::MatcherMode::kUtf8;
-      } else if (feature == "group-key-in-metrics" || feature == "auto-gomemlimit" || feature == "event-recorder") {
+      } else if (feature == "group-key-in-metrics") {
+        o.group_keys_in_metrics = true;
+      } else if (feature == "auto-gomemlimit" || feature == "event-recorder") {
         base::LogWarn("feature has no meaning in this version", {{"feature", feature}});
       } else if (!feature.empty()) {
         return base::InvalidArgument("Unknown option '" + std::string(feature) + "' for --enable-feature");
@@ -211,6 +213,7 @@ base::Status Service::Start() {
   api_ = std::make_unique<api::AlertmanagerApi>(
       &loop_, alertmanager_.get(), &registry_,
       api::AlertmanagerApiOptions{.get_concurrency = concurrency,
+                                  .timeout = flags_.Duration("web.timeout"),
                                   .version = options_.version + " (tocsin " + std::string(base::kVersion) + ")"});
   insight_ = std::make_unique<api::InsightApi>(&loop_, alertmanager_.get());
   insight_->Register(router_.get());

@@ -1,6 +1,8 @@
 #include "base/text.h"
 
 #include <array>
+#include <cstdint>
+#include <cstring>
 
 namespace tocsin::base {
 namespace {
@@ -179,6 +181,14 @@ void AppendUtf8(char32_t rune, std::string* out) {
 
 bool IsValidUtf8(std::string_view text) {
   while (!text.empty()) {
+    if (text.size() >= 8) {
+      uint64_t bytes = 0;
+      std::memcpy(&bytes, text.data(), sizeof bytes);
+      if ((bytes & 0x8080808080808080) == 0) {
+        text.remove_prefix(8);
+        continue;
+      }
+    }
     if (static_cast<unsigned char>(text[0]) < 0x80) {
       text.remove_prefix(1);
       continue;

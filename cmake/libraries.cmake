@@ -34,6 +34,6 @@ set(TOCSIN_LIBS_base PkgConfig::YAMLCPP PkgConfig::RE2 PkgConfig::XXHASH PkgConf
 set(TOCSIN_LIBS_state PkgConfig::SQLITE)
 set(TOCSIN_LIBS_templates absl::time)
 set(TOCSIN_LIBS_net PkgConfig::LIBUV llhttp CURL::libcurl OpenSSL::SSL crypt)
-set(TOCSIN_LIBS_alertmanager PkgConfig::SIMDJSON absl::time)
+set(TOCSIN_LIBS_alertmanager PkgConfig::SIMDJSON absl::flat_hash_map absl::time)
 set(TOCSIN_LIBS_api PkgConfig::SIMDJSON)
 set(TOCSIN_LIBS_api_alertmanager PkgConfig::SIMDJSON)

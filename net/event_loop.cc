@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <iterator>
 #include <map>
 #include <thread>
 #include <utility>
@@ -29,6 +30,9 @@ struct SignalWatch {
   uv_signal_t handle;
   std::function<void()> fn;
 };
+
+// Timers and posted tasks that are due together run for so long before sockets are looked at again.
+constexpr Duration kTurn = std::chrono::milliseconds(4);
 
 Duration MonotonicNow() { return Duration(static_cast<int64_t>(uv_hrtime())); }
 
@@ -89,6 +93,12 @@ void EventLoop::Rep::RunTimers() {
   while (!timers->empty() && timers->begin()->first < limit) {
     auto node = timers->extract(timers->begin());
     node.mapped()();
+    if (MonotonicNow() - limit.first >= kTurn) {
+      // Ten thousand groups may be due at once: sockets and posted tasks get their turn in between.
+      MutexLock lock(&mu);
+      posted.push_back([this] { RunTimers(); });
+      return;
+    }
   }
   ArmTimer();
 }
@@ -101,9 +111,16 @@ bool EventLoop::Rep::RunPosted() {
     tasks.swap(posted);
     stop = std::exchange(stopping, false);
   }
-  for (Task& task : tasks) {
-    task();
-    task = nullptr;  // what it holds dies before the next one runs
+  const Duration begin = MonotonicNow();
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    tasks[i]();
+    tasks[i] = nullptr;  // what it holds dies before the next one runs
+    if (stop || MonotonicNow() - begin < kTurn) continue;
+    // The rest comes first in the next turn.
+    const auto rest = tasks.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+    MutexLock lock(&mu);
+    posted.insert(posted.begin(), std::make_move_iterator(rest), std::make_move_iterator(tasks.end()));
+    return true;
   }
   if (stop) uv_stop(&loop);
   return !tasks.empty();

@@ -54,6 +54,37 @@ TEST(EventLoopThreadsTest, ATimerThatSetsItselfAgainLeavesRoomForOthers) {
   RunUntil(&loop, [&] { return posted && spins > 3; });
 }
 
+// Ten times the time that one turn may take, in timers and in tasks that are all due at once.
+TEST(EventLoopThreadsTest, ManyTimersAndTasksDueAtOnceRunInOrderOverSeveralTurns) {
+  EventLoop loop;
+  constexpr int kCount = 40;
+  auto work = [&loop] {
+    for (const base::Duration begin = loop.Monotonic(); loop.Monotonic() - begin < std::chrono::milliseconds(1);) {
+    }
+  };
+  std::vector<int> order;
+  std::vector<base::Timer> timers;
+  for (int i = 0; i < kCount; ++i) {
+    timers.push_back(loop.After(std::chrono::nanoseconds(0), [&, i] {
+      work();
+      order.push_back(i);
+    }));
+  }
+  RunUntil(&loop, [&] { return order.size() == kCount; });
+  EXPECT_TRUE(std::ranges::is_sorted(order));
+  order.clear();
+  for (int i = 0; i < kCount; ++i) {
+    loop.Post([&, i] {
+      work();
+      order.push_back(i);
+    });
+  }
+  loop.RunNext();
+  EXPECT_LT(order.size(), static_cast<size_t>(kCount));  // the turn ended before them
+  RunUntil(&loop, [&] { return order.size() == kCount; });
+  EXPECT_TRUE(std::ranges::is_sorted(order));
+}
+
 TEST(EventLoopThreadsTest, TimersMayOutliveTheLoop) {
   base::Timer timer;
   {

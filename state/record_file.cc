@@ -6,7 +6,7 @@
 namespace tocsin::state {
 namespace {
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;  // 1 had a row for each alert
 
 // Times are nanoseconds since the epoch; hashes are bytes, 8 each, little-endian.
 constexpr const char* kSchema = R"sql(
@@ -22,10 +22,9 @@ constexpr const char* kSchema = R"sql(
     group_key BLOB NOT NULL, receiver_key BLOB NOT NULL, sent INTEGER NOT NULL, bytes BLOB NOT NULL,
     PRIMARY KEY (group_key, receiver_key)
   ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS alerts (
-    fingerprint INTEGER PRIMARY KEY, bytes BLOB NOT NULL, ends INTEGER NOT NULL
-  );
-  PRAGMA user_version = 1;
+  CREATE TABLE IF NOT EXISTS alert_packs (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+  DROP TABLE IF EXISTS alerts;
+  PRAGMA user_version = 2;
 )sql";
 
 int64_t Nanos(base::Time t) { return t.time_since_epoch().count(); }
@@ -88,14 +87,6 @@ base::Status ReadIntents(Database* db, Contents* contents) {
                  });
 }
 
-base::Status ReadAlerts(Database* db, Contents* contents) {
-  return EachRow(db, "SELECT fingerprint, bytes, ends FROM alerts", [&](const Statement& row) {
-    contents->alerts.push_back({.fingerprint = static_cast<uint64_t>(row.Number(0)),
-                                .bytes = row.Bytes(1),
-                                .ends_at = TimeOf(row.Number(2))});
-  });
-}
-
 }  // namespace
 
 base::Result<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& path) {
@@ -119,7 +110,7 @@ base::Status RecordFile::ReadAll(Contents* contents) {
   RETURN_IF_ERROR(ReadSilences(db_.get(), contents));
   RETURN_IF_ERROR(ReadNotifications(db_.get(), contents));
   RETURN_IF_ERROR(ReadIntents(db_.get(), contents));
-  return ReadAlerts(db_.get(), contents);
+  return alerts_.Read(&contents->alerts);
 }
 
 void RecordFile::Salvage(const std::string& path, Contents* contents) {
@@ -129,7 +120,8 @@ void RecordFile::Salvage(const std::string& path, Contents* contents) {
   base::Ignore(ReadSilences(db->get(), contents));
   base::Ignore(ReadNotifications(db->get(), contents));
   base::Ignore(ReadIntents(db->get(), contents));
-  base::Ignore(ReadAlerts(db->get(), contents));
+  size_t lost_rows = 0;
+  base::Ignore(AlertPacks(db->get()).Read(&contents->alerts, &lost_rows));
 }
 
 base::Result<Statement*> RecordFile::Prepared(std::string_view sql) {
@@ -141,16 +133,21 @@ base::Result<Statement*> RecordFile::Prepared(std::string_view sql) {
 }
 
 base::Status RecordFile::Commit(const std::vector<Change>& changes) {
-  RETURN_IF_ERROR(db_->Run("BEGIN IMMEDIATE"));
-  for (const Change& change : changes) {
-    if (base::Status status = Apply(change); !status) {
-      base::Ignore(db_->Run("ROLLBACK"));  // the change's error is the one to tell
-      return status;
-    }
+  base::Status status = CommitAll(changes);
+  if (status) {
+    alerts_.Committed();
+  } else {
+    alerts_.RolledBack();
+    base::Ignore(db_->Run("ROLLBACK"));  // fails when SQLite has rolled back itself; the first error is told
   }
-  base::Status status = db_->Run("COMMIT");
-  if (!status) base::Ignore(db_->Run("ROLLBACK"));  // fails when SQLite has rolled back itself
   return status;
+}
+
+base::Status RecordFile::CommitAll(const std::vector<Change>& changes) {
+  RETURN_IF_ERROR(db_->Run("BEGIN IMMEDIATE"));
+  for (const Change& change : changes) RETURN_IF_ERROR(Apply(change));
+  RETURN_IF_ERROR(alerts_.Write());
+  return db_->Run("COMMIT");
 }
 
 base::Status RecordFile::Apply(const Change& change) {
@@ -185,20 +182,19 @@ base::Status RecordFile::Apply(const Change& change) {
     return s->Bind(1, r->group_key).Bind(2, r->receiver_key).Run();
   }
   if (const auto* r = std::get_if<AlertRecord>(&change)) {
-    ASSIGN_OR_RETURN(s, Prepared("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?)"));
-    return s->Bind(1, static_cast<int64_t>(r->fingerprint)).Bind(2, r->bytes).Bind(3, Nanos(r->ends_at)).Run();
+    alerts_.Put(*r);
+    return {};
   }
   if (const auto* r = std::get_if<ForgetAlertChange>(&change)) {
-    ASSIGN_OR_RETURN(s, Prepared("DELETE FROM alerts WHERE fingerprint = ?"));
-    return s->Bind(1, static_cast<int64_t>(r->fingerprint)).Run();
+    alerts_.Forget(r->fingerprint);
+    return {};
   }
   const auto& r = std::get<ForgetExpiredChange>(change);
   ASSIGN_OR_RETURN(s, Prepared("DELETE FROM silences WHERE expires <= ?"));
   RETURN_IF_ERROR(s->Bind(1, Nanos(r.now)).Run());
   ASSIGN_OR_RETURN(s, Prepared("DELETE FROM notifications WHERE expires <= ?"));
-  RETURN_IF_ERROR(s->Bind(1, Nanos(r.now)).Run());
-  ASSIGN_OR_RETURN(s, Prepared("DELETE FROM alerts WHERE ends <> 0 AND ends <= ?"));
-  return s->Bind(1, Nanos(r.alerts_ended_by)).Run();
+  alerts_.ForgetEndedBy(r.alerts_ended_by);
+  return s->Bind(1, Nanos(r.now)).Run();
 }
 
 }  // namespace tocsin::state

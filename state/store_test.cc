@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/file_system.h"
@@ -136,6 +137,36 @@ TEST_F(StoreTest, WhatWasCommittedIsThereAtTheNextStart) {
     return a.fingerprint == UINT64_MAX && a.bytes == "alert" && a.ends_at == At(50);
   }));
   EXPECT_THAT(contents_.losses, IsEmpty());
+}
+
+// Alerts are packed, and what is outdated makes room again.
+TEST_F(StoreTest, AlertsThatChangeAllTheTimeKeepTheirLastStateAndTheFileSmall) {
+  ASSERT_TRUE(Open());
+  std::map<uint64_t, std::string> expected;
+  uint64_t random = 1;
+  for (int round = 0; round < 150; ++round) {
+    Transaction t;
+    for (int i = 0; i < 100; ++i) {
+      random = random * 6364136223846793005 + 1442695040888963407;
+      const uint64_t fingerprint = (random >> 33) % 1000;
+      if (random % 16 == 0) {
+        t.ForgetAlert(fingerprint);
+        expected.erase(fingerprint);
+      } else {
+        const std::string bytes = std::to_string(random) + std::string(random % 300, 'x') + std::to_string(round);
+        t.PutAlert({.fingerprint = fingerprint, .bytes = bytes, .ends_at = At(round)});
+        expected[fingerprint] = bytes;
+      }
+    }
+    ASSERT_TRUE(Commit(std::move(t)));
+    if (round % 30 != 29) continue;
+    Stop();
+    ASSERT_TRUE(Open());
+    std::map<uint64_t, std::string> found;
+    for (const AlertRecord& a : contents_.alerts) found[a.fingerprint] = a.bytes;
+    ASSERT_EQ(found, expected) << round;
+  }
+  EXPECT_LT(fs_->Stat(folder_ + "/state.db")->size, 1536u << 10);  // 15,000 changes are 3 MB
 }
 
 TEST_F(StoreTest, RecordsAreForgottenOneByOneAndWhenTheyExpire) {

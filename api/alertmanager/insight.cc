@@ -184,9 +184,9 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
       auto decoded = DecodeAlerts(body);
       if (const auto* error = std::get_if<SchemaError>(&decoded)) return Answer(x, Failure({base::Code::kInvalidArgument, error->message}));
       Alerts alerts;
-      for (model::Alert& alert : std::get<0>(decoded)) {
-        if (alert.starts_at == base::Time{}) alert.starts_at = executor_->Now();
-        alerts.push_back(std::make_shared<const model::Alert>(std::move(alert)));
+      for (const std::shared_ptr<model::Alert>& alert : std::get<0>(decoded)) {
+        if (alert->starts_at == base::Time{}) alert->starts_at = executor_->Now();
+        alerts.push_back(alert);
         if (alerts.size() > kMaxPreviewed) {
           return Answer(x, Failure({base::Code::kInvalidArgument, "at most " + std::to_string(kMaxPreviewed) + " alerts at once"}));
         }

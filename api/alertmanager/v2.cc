@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <span>
 
 #include "api/alertmanager/v2_json.h"
 #include "api/http/json.h"
@@ -16,6 +17,9 @@ namespace {
 using alertmanager::AlertFilter;
 using alertmanager::SilencePtr;
 using alertmanager::SilenceState;
+
+// An answer names what is wrong with each alert, but not with a hundred thousand.
+constexpr size_t kMaxProblemBytes = 64 << 10;
 
 net::HttpResponse JsonText(int status, std::string_view text) {
   std::string body;
@@ -116,6 +120,7 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
           return self->Answer(x, CodeAndMessage(405, 405, "method " + method + " is not allowed, but [" +
                                                               std::string(row.allowed) + "] are"));
         }
+        self->BoundTime(x);
         if (member == row.get && !self->Enter(x)) return;
         (self.get()->*member)(x, path);
       };
@@ -146,12 +151,25 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     return false;
   }
 
+  // Answers 503 when nothing else has answered in time.  The work goes on, and its answer is dropped.
+  void BoundTime(const ExchangePtr& x) {
+    if (options_.timeout <= base::Duration{}) return;
+    auto timer = std::make_shared<base::Timer>();
+    // Kept by its own task, until it fires.
+    *timer = executor_->After(options_.timeout, gate_.Wrap([this, timer, weak = std::weak_ptr(x)] {
+      const ExchangePtr late = weak.lock();
+      if (late == nullptr || late->responded()) return;
+      Answer(late, net::HttpResponse::Text(503, "Exceeded configured timeout of " + base::FormatGoDuration(options_.timeout) + ".\n"));
+    }));
+  }
+
   void Leave() {
     --running_;
     in_flight_->Set(running_);
   }
 
   void Answer(const ExchangePtr& x, net::HttpResponse response) {
+    if (x->responded()) return;  // too late
     response.headers.Set("Cache-Control", "no-store");
     response.headers.Add("Vary", "Origin");
     if (!x->request().headers.Get("Origin").empty()) response.headers.Set("Access-Control-Allow-Origin", "*");
@@ -169,7 +187,7 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     auto body = std::make_shared<std::string>();
     executor_->Offload(
         base::Lane::kQueries,
-        [body, value = std::make_shared<const Value>(std::move(value)), write] {
+        [body, value = std::make_shared<Value>(std::move(value)), write] {
           write(*value, body.get());
           *body += '\n';
         },
@@ -283,13 +301,20 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
   void GetAlerts(const ExchangePtr& x, const PathParams&) {
     AlertFilter filter;
     if (!ReadFilter(x, &filter)) return;
-    AnswerList(x, am_->Alerts(filter), WriteAlerts);
+    am_->ListAlerts(std::move(filter), [self = shared_from_this(), x](std::vector<alertmanager::AlertView> alerts) {
+      self->AnswerList(x, std::move(alerts), WriteAlerts);
+    });
   }
 
   void GetGroups(const ExchangePtr& x, const PathParams&) {
     AlertFilter filter;
     if (!ReadFilter(x, &filter)) return;
-    AnswerList(x, am_->Groups(filter), WriteGroups);
+    am_->ListGroups(std::move(filter), [self = shared_from_this(), x](std::vector<alertmanager::GroupView> groups) {
+      self->AnswerList(x, std::move(groups), [](std::vector<alertmanager::GroupView>& list, std::string* out) {
+        alertmanager::Alertmanager::SortGroups(&list);
+        WriteGroups(list, out);
+      });
+    });
   }
 
   // Whether the body may be read; false: answered.
@@ -305,16 +330,35 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
 
   void PostAlerts(const ExchangePtr& x, const PathParams&) {
     if (!IsJson(x)) return;
-    using Result = Decoded<std::vector<model::Alert>>;
-    auto decoded = std::make_shared<Result>();
+    struct Posting {
+      Decoded<SharedAlerts> decoded;
+      size_t at = 0;
+      std::string problems;
+    };
+    auto posting = std::make_shared<Posting>();
     executor_->Offload(
-        base::Lane::kIntake, [x, decoded] { *decoded = DecodeAlerts(x->request().body); },
-        [self = shared_from_this(), x, decoded] {
-          if (const auto* error = std::get_if<SchemaError>(decoded.get())) return self->Answer(x, Refused(*error));
-          const base::Status posted = self->am_->Post(std::move(std::get<0>(*decoded)));
-          if (!posted) return self->Answer(x, JsonText(StatusOf(posted.error()), posted.error().message()));
-          self->Answer(x, net::HttpResponse{});
+        base::Lane::kIntake, [x, posting] { posting->decoded = DecodeAlerts(x->request().body); },
+        [self = shared_from_this(), x, posting] {
+          if (const auto* error = std::get_if<SchemaError>(&posting->decoded)) return self->Answer(x, Refused(*error));
+          // In slices: a hundred thousand alerts may come in one request.
+          self->executor_->Slice([self, posting] { return self->PostSome(&posting->at, std::get<0>(posting->decoded), &posting->problems); },
+                                 [self, x, posting] {
+                                   if (!posting->problems.empty()) return self->Answer(x, JsonText(400, posting->problems));
+                                   self->Answer(x, net::HttpResponse{});
+                                 });
         });
+  }
+
+  bool PostSome(size_t* at, const SharedAlerts& alerts, std::string* problems) {
+    constexpr size_t kAtOnce = 128;
+    const size_t count = std::min(kAtOnce, alerts.size() - *at);
+    const base::Status posted = am_->Post(std::span(alerts).subspan(*at, count));
+    if (!posted && problems->size() < kMaxProblemBytes) {
+      if (!problems->empty()) *problems += "; ";
+      *problems += posted.error().message();
+    }
+    *at += count;
+    return *at < alerts.size();
   }
 
   void GetSilences(const ExchangePtr& x, const PathParams&) {
@@ -412,6 +456,7 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
   base::Counter* over_limit_;
   base::Gauge* in_flight_;
   int running_ = 0;
+  base::Gate gate_;
 };
 
 AlertmanagerApi::AlertmanagerApi(base::Executor* executor, alertmanager::Alertmanager* am,

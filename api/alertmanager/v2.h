@@ -24,6 +24,7 @@ namespace tocsin::api {
 
 struct AlertmanagerApiOptions {
   int get_concurrency = 8;
+  base::Duration timeout{};  // of an answer, then it is 503; 0: none
   std::string version;  // shown as versionInfo.version
 };
 

@@ -2,12 +2,14 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
 #include "api/http/json.h"
 #include "base/duration.h"
 #include "base/number.h"
+#include "base/text.h"
 #include "base/url.h"
 
 namespace tocsin::api {
@@ -16,6 +18,9 @@ namespace {
 using alertmanager::MatchOp;
 using simdjson::dom::element;
 using simdjson::dom::element_type;
+
+// What a label set can hold; see model/labels.h.
+constexpr size_t kMaxTextBytes = (size_t{1} << 24) - 1;
 
 SchemaError BadBody(std::string_view what, std::string_view why) {
   return {400, 400, "parsing " + std::string(what) + " body from \"\" failed, because " + std::string(why)};
@@ -52,6 +57,11 @@ std::optional<SchemaError> ReadStrings(const element& map, std::string_view what
     } else if (value.get_string().get(text) != simdjson::SUCCESS) {
       return BadBody(what, "json: cannot unmarshal " + std::string(TypeName(value)) +
                                " into Go struct field " + std::string(field) + " of type string");
+    }
+    if (std::max(key.size(), text.size()) > kMaxTextBytes) {
+      return SchemaError{400, 0, "a name or value of " + std::string(field) + " has " +
+                                     std::to_string(std::max(key.size(), text.size())) + " bytes; at most " +
+                                     std::to_string(kMaxTextBytes) + " can be kept"};
     }
     out->push_back({key, text});
   }
@@ -170,48 +180,105 @@ std::optional<SchemaError> ReadMatcher(const element& item, const std::string& a
   return std::nullopt;
 }
 
-void WriteReceivers(const std::vector<std::string>& receivers, JsonWriter* json) {
-  json->BeginArray();
-  for (const std::string& name : receivers) {
-    json->BeginObject();
-    json->Member("name", name);
-    json->EndObject();
+// Writes alerts.  Neighbours often share times and receivers, so the last texts are kept.
+class AlertWriter {
+ public:
+  explicit AlertWriter(std::string* out) : out_(out) {}
+
+  void Write(const alertmanager::AlertView& view) {
+    const model::Alert& alert = *view.alert;
+    *out_ += "{\"annotations\":";
+    Labels(alert.annotations);
+    *out_ += ",\"endsAt\":";
+    *out_ += ends_.Text(alert.ends_at, alert.ends_offset);
+    *out_ += ",\"fingerprint\":\"";
+    Hex(alert.fingerprint());
+    *out_ += "\",\"receivers\":";
+    Receivers(view.receivers.get());
+    *out_ += ",\"startsAt\":";
+    *out_ += starts_.Text(alert.starts_at, alert.starts_offset);
+    *out_ += ",\"status\":{\"inhibitedBy\":";
+    Texts(view.status.inhibited_by);
+    *out_ += ",\"mutedBy\":";
+    Texts(view.status.muted_by);
+    *out_ += ",\"silencedBy\":";
+    Texts(view.status.silenced_by);
+    *out_ += view.status.suppressed ? ",\"state\":\"suppressed\"}" : ",\"state\":\"active\"}";
+    *out_ += ",\"updatedAt\":";
+    *out_ += updated_.Text(alert.updated_at, {});
+    if (!alert.generator_url.empty()) {
+      *out_ += ",\"generatorURL\":";
+      base::AppendJsonString(alert.generator_url, out_);
+    }
+    *out_ += ",\"labels\":";
+    Labels(alert.labels);
+    *out_ += '}';
   }
-  json->EndArray();
-}
 
-void WriteList(std::string_view key, const std::vector<std::string>& items, JsonWriter* json) {
-  json->Key(key);
-  json->BeginArray();
-  for (const std::string& item : items) json->String(item);
-  json->EndArray();
-}
+ private:
+  struct LastTime {
+    base::Time time{};
+    std::chrono::minutes offset{};
+    std::string text;
+    const std::string& Text(base::Time t, std::chrono::minutes o) {
+      if (text.empty() || t != time || o != offset) {
+        time = t;
+        offset = o;
+        text = '"' + FormatTime(t, o) + '"';
+      }
+      return text;
+    }
+  };
 
-void WriteAlert(const alertmanager::AlertView& view, JsonWriter* json) {
-  const model::Alert& alert = *view.alert;
-  json->BeginObject();
-  json->Member("annotations", alert.annotations.view());
-  json->Member("endsAt", FormatTime(alert.ends_at, alert.ends_offset));
-  json->Member("fingerprint", [&] {
-    char hex[17];
-    std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(alert.fingerprint()));
-    return std::string(hex);
-  }());
-  json->Key("receivers");
-  WriteReceivers(view.receivers, json);
-  json->Member("startsAt", FormatTime(alert.starts_at, alert.starts_offset));
-  json->Key("status");
-  json->BeginObject();
-  WriteList("inhibitedBy", view.status.inhibited_by, json);
-  WriteList("mutedBy", view.status.muted_by, json);
-  WriteList("silencedBy", view.status.silenced_by, json);
-  json->Member("state", view.status.suppressed ? "suppressed" : "active");
-  json->EndObject();
-  json->Member("updatedAt", base::FormatRfc3339Millis(alert.updated_at));
-  if (!alert.generator_url.empty()) json->Member("generatorURL", alert.generator_url);
-  json->Member("labels", alert.labels.view());
-  json->EndObject();
-}
+  void Labels(model::LabelsView labels) {
+    char before = '{';
+    for (const auto& [name, value] : labels) {
+      *out_ += before;
+      before = ',';
+      base::AppendJsonString(name, out_);
+      *out_ += ':';
+      base::AppendJsonString(value, out_);
+    }
+    *out_ += before == '{' ? "{}" : "}";
+  }
+
+  void Texts(const std::vector<std::string>& texts) {
+    *out_ += '[';
+    for (size_t i = 0; i < texts.size(); ++i) {
+      if (i > 0) *out_ += ',';
+      base::AppendJsonString(texts[i], out_);
+    }
+    *out_ += ']';
+  }
+
+  void Hex(uint64_t n) {
+    char text[16];
+    for (int i = 15; i >= 0; --i, n >>= 4) text[i] = "0123456789abcdef"[n & 15];
+    out_->append(text, 16);
+  }
+
+  void Receivers(const std::vector<std::string>* names) {
+    if (names == nullptr || names != receivers_) {
+      receivers_ = names;
+      receivers_text_ = "[";
+      for (const std::string& name : names != nullptr ? *names : std::vector<std::string>{}) {
+        receivers_text_ += receivers_text_.size() > 1 ? ",{\"name\":" : "{\"name\":";
+        base::AppendJsonString(name, &receivers_text_);
+        receivers_text_ += '}';
+      }
+      receivers_text_ += ']';
+    }
+    *out_ += receivers_text_;
+  }
+
+  std::string* const out_;
+  LastTime starts_, ends_, updated_;
+  const std::vector<std::string>* receivers_ = nullptr;  // of the views, which outlive the writer
+  std::string receivers_text_;
+};
+
+// What an alert of a list usually takes.
+constexpr size_t kAlertBytes = 800;
 
 void WriteMatchers(const alertmanager::Matchers& matchers, JsonWriter* json) {
   json->BeginArray();
@@ -228,14 +295,18 @@ void WriteMatchers(const alertmanager::Matchers& matchers, JsonWriter* json) {
 
 }  // namespace
 
-Decoded<std::vector<model::Alert>> DecodeAlerts(const std::string& body) {
+Decoded<SharedAlerts> DecodeAlerts(const std::string& body) {
   if (body.find_first_not_of(" \t\r\n") == std::string::npos) return Required("alerts");
-  simdjson::dom::parser parser;
+  // Ordinary requests share a worker's parser and its buffers.
+  constexpr size_t kOrdinary = 1 << 20;
+  static thread_local simdjson::dom::parser kept;
+  simdjson::dom::parser own;
+  simdjson::dom::parser& parser = body.size() <= kOrdinary ? kept : own;
   element root;
   if (auto error = parser.parse(body).get(root); error != simdjson::SUCCESS) {
     return BadBody("alerts", simdjson::error_message(error));
   }
-  std::vector<model::Alert> alerts;
+  SharedAlerts alerts;
   if (root.is_null()) return alerts;
   simdjson::dom::array list;
   if (root.get_array().get(list) != simdjson::SUCCESS) {
@@ -245,8 +316,9 @@ Decoded<std::vector<model::Alert>> DecodeAlerts(const std::string& body) {
   alerts.reserve(list.size());
   size_t i = 0;
   for (const element item : list) {
-    model::Alert alert;
-    if (auto wrong = ReadAlert(item, std::to_string(i++), &alert)) return *wrong;
+    auto alert = std::make_shared<model::Alert>();
+    if (auto wrong = ReadAlert(item, std::to_string(i++), alert.get())) return *wrong;
+    alert->known_fingerprint = alert->labels.Fingerprint();
     alerts.push_back(std::move(alert));
   }
   return alerts;
@@ -323,21 +395,32 @@ Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body) {
 }
 
 void WriteAlerts(const std::vector<alertmanager::AlertView>& alerts, std::string* out) {
-  JsonWriter json(out);
-  json.BeginArray();
-  for (const alertmanager::AlertView& alert : alerts) WriteAlert(alert, &json);
-  json.EndArray();
+  out->reserve(out->size() + alerts.size() * kAlertBytes);
+  AlertWriter writer(out);
+  *out += '[';
+  for (size_t i = 0; i < alerts.size(); ++i) {
+    if (i > 0) *out += ',';
+    writer.Write(alerts[i]);
+  }
+  *out += ']';
 }
 
 void WriteGroups(const std::vector<alertmanager::GroupView>& groups, std::string* out) {
+  size_t count = 0;
+  for (const alertmanager::GroupView& group : groups) count += group.alerts.size();
+  out->reserve(out->size() + count * kAlertBytes);
+  AlertWriter writer(out);
   JsonWriter json(out);
   json.BeginArray();
   for (const alertmanager::GroupView& group : groups) {
     json.BeginObject();
     json.Key("alerts");
-    json.BeginArray();
-    for (const alertmanager::AlertView& alert : group.alerts) WriteAlert(alert, &json);
-    json.EndArray();
+    *out += '[';
+    for (size_t i = 0; i < group.alerts.size(); ++i) {
+      if (i > 0) *out += ',';
+      writer.Write(group.alerts[i]);
+    }
+    json.Raw("]");
     json.Member("labels", group.labels.view());
     json.Key("receiver");
     json.BeginObject();

@@ -3,6 +3,7 @@
 // Between the API's JSON and the Alertmanager's values.
 // Threads: any.
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -22,7 +23,9 @@ struct SchemaError {
 template <class T>
 using Decoded = std::variant<T, SchemaError>;
 
-Decoded<std::vector<model::Alert>> DecodeAlerts(const std::string& body);
+using SharedAlerts = std::vector<std::shared_ptr<model::Alert>>;
+// With their fingerprints, which are dear.
+Decoded<SharedAlerts> DecodeAlerts(const std::string& body);
 Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body);
 
 void WriteAlerts(const std::vector<alertmanager::AlertView>& alerts, std::string* out);

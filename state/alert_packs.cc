@@ -1,0 +1,199 @@
+#include "state/alert_packs.h"
+
+#include <cstring>
+#include <functional>
+
+#include "base/compress.h"
+#include "base/digest.h"
+
+namespace tocsin::state {
+namespace {
+
+constexpr size_t kMaxRowBytes = 1 << 30;
+// Rows with less outdated than this are left alone.
+constexpr size_t kSlack = 4096;
+
+template <class Int>
+void AppendInt(Int v, std::string* out) {
+  for (size_t i = 0; i < sizeof v; ++i) out->push_back(static_cast<char>(static_cast<uint64_t>(v) >> (8 * i)));
+}
+
+template <class Int>
+bool TakeInt(std::string_view* in, Int* v) {
+  if (in->size() < sizeof *v) return false;
+  uint64_t n = 0;
+  for (size_t i = 0; i < sizeof *v; ++i) n |= static_cast<uint64_t>(static_cast<unsigned char>((*in)[i])) << (8 * i);
+  in->remove_prefix(sizeof *v);
+  *v = static_cast<Int>(n);
+  return true;
+}
+
+void AppendAlert(const AlertRecord& record, std::string* out) {
+  out->push_back(1);
+  AppendInt(record.fingerprint, out);
+  AppendInt(record.ends_at.time_since_epoch().count(), out);
+  AppendInt(static_cast<uint32_t>(record.bytes.size()), out);
+  out->append(record.bytes);
+}
+
+struct Entry {
+  uint64_t fingerprint = 0;
+  bool forgotten = false;
+  base::Time ends_at{};
+  std::string_view bytes;
+};
+
+base::Status EachEntry(std::string_view packed, const std::function<void(const Entry&)>& visit) {
+  ASSIGN_OR_RETURN(const std::string plain, base::ZstdDecode(packed, kMaxRowBytes));
+  std::string_view in = plain;
+  uint64_t hash = 0;
+  if (!TakeInt(&in, &hash) || hash != base::Xxh64(in)) return base::DataLoss("a row of alerts does not match its hash");
+  while (!in.empty()) {
+    Entry entry;
+    uint8_t kind = 0;
+    int64_t ends = 0;
+    uint32_t length = 0;
+    bool whole = TakeInt(&in, &kind) && TakeInt(&in, &entry.fingerprint) && kind <= 1;
+    entry.forgotten = kind == 0;
+    if (whole && kind == 1) {
+      whole = TakeInt(&in, &ends) && TakeInt(&in, &length) && length <= in.size();
+      if (whole) {
+        entry.ends_at = base::Time(base::Duration(ends));
+        entry.bytes = in.substr(0, length);
+        in.remove_prefix(length);
+      }
+    }
+    if (!whole) return base::DataLoss("a row of alerts is cut short");
+    visit(entry);
+  }
+  return {};
+}
+
+}  // namespace
+
+base::Status AlertPacks::Read(std::vector<AlertRecord>* alerts, size_t* losses) {
+  std::unordered_map<uint64_t, AlertRecord> current;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Statement> rows, db_->Prepare("SELECT id, bytes FROM alert_packs ORDER BY id"));
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, rows->Step());
+    if (!more) break;
+    const int64_t id = rows->Number(0);
+    Row& row = rows_[id];
+    const base::Status read = EachEntry(rows->Bytes(1), [&](const Entry& entry) {
+      ++row.entries;
+      if (entry.forgotten) {
+        current.erase(entry.fingerprint);
+        places_.erase(entry.fingerprint);
+        return;
+      }
+      current[entry.fingerprint] = {.fingerprint = entry.fingerprint, .bytes = std::string(entry.bytes), .ends_at = entry.ends_at};
+      places_[entry.fingerprint] = {.row = id, .ends_at = entry.ends_at};
+    });
+    if (!read && losses == nullptr) return read;
+    if (!read) ++*losses;
+    entries_ += row.entries;
+    next_row_ = id + 1;
+  }
+  for (auto& [fingerprint, record] : current) alerts->push_back(std::move(record));
+  return {};
+}
+
+void AlertPacks::ForgetEndedBy(base::Time limit) {
+  auto ended = [limit](base::Time ends) { return ends != base::Time{} && ends <= limit; };
+  for (const auto& [fingerprint, place] : places_) {
+    if (ended(place.ends_at)) waiting_.try_emplace(fingerprint, std::nullopt);
+  }
+  for (auto& [fingerprint, record] : waiting_) {
+    if (record && ended(record->ends_at)) record = std::nullopt;
+  }
+}
+
+base::Status AlertPacks::Insert(int64_t row, const std::string& entries) {
+  if (insert_ == nullptr) {
+    ASSIGN_OR_RETURN(insert_, db_->Prepare("INSERT INTO alert_packs VALUES (?, ?)"));
+  }
+  std::string plain;
+  plain.reserve(entries.size() + sizeof(uint64_t));
+  AppendInt(base::Xxh64(entries), &plain);
+  plain += entries;
+  const std::string packed = base::ZstdEncode(plain);
+  return insert_->Bind(1, row).Bind(2, packed).Run();
+}
+
+base::Status AlertPacks::MoveOldest(std::string* entries, size_t* count) {
+  if (select_ == nullptr) {
+    ASSIGN_OR_RETURN(select_, db_->Prepare("SELECT bytes FROM alert_packs WHERE id = ?"));
+    ASSIGN_OR_RETURN(delete_, db_->Prepare("DELETE FROM alert_packs WHERE id = ?"));
+  }
+  const auto oldest = rows_.upper_bound(dropped_rows_.empty() ? 0 : dropped_rows_.back());
+  const int64_t id = oldest->first;
+  select_->Bind(1, id);
+  ASSIGN_OR_RETURN(const bool found, select_->Step());
+  const std::string packed = found ? select_->Bytes(0) : std::string();
+  RETURN_IF_ERROR(select_->Run());  // to its end
+  if (found) {
+    RETURN_IF_ERROR(EachEntry(packed, [&](const Entry& entry) {
+      const auto place = places_.find(entry.fingerprint);
+      if (entry.forgotten || place == places_.end() || place->second.row != id || waiting_.contains(entry.fingerprint)) return;
+      AppendAlert({.fingerprint = entry.fingerprint, .bytes = std::string(entry.bytes), .ends_at = entry.ends_at}, entries);
+      ++*count;
+      new_places_.emplace_back(entry.fingerprint, Place{.row = next_row_, .ends_at = entry.ends_at});
+    }));
+  }
+  dropped_rows_.push_back(id);
+  return delete_->Bind(1, id).Run();
+}
+
+base::Status AlertPacks::Write() {
+  if (waiting_.empty()) return {};
+  std::string entries;
+  size_t count = 0;
+  for (const auto& [fingerprint, record] : waiting_) {
+    if (record) {
+      AppendAlert(*record, &entries);
+      new_places_.emplace_back(fingerprint, Place{.row = next_row_, .ends_at = record->ends_at});
+    } else {
+      entries.push_back(0);
+      AppendInt(fingerprint, &entries);
+      new_places_.emplace_back(fingerprint, std::nullopt);
+    }
+    ++count;
+  }
+  // Each flush moves about as much as it adds, so that none of them is long.
+  const size_t budget = 2 * count;
+  size_t looked_at = 0;
+  while (entries_ - looked_at > 2 * places_.size() + kSlack && looked_at < budget && dropped_rows_.size() < rows_.size()) {
+    RETURN_IF_ERROR(MoveOldest(&entries, &count));
+    looked_at += rows_.at(dropped_rows_.back()).entries;
+  }
+  new_row_ = Row{.entries = count};
+  return Insert(next_row_, entries);
+}
+
+void AlertPacks::Committed() {
+  waiting_.clear();
+  if (!new_row_) return;
+  for (const auto& [fingerprint, place] : new_places_) {
+    if (place) {
+      places_[fingerprint] = *place;
+    } else {
+      places_.erase(fingerprint);
+    }
+  }
+  for (const int64_t id : dropped_rows_) {
+    entries_ -= rows_.at(id).entries;
+    rows_.erase(id);
+  }
+  entries_ += new_row_->entries;
+  rows_[next_row_++] = *new_row_;
+  RolledBack();
+}
+
+void AlertPacks::RolledBack() {
+  waiting_.clear();
+  new_places_.clear();
+  dropped_rows_.clear();
+  new_row_.reset();
+}
+
+}  // namespace tocsin::state
