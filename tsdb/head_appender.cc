@@ -1,5 +1,7 @@
 // A batch on its way into the head: see head.h.
 
+#include <absl/container/flat_hash_map.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -44,11 +46,15 @@ class HeadAppender : public storage::Appender {
   // Where a sample at `t` goes; `same` says whether it equals the last one.
   template <class Same>
   Verdict Judge(const SeriesPage& page, uint32_t at, model::Timestamp t, Same same) const;
+  // Of one before the series' newest.
+  Verdict JudgeLate(model::Timestamp t) const;
   void Count(AppendOutcome outcome, bool histogram);
   void Pin(SeriesPage* page, uint32_t at, Slot slot) {
     ++page->pending[at];
     if (page->has(at, SeriesPage::kUnlogged)) [[unlikely]] unlogged_.push_back(slot);
   }
+  // What this batch has of a series already; null: nothing.  Looked for where the series is pinned.
+  const FloatSample* Pending(Slot slot);
   // Unpins everything and empties the batch.
   void Finish();
   std::vector<wal::PackedRecord> PackRecords() const;
@@ -67,6 +73,8 @@ class HeadAppender : public storage::Appender {
   // The batch.  Slots beside samples; each entry pins its slot once.
   std::vector<FloatSample> samples_;
   std::vector<Slot> slots_;
+  absl::flat_hash_map<Slot, size_t> newest_;  // in samples_, of the first `known_` of them
+  size_t known_ = 0;
   std::vector<wal::HistogramEntry> histograms_;
   std::vector<Slot> histogram_slots_;
   std::vector<FloatSample> late_;
@@ -116,6 +124,10 @@ HeadAppender::Verdict HeadAppender::Judge(const SeriesPage& page, uint32_t at, m
                     : Verdict{AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
     }
   }
+  return JudgeLate(t);
+}
+
+HeadAppender::Verdict HeadAppender::JudgeLate(model::Timestamp t) const {
   if (window_ > 0 && !in_order_only_) {
     return t >= late_after_ ? Verdict{AppendOutcome::kOk, Place::kLate} : Verdict{AppendOutcome::kTooOld, Place::kLate};
   }
@@ -152,9 +164,19 @@ void HeadAppender::Append(std::span<const FloatSample> samples, std::span<Append
       Count(outcomes[i], false);
       continue;
     }
-    const Verdict v = Judge(*page, at, s.t, [&] {
+    Verdict v = Judge(*page, at, s.t, [&] {
       return model::SameBits(page->last_v[at], s.v) && !page->has(at, SeriesPage::kHistogramRun);
     });
+    if (page->pending[at] > 0 && v.outcome == AppendOutcome::kOk && v.place == Place::kInOrder) [[unlikely]] {
+      // A request may have a series twice, in any order.
+      if (const FloatSample* mine = Pending(slot); mine != nullptr && s.t <= mine->t) {
+        if (s.t == mine->t) {
+          v = {model::SameBits(s.v, mine->v) ? AppendOutcome::kOk : AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
+        } else {
+          v = JudgeLate(s.t);
+        }
+      }
+    }
     outcomes[i] = v.outcome;
     if (v.outcome == AppendOutcome::kOk && v.place == Place::kInOrder) [[likely]] {
       samples_.push_back(s);
@@ -168,6 +190,14 @@ void HeadAppender::Append(std::span<const FloatSample> samples, std::span<Append
       Count(v.outcome, false);
     }
   }
+}
+
+const FloatSample* HeadAppender::Pending(Slot slot) {
+  if (slots_.empty()) return nullptr;
+  if (slots_.back() == slot) return &samples_.back();
+  for (; known_ < slots_.size(); ++known_) newest_[slots_[known_]] = known_;
+  const auto found = newest_.find(slot);
+  return found == newest_.end() ? nullptr : &samples_[found->second];
 }
 
 AppendOutcome HeadAppender::AppendHistogram(storage::SeriesRef ref, model::Timestamp t, model::HistogramPtr h) {
@@ -235,6 +265,8 @@ void HeadAppender::Finish() {
   cursor.Release();
   samples_.clear(), slots_.clear();
   histograms_.clear(), histogram_slots_.clear();
+  newest_.clear();
+  known_ = 0;
   late_.clear(), late_slots_.clear();
   late_histograms_.clear(), late_histogram_slots_.clear();
   exemplars_.clear(), exemplar_slots_.clear();
