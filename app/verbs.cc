@@ -26,6 +26,8 @@ constexpr VerbRow kVerbs[] = {
     {"journal", "tocsin", tools::JournalVerb, "What happened to alerts: their way, each request and its answer."},
     {"preview", "tocsin", tools::PreviewVerb, "The routes alerts take and their messages, with nothing sent."},
     {"receiver test", "tocsin", tools::ReceiverTestVerb, "Send a test to a receiver and show its answer."},
+    {"tsdb verify", "tocsin", tools::TsdbVerify, "Check every checksum, order and reference of a database."},
+    {"tsdb repair", "tocsin", tools::TsdbRepair, "Mend a damaged database; nothing with samples is deleted."},
 
     {"check config", "promtool", tools::CheckConfig, "Check prometheus.yml files and what they name."},
     {"check rules", "promtool", tools::CheckRules, "Check rule files."},

@@ -32,7 +32,7 @@ class TsdbFolderTest : public testing::Test {
       ASSERT_TRUE(ref);
       EXPECT_EQ(app->AppendHistogram(*ref, i * kMinute, Histogram(i)), storage::AppendOutcome::kOk);
       ASSERT_TRUE(app->Commit());
-      if (i % 60 == 59) {
+      if (i % 60 == 59 && i + 1 < kMinutes) {  // the last hour stays in the log
         ASSERT_TRUE((*db)->Compact());
       }
     }

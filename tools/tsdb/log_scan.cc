@@ -1,0 +1,303 @@
+#include "tools/tsdb/log_scan.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "base/coding.h"
+#include "base/digest.h"
+#include "storage/queryable.h"
+#include "tsdb/chunk/chunk.h"
+#include "tsdb/wal/checkpoint.h"
+#include "tsdb/wal/record.h"
+
+namespace tocsin::tools {
+namespace {
+
+namespace wal = tsdb::wal;
+
+constexpr uint32_t kHeadChunksMagic = 0x0130BC91;
+constexpr size_t kHeadChunksHeaderBytes = 8;
+constexpr uint8_t kOutOfOrderBit = 0x80;
+
+class LogScanner {
+ public:
+  LogScanner(base::FileSystem* fs, const std::string& folder, Live live, Report* report)
+      : fs_(fs), folder_(folder), live_(live), report_(report) {}
+  LogScan Run();
+
+ private:
+  // The segments of a folder after number `after`; `may_be_torn`: the last one is still written or was when the
+  // process died.
+  void Segments(const std::string& folder, int after, bool may_be_torn);
+  void Segment(const std::string& path, bool may_be_torn);
+  base::Status Record(std::string_view record);
+  void Use(storage::SeriesRef ref, uint64_t samples) {
+    if (!known_.contains(ref)) unknown_[ref] += samples;
+  }
+  void Checkpoints();
+  void HeadChunks();
+  // What is wrong; empty: nothing.
+  std::string HeadChunk(std::string_view data, uint64_t offset, uint64_t* next);
+
+  base::FileSystem* const fs_;
+  const std::string folder_;
+  const Live live_;
+  Report* const report_;
+  LogScan scan_;
+  absl::flat_hash_set<storage::SeriesRef> known_;
+  absl::flat_hash_map<storage::SeriesRef, uint64_t> unknown_;  // samples by series without a record
+  int checkpoint_ = -1;
+  uint64_t strange_chunks_ = 0;  // of chunks_head, of series that the log does not know
+
+  wal::DecodedSeries series_;
+  std::vector<storage::FloatSample> floats_;
+  std::vector<wal::HistogramEntry> histograms_;
+  std::vector<wal::Tombstone> tombstones_;
+  std::vector<wal::ExemplarEntry> exemplars_;
+  std::vector<wal::MetadataEntry> metadata_;
+  std::vector<wal::MmapMarker> markers_;
+};
+
+base::Status LogScanner::Record(std::string_view record) {
+  using wal::RecordType;
+  ++report_->records;
+  switch (wal::TypeOf(record)) {
+    case RecordType::kSeries: {
+      series_.Clear();
+      base::Status s = wal::DecodeSeries(record, &series_);
+      known_.insert(series_.refs.begin(), series_.refs.end());
+      return s;
+    }
+    case RecordType::kSamples:
+    case RecordType::kSamplesV2: {
+      floats_.clear();
+      base::Status s = wal::DecodeSamples(record, &floats_);
+      for (const auto& sample : floats_) Use(sample.ref, 1);
+      return s;
+    }
+    case RecordType::kHistograms:
+    case RecordType::kFloatHistograms:
+    case RecordType::kCustomHistograms:
+    case RecordType::kCustomFloatHistograms:
+    case RecordType::kHistogramsV2:
+    case RecordType::kFloatHistogramsV2: {
+      histograms_.clear();
+      base::Status s = wal::DecodeHistograms(record, &histograms_);
+      for (const auto& sample : histograms_) Use(sample.ref, 1);
+      return s;
+    }
+    case RecordType::kTombstones: tombstones_.clear(); return wal::DecodeTombstones(record, &tombstones_);
+    case RecordType::kExemplars: exemplars_.clear(); return wal::DecodeExemplars(record, &exemplars_);
+    case RecordType::kMetadata: metadata_.clear(); return wal::DecodeMetadata(record, &metadata_);
+    case RecordType::kMmapMarkers: markers_.clear(); return wal::DecodeMmapMarkers(record, &markers_);
+    case RecordType::kMinValidTime: return {};
+    case RecordType::kUnknown: break;
+  }
+  return base::DataLoss(record.empty() ? "an empty record" : fmt::format("unknown record type {}", static_cast<int>(record[0])));
+}
+
+void LogScanner::Segment(const std::string& path, bool may_be_torn) {
+  report_->Reading(path);
+  ++report_->segments;
+  auto file = fs_->Map(base::JoinPath(folder_, path));
+  if (!file) {
+    report_->Damage(path, std::nullopt, file.error().message(), "all samples of the segment");
+    return;
+  }
+  wal::SegmentReader reader((*file)->data());
+  std::string_view record;
+  bool damaged = false;
+  while (reader.Next(&record)) {
+    if (const base::Status s = Record(record); !s) {
+      damaged = true;
+      scan_.bad_records[path].push_back(reader.record_offset());
+      report_->Damage(path, reader.record_offset(), s.error().message(), "what the record holds from there on");
+    }
+  }
+  for (const wal::Damage& d : reader.damage()) {
+    if (may_be_torn && reader.torn() && reader.damage().size() == 1) {
+      if (live_ == Live::kYes) {
+        report_->Note(path, fmt::format("ends within a record at byte {}: the server is writing", d.offset));
+        continue;
+      }
+      report_->Damage(path, d.offset, "ends within a record: " + d.what,
+                      fmt::format("the last {} bytes, most likely a write that a crash cut short and that was never "
+                                  "acknowledged as stable; the next start cuts them off", d.resumed_at - d.offset));
+    } else {
+      report_->Damage(path, d.offset, d.what,
+                      fmt::format("what stood in {} bytes; reading goes on at byte {}", d.resumed_at - d.offset, d.resumed_at));
+    }
+    damaged = true;
+  }
+  if (damaged) scan_.damaged_segments.push_back(path);
+}
+
+void LogScanner::Segments(const std::string& folder, int after, bool may_be_torn) {
+  const auto segments = wal::ListSegments(fs_, base::JoinPath(folder_, folder));
+  if (!segments) {
+    report_->Damage(folder, std::nullopt, segments.error().message(), "all that is only in the log");
+    return;
+  }
+  int last = -1;
+  for (const int index : *segments) {
+    const std::string path = wal::SegmentPath(folder, index);
+    if (index <= after) {
+      report_->Note(path, fmt::format("the checkpoint stands for it; nothing reads it"));
+      scan_.leftovers.push_back(path);
+      continue;
+    }
+    const int expected = last >= 0 ? last + 1 : after >= 0 ? after + 1 : index;
+    for (int missing = expected; missing < index && missing < expected + 1000; ++missing) {
+      const std::string gap = wal::SegmentPath(folder, missing);
+      report_->Damage(gap, std::nullopt, "the segment is missing", "its samples, and those of series that begin in it");
+      scan_.missing_segments.push_back(gap);
+    }
+    last = index;
+    Segment(path, may_be_torn && index == segments->back());
+  }
+}
+
+void LogScanner::Checkpoints() {
+  const auto checkpoint = wal::LastCheckpoint(fs_, base::JoinPath(folder_, "wal"));
+  if (!checkpoint) {
+    report_->Damage("wal", std::nullopt, checkpoint.error().message(), "all that is only in the log");
+    return;
+  }
+  const auto files = fs_->List(base::JoinPath(folder_, "wal"));
+  if (!files) return;
+  for (const base::FileInfo& f : *files) {
+    if (!f.name.starts_with("checkpoint.")) continue;
+    if (*checkpoint && f.name == base::NameOf((*checkpoint)->path)) continue;
+    report_->Note("wal/" + f.name, f.name.ends_with(".tmp") ? "left by a checkpoint that was not finished"
+                                                             : "a newer checkpoint stands for it; nothing reads it");
+    scan_.leftovers.push_back("wal/" + f.name);
+  }
+  if (!*checkpoint) return;
+  checkpoint_ = (*checkpoint)->index;
+  Segments("wal/" + base::NameOf((*checkpoint)->path), -1, false);
+}
+
+std::string LogScanner::HeadChunk(std::string_view data, uint64_t offset, uint64_t* next) {
+  base::Decoder in(data.substr(offset));
+  const uint64_t series = in.Be64();
+  const auto mint = static_cast<int64_t>(in.Be64()), maxt = static_cast<int64_t>(in.Be64());
+  const uint8_t encoding = in.Byte();
+  const uint64_t length = in.Uvarint();
+  if (!in.ok() || in.left() < 4 || length > in.left() - 4) {
+    return fmt::format("a chunk of {} bytes where {} are left", length, in.left());
+  }
+  const std::string_view chunk = in.Bytes(length);
+  const std::string_view checked = data.substr(offset, in.offset());
+  const uint32_t stored = in.Be32(), computed = base::Crc32c(checked);
+  *next = offset + in.offset();
+  if (stored != computed) return fmt::format("chunk CRC {:08x}, computed {:08x}", stored, computed);
+  if (series == 0) return {};  // nobody's: what stood here was damaged and mended
+  const auto kind = static_cast<tsdb::chunk::Encoding>(encoding & ~kOutOfOrderBit);
+  storage::SampleColumns columns;
+  if (const base::Status s = tsdb::chunk::Decode(kind, chunk, {}, 0, &columns); !s) return s.error().message();
+  if (columns.times.size() != tsdb::chunk::SampleCount(kind, chunk)) {
+    return fmt::format("the chunk's header says {} samples, it has {}", tsdb::chunk::SampleCount(kind, chunk), columns.times.size());
+  }
+  if (columns.times.empty() || columns.times.front() != mint || columns.times.back() != maxt) {
+    return "its header says " + TimeSpan(mint, maxt) + ", its samples say other";
+  }
+  ++report_->chunks;
+  strange_chunks_ += !known_.contains(series);
+  return {};
+}
+
+void LogScanner::HeadChunks() {
+  const std::string folder = base::JoinPath(folder_, "chunks_head");
+  const auto listed = fs_->List(folder);
+  if (!listed) return;  // there need not be any
+  std::vector<base::FileInfo> files;
+  for (const base::FileInfo& f : *listed) {
+    if (!f.is_folder && f.name.find_first_not_of("0123456789") == std::string::npos) files.push_back(f);
+  }
+  const std::string cost = "what the log no longer has of these samples; the rest comes back from it";
+  int last = -1;
+  for (const base::FileInfo& f : files) {
+    const std::string path = "chunks_head/" + f.name;
+    report_->Reading(path);
+    const int number = std::atoi(f.name.c_str());
+    const auto damage = [&](std::optional<uint64_t> offset, const std::string& what) {
+      report_->Damage(path, offset, what, cost);
+      if (scan_.damaged_head_chunks.empty() || scan_.damaged_head_chunks.back() != path) scan_.damaged_head_chunks.push_back(path);
+    };
+    for (int missing = last + 1; last >= 0 && missing < number && missing < last + 1000; ++missing) {
+      const std::string gap = fmt::format("chunks_head/{:06}", missing);
+      report_->Damage(gap, std::nullopt, "the file is missing", cost);
+      scan_.missing_head_chunks.push_back(gap);
+    }
+    last = number;
+    auto mapped = fs_->Map(base::JoinPath(folder, f.name));
+    if (!mapped) {
+      damage(std::nullopt, mapped.error().message());
+      continue;
+    }
+    const std::string_view data = (*mapped)->data();
+    base::Decoder head(data);
+    const uint32_t magic = head.Be32();
+    const int version = head.Byte();
+    const auto zeros_from = [&](uint64_t at) {
+      return std::all_of(data.begin() + static_cast<long>(at), data.end(), [](char c) { return c == 0; });
+    };
+    if (data.empty() || zeros_from(0)) {
+      // Made and not yet written to.
+    } else if (!head.ok() || magic != kHeadChunksMagic || version != 1) {
+      damage(0, fmt::format("magic {:08x} version {}, {:08x} and 1 expected", magic, version, kHeadChunksMagic));
+    } else {
+      for (uint64_t at = kHeadChunksHeaderBytes; at < data.size();) {
+        // Zeros follow the last chunk; no chunk is all zeros.
+        if (data[at] == 0 && zeros_from(at)) break;
+        uint64_t next = at;
+        const std::string wrong = HeadChunk(data, at, &next);
+        if (!wrong.empty()) {
+          if (live_ == Live::kYes && &f == &files.back()) {
+            report_->Note(path, fmt::format("ends within a chunk at byte {}: the server is writing", at));
+          } else {
+            damage(at, wrong);
+          }
+          if (next == at) break;  // nobody knows where the next begins
+        }
+        at = next;
+      }
+    }
+  }
+  if (strange_chunks_ > 0) {
+    report_->Note("chunks_head", fmt::format("{} chunks are of series that the log does not have; they are not used", strange_chunks_));
+  }
+}
+
+LogScan LogScanner::Run() {
+  Checkpoints();
+  Segments("wal", checkpoint_, true);
+  Segments("wbl", -1, true);
+  const bool lost_records = !scan_.damaged_segments.empty() || !scan_.missing_segments.empty();
+  uint64_t samples = 0, series = 0;
+  for (const auto& [ref, count] : unknown_) {
+    samples += count;
+    series += count > 0;
+  }
+  if (series > 0) {
+    const std::string what = fmt::format("{} samples of {} series have no series record", samples, series);
+    if (lost_records) {
+      report_->Damage("wal", std::nullopt, what, "these samples: whose they are stood in what cannot be read");
+    } else {
+      report_->Note("wal", what + "; they are left out at every start");
+    }
+  }
+  HeadChunks();
+  return std::move(scan_);
+}
+
+}  // namespace
+
+LogScan ScanLog(base::FileSystem* fs, const std::string& folder, Live live, Report* report) {
+  return LogScanner(fs, folder, live, report).Run();
+}
+
+}  // namespace tocsin::tools
