@@ -10,7 +10,19 @@
 namespace tocsin::ruler {
 namespace {
 
-// The metrics of one group; removed with it.
+// One group's metrics, found once.
+struct GroupCounts {
+  base::Counter* evaluations = nullptr;
+  base::Counter* failures = nullptr;
+  base::Counter* iterations = nullptr;
+  base::Counter* missed = nullptr;
+  base::Gauge* last_duration = nullptr;
+  base::Gauge* last_rule_sum = nullptr;
+  base::Gauge* last_evaluation = nullptr;
+  base::Gauge* last_samples = nullptr;
+};
+
+// The metrics of all groups; a group's are removed with it.
 struct GroupMetrics {
   base::Family<base::Counter>* evaluations;
   base::Family<base::Counter>* failures;
@@ -52,12 +64,18 @@ struct GroupMetrics {
                                   "The duration of a rule group's evaluation.", {0.01, 0.05, 0.5, 0.9, 0.99});
   }
 
-  void Add(const Group& group) {
+  GroupCounts Add(const Group& group) {
     const std::string key = group.spec().Key();
-    for (auto* family : {evaluations, failures, iterations, missed}) family->With({key});
     interval->With({key})->Set(base::ToSeconds(group.interval()));
     rules->With({key})->Set(static_cast<double>(group.spec().rules.size()));
-    for (auto* family : {last_duration, last_rule_sum, last_evaluation, last_samples}) family->With({key});
+    return {.evaluations = evaluations->With({key}),
+            .failures = failures->With({key}),
+            .iterations = iterations->With({key}),
+            .missed = missed->With({key}),
+            .last_duration = last_duration->With({key}),
+            .last_rule_sum = last_rule_sum->With({key}),
+            .last_evaluation = last_evaluation->With({key}),
+            .last_samples = last_samples->With({key})};
   }
 
   void Remove(const std::string& key) {
@@ -74,6 +92,7 @@ struct Running {
   std::unique_ptr<Group> group;
   std::shared_ptr<const GroupStatus> status;
   std::string key;
+  GroupCounts counts;       // valid while it is in running_
   base::Timer timer;
   base::Time slot{};        // the last one evaluated, or the one before the first
   bool lent = false;
@@ -119,7 +138,7 @@ class Ruler::Impl : public std::enable_shared_from_this<Ruler::Impl> {
       running->status = running->group->MakeStatus();
       running->restore = !started_;
       running_[key] = running;
-      metrics_.Add(*running->group);
+      running->counts = metrics_.Add(*running->group);
       if (old != before.end()) {
         Replace(old->second, running);
         before.erase(old);
@@ -171,8 +190,8 @@ class Ruler::Impl : public std::enable_shared_from_this<Ruler::Impl> {
     const base::Duration interval = running->group->interval();
     const int64_t missed = (now - running->slot) / interval - 1;
     if (missed > 0) {
-      metrics_.missed->With({running->key})->Add(static_cast<double>(missed));
-      metrics_.iterations->With({running->key})->Add(static_cast<double>(missed));
+      running->counts.missed->Add(static_cast<double>(missed));
+      running->counts.iterations->Add(static_cast<double>(missed));
     }
     const base::Time next = running->slot + (std::max<int64_t>(missed, 0) + 1) * interval;
     running->timer = executor_->After(next - now, [self = weak_from_this(), running, next] {
@@ -209,20 +228,20 @@ class Ruler::Impl : public std::enable_shared_from_this<Ruler::Impl> {
   }
 
   void Count(const Running& running, const GroupResult& result) {
-    const std::string& key = running.key;
-    metrics_.iterations->With({key})->Add();
-    metrics_.evaluations->With({key})->Add(static_cast<double>(result.rules_took.size()));
-    metrics_.failures->With({key})->Add(static_cast<double>(result.failures));
-    metrics_.last_duration->With({key})->Set(base::ToSeconds(result.took));
-    metrics_.last_evaluation->With({key})->Set(base::ToSeconds(running.slot.time_since_epoch()));
-    metrics_.last_samples->With({key})->Set(static_cast<double>(result.samples));
+    const GroupCounts& counts = running.counts;
+    counts.iterations->Add();
+    counts.evaluations->Add(static_cast<double>(result.rules_took.size()));
+    counts.failures->Add(static_cast<double>(result.failures));
+    counts.last_duration->Set(base::ToSeconds(result.took));
+    counts.last_evaluation->Set(base::ToSeconds(running.slot.time_since_epoch()));
+    counts.last_samples->Set(static_cast<double>(result.samples));
     metrics_.group_seconds->Observe(base::ToSeconds(result.took));
     base::Duration sum{0};
     for (const base::Duration took : result.rules_took) {
       metrics_.evaluation_seconds->Observe(base::ToSeconds(took));
       sum += took;
     }
-    metrics_.last_rule_sum->With({key})->Set(base::ToSeconds(sum));
+    counts.last_rule_sum->Set(base::ToSeconds(sum));
   }
 
   // External labels and alert relabeling come between the rules and every sink.

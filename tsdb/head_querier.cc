@@ -53,13 +53,13 @@ base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, c
     if (out->histograms.empty()) out->histograms.resize(out->times.size());
     out->histograms[place] = histogram;
   };
+  if (ReadLastColumn(page, at, visible, window, place, out)) [[likely]] return {};
   const model::Timestamp t = page.last_t[at];
-  if (t <= window.after && !page.has(at, SeriesPage::kOutOfOrder)) return {};
   if (t > window.after && t <= window.upto && page.batch[at] <= visible && page.has(at, SeriesPage::kHasSamples) &&
-      !page.has(at, SeriesPage::kDeleted)) [[likely]] {
+      page.has(at, SeriesPage::kHistogramRun) && !page.has(at, SeriesPage::kDeleted)) {
     out->times[place] = t;
     std::memcpy(&out->values[place], &page.last_v[at], sizeof(double));
-    if (page.has(at, SeriesPage::kHistogramRun)) [[unlikely]] put(page.run(at)->histograms.back());
+    put(page.run(at)->histograms.back());
     return {};
   }
   // The newest sample is later than asked for, or not visible yet.

@@ -46,6 +46,21 @@ class HeadView {
 base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, const HeadChunks* files,
                         storage::Window window, size_t place, storage::LastColumns* out);
 
+// The same where the columns tell; false: they do not.
+inline bool ReadLastColumn(const SeriesPage& page, uint32_t at, uint64_t visible, storage::Window window, size_t place,
+                           storage::LastColumns* out) {
+  constexpr uint8_t kElsewhere = SeriesPage::kHistogramRun | SeriesPage::kDeleted;
+  const model::Timestamp t = page.last_t[at];
+  const uint8_t flags = page.flags[at];
+  if (t <= window.after) return (flags & SeriesPage::kOutOfOrder) == 0;
+  if (t > window.upto || page.batch[at] > visible || (flags & (kElsewhere | SeriesPage::kHasSamples)) != SeriesPage::kHasSamples) {
+    return false;
+  }
+  out->times[place] = t;
+  __builtin_memcpy(&out->values[place], &page.last_v[at], sizeof(double));  // a stale marker keeps its bits
+  return true;
+}
+
 // A series of a selection.
 struct HeadItem {
   Slot slot;

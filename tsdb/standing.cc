@@ -105,15 +105,16 @@ class StandingHeadSet : public storage::KeptSeries {
     out->Clear();
     out->offsets.reserve(count + 1);
     out->offsets.push_back(0);
-    const Windows windows(this);
+    Windows windows(this);
+    KeptWindows* const rows = windows.rows();
     PageCursor cursor(head_->table_);
     for (size_t i = 0; i < count; ++i) {
       if (i % kReadRun == 0) cursor.Release();
       const Slot slot = list_->series[first + i].slot;
       const SeriesPage& page = *cursor.MoveTo(slot);
       const uint32_t at = SeriesTable::At(slot);
-      if (windows.rows != nullptr) {
-        RETURN_IF_ERROR(windows.rows->Read(first + i, page, at, view_, window, out));
+      if (rows != nullptr) {
+        RETURN_IF_ERROR(rows->Read(first + i, page, at, view_, window, out));
       } else if (page.last_t[at] > window.after || page.has(at, SeriesPage::kOutOfOrder)) {
         RETURN_IF_ERROR(ReadSlot(page, at, window, view_.visible, view_.files, out));
       }
@@ -127,16 +128,22 @@ class StandingHeadSet : public storage::KeptSeries {
     out->times.assign(count, model::kMinTimestamp);
     out->values.assign(count, 0);
     out->histograms.clear();
-    const Windows windows(this);
+    Windows windows(this);
     PageCursor cursor(head_->table_);
     size_t done = 0;
-    const auto one = [&](size_t row, size_t place) {
+    const auto one = [&](size_t row, size_t place) -> base::Status {
       if (++done % (kReadRun * 8) == 0) cursor.Release();
       const Slot slot = list_->series[row].slot;
       const SeriesPage& page = *cursor.MoveTo(slot);
       const uint32_t at = SeriesTable::At(slot);
-      return windows.rows != nullptr ? windows.rows->ReadLast(row, page, at, view_, window, place, out)
-                                     : ReadLastOf(page, at, view_.visible, view_.files, window, place, out);
+      if (ReadLastColumn(page, at, view_.visible, window, place, out)) [[likely]] return {};
+      // Usually its newest sample is later than asked for.  A page's lock is never held while waiting for windows.
+      if (!windows.tried()) {
+        cursor.Release();
+        windows.rows();
+        return Again(row, place, window, &cursor, &windows, out);
+      }
+      return Slow(row, page, at, place, window, &windows, out);
     };
     if (count < size()) {
       for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));
@@ -155,21 +162,41 @@ class StandingHeadSet : public storage::KeptSeries {
   }
 
  private:
-  // The windows, held; none where the set is not of their list.
-  struct Windows {
-    explicit Windows(const StandingHeadSet* set) TOCSIN_NO_THREAD_SAFETY_ANALYSIS : shared(set->keeps_ ? &set->windows_ : nullptr) {
-      if (shared == nullptr) return;
-      shared->mu.Lock();
-      if (shared->list == set->list_) rows = &shared->rows;
-    }
+  // The windows, held from when they are first asked for; none where the set is not of their list.
+  class Windows {
+   public:
+    explicit Windows(const StandingHeadSet* set) : set_(*set) {}
     ~Windows() TOCSIN_NO_THREAD_SAFETY_ANALYSIS {
-      if (shared != nullptr) shared->mu.Unlock();
+      if (held_) set_.windows_.mu.Unlock();
     }
     Windows(const Windows&) = delete;
     Windows& operator=(const Windows&) = delete;
-    Standing::SharedWindows* const shared;
-    KeptWindows* rows = nullptr;
+    bool tried() const { return held_ || !set_.keeps_; }
+    KeptWindows* rows() TOCSIN_NO_THREAD_SAFETY_ANALYSIS {
+      if (!tried()) {
+        set_.windows_.mu.Lock();
+        held_ = true;
+        if (set_.windows_.list == set_.list_) rows_ = &set_.windows_.rows;
+      }
+      return rows_;
+    }
+
+   private:
+    const StandingHeadSet& set_;
+    bool held_ = false;
+    KeptWindows* rows_ = nullptr;
   };
+
+  base::Status Again(size_t row, size_t place, storage::Window window, PageCursor* cursor, Windows* windows,
+                     storage::LastColumns* out) const {
+    const Slot slot = list_->series[row].slot;
+    return Slow(row, *cursor->MoveTo(slot), SeriesTable::At(slot), place, window, windows, out);
+  }
+  base::Status Slow(size_t row, const SeriesPage& page, uint32_t at, size_t place, storage::Window window,
+                    Windows* windows, storage::LastColumns* out) const {
+    return windows->rows() != nullptr ? windows->rows()->ReadLast(row, page, at, view_, window, place, out)
+                                      : ReadLastOf(page, at, view_.visible, view_.files, window, place, out);
+  }
 
   Head* const head_;
   Standing::SharedWindows& windows_;  // the selection's, which the reader holds

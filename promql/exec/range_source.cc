@@ -49,15 +49,19 @@ class SelectorSource : public RangeSource, private Movable {
 
   base::Status ForEach(Run& run, StepSpan span, Visitor& visitor) override {
     const storage::Window window = WindowOf(map_, span, before_, after_);
+    // Of a thread and not of an operator: thousands of kept rules would hold one each.  No visitor reads
+    // another source.
+    thread_local storage::SampleColumns columns;
+    thread_local RowSplitter splitter;
     for (size_t first = 0; first < series_.size(); first += kSeriesAtOnce) {
       RETURN_IF_ERROR(run.Check());
       const size_t count = std::min(kSeriesAtOnce, series_.size() - first);
-      RETURN_IF_ERROR(set_->Read(first, count, window, &columns_));
-      NoteCost(run, node_, series_.size(), columns_.times.size());
-      run.CountRead(static_cast<int64_t>(columns_.times.size()));
-      if (stats_only_) ReduceToStats(&columns_);
+      RETURN_IF_ERROR(set_->Read(first, count, window, &columns));
+      NoteCost(run, node_, series_.size(), columns.times.size());
+      run.CountRead(static_cast<int64_t>(columns.times.size()));
+      if (stats_only_) ReduceToStats(&columns);
       for (size_t i = 0; i < count; ++i) {
-        const RangeRow& row = splitter_.Split(columns_, i);
+        const RangeRow& row = splitter.Split(columns, i);
         RETURN_IF_ERROR(ChargeWindow(run, span, row));
         RETURN_IF_ERROR(visitor.Visit(first + i, row));
       }
@@ -117,8 +121,6 @@ class SelectorSource : public RangeSource, private Movable {
   size_t handle_ = 0;
   bool leave_labels_ = false;
   const storage::SeriesSet* set_ = nullptr;
-  storage::SampleColumns columns_;
-  RowSplitter splitter_;
 };
 
 // The expression of a subquery at the multiples of its step.

@@ -74,25 +74,26 @@ class SelectorOperator : public Operator, private Movable {
 
   base::Status EvalOne(Run& run, StepSpan span, Block* out) {
     const storage::Window window = WindowOf(map_, span, lookback_, 0);
+    thread_local storage::LastColumns last;  // not of each kept rule
     for (size_t first = 0; first < series_.size(); first += kLastAtOnce) {
       RETURN_IF_ERROR(run.Check());
       const size_t count = std::min(kLastAtOnce, series_.size() - first);
-      RETURN_IF_ERROR(set_->ReadLast(first, count, window, &last_));
+      RETURN_IF_ERROR(set_->ReadLast(first, count, window, &last));
       double* values = out->values(first);
       uint8_t* cells = out->cells(first);
-      const bool histograms = !last_.histograms.empty();
+      const bool histograms = !last.histograms.empty();
       size_t read = 0;
       for (size_t i = 0; i < count; ++i) {
-        if (last_.times[i] == model::kMinTimestamp) continue;
+        if (last.times[i] == model::kMinTimestamp) continue;
         ++read;
-        if (model::IsStale(last_.values[i])) continue;
+        if (model::IsStale(last.values[i])) continue;
         if (output_ == Output::kTime) {
-          values[i] = static_cast<double>(last_.times[i]) / 1000;
+          values[i] = static_cast<double>(last.times[i]) / 1000;
           cells[i] = kFloat;
-        } else if (histograms && last_.histograms[i]) {
-          if (!last_.histograms[i]->IsStale()) out->SetHistogram(first + i, 0, last_.histograms[i]);
+        } else if (histograms && last.histograms[i]) {
+          if (!last.histograms[i]->IsStale()) out->SetHistogram(first + i, 0, last.histograms[i]);
         } else {
-          values[i] = last_.values[i];
+          values[i] = last.values[i];
           cells[i] = kFloat;
         }
       }
@@ -161,7 +162,6 @@ class SelectorOperator : public Operator, private Movable {
   size_t handle_ = 0;
   bool leave_labels_ = false;
   const storage::SeriesSet* set_ = nullptr;
-  storage::LastColumns last_;
   storage::SampleColumns columns_;
 };
 

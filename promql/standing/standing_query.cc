@@ -46,11 +46,14 @@ struct StandingQuery::Tree {
   exec::HeldBlock block;
   std::vector<uint8_t> taken;
 
+  bool open = false;
+
   bool StillOpen() const {
+    if (!open) return false;  // made when storage could not be entered
     for (size_t i = 0; i < series.size(); ++i) {
       if (series[i]->version() != versions[i]) return false;
     }
-    return op != nullptr;
+    return true;
   }
 };
 
@@ -125,6 +128,7 @@ base::Status StandingQuery::OpenTree() {
   for (const storage::KeptSeries* series : tree.series) tree.versions.push_back(series->version());
   RETURN_IF_ERROR(tree.op->Open(tree.run));
   tree.rows = exec::MakeOutputRows(tree.run, tree.op->series());
+  tree.open = true;
   ++version_;
   return {};
 }
