@@ -10,7 +10,7 @@
 //
 // The way of a chunk: sealed, it waits in memory until enough wait with it; then they are written to
 // chunks_head/ at once (head_flush.cc) and read from there through a mapping.  The log has their samples too,
-// until the head is truncated.
+// until half of it is such samples: then it is checkpointed without them (head_log.cc).
 //
 // Threads: every method from any thread but Replay().
 // Lock order: truncate_mu_, flush_mu_, commit_mu_, index_mu_, a page's mutex, then leaves (Isolation, Exemplars,

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "tsdb/db_test_util.h"
+#include "tsdb/head.h"
 
 namespace tocsin::tsdb {
 namespace {
@@ -328,6 +329,32 @@ TEST_F(HeadChunksTest, RandomWorkloadsAreEqualAfterEachRestart) {
         }
       }
     }
+  }
+}
+
+TEST_F(HeadChunksTest, ReplayedSamplesDoNotDependOnTheNumberOfThreads) {
+  auto db = Open({.out_of_order_window = std::chrono::minutes(30)});
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 60; ++i) {
+    auto app = db->NewAppender();
+    for (int s = 0; s < 700; ++s) {  // several pages, so that threads share the work
+      Put(app.get(), Series(s), i * 60'000, static_cast<double>(random() % 1000) / 8);
+      if (random() % 50 == 0) Put(app.get(), Series(s), i * 60'000 - static_cast<int64_t>(random() % 1'000'000), 1);
+    }
+    app->AppendHistogram(*app->Resolve(Series(1000)), i * 60'000, MakeHistogram(i));
+    ASSERT_TRUE(app->Commit());
+  }
+  const Dump before = ReadAll(db.get());
+  Kill(std::move(db));
+  const auto saved = Save("data");
+  for (const int threads : {1, 2, 5}) {
+    Restore(saved);
+    base::Registry registry;
+    Metrics metrics(&registry);
+    Head head({.fs = fs, .folder = "data", .replay_threads = threads, .metrics = &metrics});
+    ASSERT_TRUE(head.Replay(model::kMinTimestamp));
+    EXPECT_EQ(Read(head.NewQuerier(kAll).get(), {M("__name__", model::MatchOp::kRegex, ".+")}), before) << threads << " threads";
+    ASSERT_TRUE(head.Close());
   }
 }
 
