@@ -120,6 +120,9 @@ void AddRepeats(const Alertmanager& am, AlertExplanation* alert) {
     for (IntegrationFacts& i : route.integrations) {
       const NotificationEntry* last = am.LastTold(route.group_key, i.key);
       if (last == nullptr) continue;
+      // The group may have been told without this alert.
+      const uint64_t hash = AlertHash(alert->labels);
+      if (!std::ranges::binary_search(alert->firing ? last->firing : last->resolved, hash)) continue;
       i.log_sent_at = last->sent_at;
       if (route.next_flush == base::Time{} || route.group_interval <= base::Duration{}) continue;
       const base::Time due = last->sent_at + route.repeat_interval;

@@ -90,6 +90,18 @@ TEST_F(ExplainTest, ASilencedAlertNamesTheSilenceItsAuthorAndItsEnd) {
                               HasSubstr("(in 1h54m)"), HasSubstr("So it was at the flush of")));
 }
 
+TEST_F(ExplainTest, ASilencedAlertIsNotNotifiedBecauseItsGroupWas) {
+  Start(OneWebhook());
+  AddSilence("instance=\"b\"", 2h);
+  Fire("a", 0s);
+  Fire("b", 0s);
+  RunTo(6min);
+  EXPECT_EQ(VerdictOf(Ask(R"({instance="a"})")), Verdict::kDeduplicated);
+  const Explanation e = Ask(R"({instance="b"})");
+  EXPECT_EQ(VerdictOf(e), Verdict::kSilenced);
+  EXPECT_THAT(e.Text(), Not(HasSubstr("is told again")));
+}
+
 TEST_F(ExplainTest, AnInhibitedAlertNamesTheSourceAndTheRule) {
   Start(OneWebhook("send_resolved: true",
                    "inhibit_rules:\n- name: cluster\n  source_matchers: [alertname=\"ClusterDown\"]\n"

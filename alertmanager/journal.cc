@@ -75,9 +75,9 @@ void AlertJournal::NextChapter(base::Time now) {
   suppressed_.clear();
 }
 
-uint32_t AlertJournal::NumberOf(const model::Alert& alert) {
+AlertJournal::KnownAlert& AlertJournal::Known(const model::Alert& alert) {
   KnownAlert& known = alerts_[alert.fingerprint()];
-  if (known.chapter == chapter_serial_) return known.number;
+  if (known.chapter == chapter_serial_) return known;
   known.number = alerts_described_++;
   known.chapter = chapter_serial_;
   describing_.clear();
@@ -94,7 +94,7 @@ uint32_t AlertJournal::NumberOf(const model::Alert& alert) {
   described_labels_ = alert.labels;
   described_annotations_ = alert.annotations;
   AddTo(JournalKind::kDescribeAlert, describing_);
-  return known.number;
+  return known;
 }
 
 uint32_t AlertJournal::NumberOf(const Group& group) {
@@ -158,18 +158,20 @@ void AlertJournal::Add(JournalKind kind) {
 
 void AlertJournal::Received(const model::Alert& alert, bool again) {
   if (!Begin()) return;
-  base::PutUvarint(&payload_, NumberOf(alert));
+  KnownAlert& known = Known(alert);
+  known.resolved = false;
+  base::PutUvarint(&payload_, known.number);
   payload_ += again ? '\1' : '\0';
   Add(JournalKind::kReceived);
-  alerts_[alert.fingerprint()].resolved = false;
 }
 
 void AlertJournal::Ended(const model::Alert& alert, bool timed_out) {
-  base::PutUvarint(&payload_, NumberOf(alert));
+  KnownAlert& known = Known(alert);
+  known.resolved = true;
+  base::PutUvarint(&payload_, known.number);
   payload_ += timed_out ? '\1' : '\0';
   base::PutVarint(&payload_, Millis(alert.ends_at));
   Add(JournalKind::kResolved);
-  alerts_[alert.fingerprint()].resolved = true;
 }
 
 void AlertJournal::Resolved(const model::Alert& alert) {

@@ -59,9 +59,9 @@ class AlertJournal {
   // A flush of a group, as one integration sees it.
   struct FlushOf {
     Group group;
-    std::string_view integration;  // empty: none in particular
+    std::string_view integration{};  // empty: none in particular
     base::Time tick{};
-    std::string_view reason;       // "first notification"
+    std::string_view reason{};       // "first notification"
     const std::vector<model::AlertPtr>* alerts = nullptr;  // resolved ones have an end
   };
   struct Answer {
@@ -71,7 +71,7 @@ class AlertJournal {
     int status = 0;
     base::Duration duration{};
     base::Duration wait{};  // until the next attempt
-    std::string_view text;  // the receiver's words, or an error
+    std::string_view text{};  // the receiver's words, or an error
   };
 
   void Received(const model::Alert& alert, bool again);
@@ -122,7 +122,9 @@ class AlertJournal {
   void Lost(uint32_t events);
   void Bound(state::Transaction* t);
   void NextChapter(base::Time now);
-  uint32_t NumberOf(const model::Alert& alert);
+  // Describes the alert if this chapter has not; until the next one.
+  KnownAlert& Known(const model::Alert& alert);
+  uint32_t NumberOf(const model::Alert& alert) { return Known(alert).number; }
   uint32_t NumberOf(const Group& group);
   uint32_t NumberOfText(std::string_view text);
   static uint64_t PairOf(uint32_t alert, uint32_t group) { return static_cast<uint64_t>(group) << 32 | alert; }
