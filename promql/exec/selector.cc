@@ -16,6 +16,9 @@ constexpr size_t kSeriesAtOnce = 128;
 constexpr size_t kLastAtOnce = 65536;
 
 enum class Output { kValue, kTime, kStartTime };
+Offset OffsetOf(Output output) {
+  return output == Output::kTime ? Offset::kForgottenAt : Offset::kTaken;
+}
 
 class SelectorOperator : public Operator, private Movable {
  public:
@@ -150,7 +153,7 @@ class SelectorOperator : public Operator, private Movable {
   }
 
   base::Status Move(Run& run) override {
-    ASSIGN_OR_RETURN(map_, MakeTimeMap(run, shift_, grid_));
+    ASSIGN_OR_RETURN(map_, MakeTimeMap(run, shift_, grid_, OffsetOf(output_)));
     run.MoveSelection(handle_, WindowOf(map_, grid_, lookback_, 0));
     return {};
   }
@@ -268,7 +271,7 @@ class SmoothedOperator : public Operator, private Movable {
 
 base::Result<OperatorPtr> Make(Run& run, const plan::Node& node, const VectorSelector& selector,
                                const Grid* grid, Output output) {
-  ASSIGN_OR_RETURN(TimeMap map, MakeTimeMap(run, selector.shift, *grid));
+  ASSIGN_OR_RETURN(TimeMap map, MakeTimeMap(run, selector.shift, *grid, OffsetOf(output)));
   if (selector.smoothed && output == Output::kValue) {
     return std::make_unique<SmoothedOperator>(run, node, selector, grid, map);
   }

@@ -14,12 +14,14 @@ model::Timestamp Early(model::Timestamp t, int64_t offset) {
 
 }  // namespace
 
-base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const Grid& grid) {
+base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const Grid& grid,
+                                  Offset take) {
   int64_t offset = Milliseconds(shift.offset);
   if (shift.offset_expr) {
     ASSIGN_OR_RETURN(offset,
                      plan::ResolveDuration(*shift.offset_expr, run.times(), plan::Sign::kAny));
   }
+  if (take == Offset::kForgottenAt && shift.at != AtKind::kNone) offset = 0;
   switch (shift.at) {
     case AtKind::kNone: return TimeMap{Early(grid.start, offset), grid.step_ms};
     case AtKind::kTimestamp: return TimeMap{Early(shift.at_ms, offset), 0};

@@ -15,7 +15,10 @@ struct TimeMap {
   model::Timestamp time(size_t step) const { return start + static_cast<int64_t>(step) * stride; }
 };
 
-base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const Grid& grid);
+// Of timestamp(x @ t offset d) Prometheus forgets the offset: kForgottenAt.
+enum class Offset { kTaken, kForgottenAt };
+base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const Grid& grid,
+                                  Offset offset = Offset::kTaken);
 
 // The range of a matrix selector or subquery, in milliseconds.
 base::Result<int64_t> ResolveRange(const Run& run, base::Duration range, const DurationExpr* expr);
