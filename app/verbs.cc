@@ -42,6 +42,7 @@ constexpr VerbRow kVerbs[] = {
     {"tsdb dump", "promtool", tools::TsdbDump, "Print the samples or the series of a database."},
     {"tsdb dump-openmetrics", "promtool", tools::TsdbDumpOpenMetrics, "Print samples as OpenMetrics."},
     {"tsdb analyze", "promtool", tools::TsdbAnalyze, "Show what a block's series are made of."},
+    {"tsdb bench write", "promtool", tools::TsdbBenchWrite, "Measure how fast the database takes samples."},
     {"tsdb create-blocks-from openmetrics", "promtool", tools::TsdbCreateBlocksFromOpenMetrics,
      "Make blocks of an OpenMetrics file."},
     {"tsdb create-blocks-from rules", "promtool", tools::TsdbCreateBlocksFromRules,

@@ -16,6 +16,7 @@ int TsdbDumpOpenMetrics(const std::vector<std::string>& args, const ToolIo& io);
 int TsdbCreateBlocksFromOpenMetrics(const std::vector<std::string>& args, const ToolIo& io);
 int TsdbCreateBlocksFromRules(const std::vector<std::string>& args, const ToolIo& io);
 int TsdbAnalyze(const std::vector<std::string>& args, const ToolIo& io);
+int TsdbBenchWrite(const std::vector<std::string>& args, const ToolIo& io);
 int TsdbVerify(const std::vector<std::string>& args, const ToolIo& io);
 int TsdbRepair(const std::vector<std::string>& args, const ToolIo& io);
 
