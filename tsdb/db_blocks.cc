@@ -170,7 +170,7 @@ base::Status Db::Impl::CompactHead() {
     const model::Timestamp maxt = RangeEnd(mint, range);
     metrics.compactions_triggered->Add();
     // From here on nothing before `maxt` is taken in order: the block will be complete.
-    head->RaiseMinValid(maxt);
+    head->BeginCut(maxt);
     const base::Duration begin = options.executor == nullptr ? base::Duration(0) : options.executor->Monotonic();
     auto folder = WriteHeadBlock(Context(options.path), head.get(), mint, maxt);
     if (!folder) {
@@ -187,6 +187,8 @@ base::Status Db::Impl::CompactHead() {
       return {};
     }
     RETURN_IF_ERROR(head->Truncate(maxt));
+    // What came late meanwhile is for the next round, lest a stream of it makes block after block.
+    if (head->min_time() < maxt) return {};
   }
   return {};
 }

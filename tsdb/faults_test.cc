@@ -198,6 +198,33 @@ TEST_F(DbTest, ABatchMayHaveASeriesTwiceInAnyOrder) {
   }
 }
 
+TEST_F(DbTest, LateSamplesThatComeWhileABlockIsCutAreKept) {
+  const DbOptions options = {.min_block_duration = std::chrono::minutes(30), .out_of_order_window = std::chrono::hours(4)};
+  auto db = Open(options);
+  const model::Labels late = SeriesNamed("late", 0);
+  for (int m = 0; m <= 60; ++m) Add(db.get(), kUp, {{m * kMinute, m * 1.0}});
+  Add(db.get(), late, {{10 * kMinute, 1}});
+  Dump expected = ReadAll(db.get());
+  {
+    // A reader from before keeps the head from being truncated after the cut; late samples go on coming.
+    const auto reader = db->NewQuerier(kAll);
+    ASSERT_TRUE(db->Compact());
+    ASSERT_EQ(db->Blocks().size(), 1u);
+    Add(db.get(), late, {{5 * kMinute, 2}});
+    Add(db.get(), SeriesNamed("late", 1), {{6 * kMinute, 3}});
+  }
+  expected[late.ToMetricString()].insert(expected[late.ToMetricString()].begin(), {5 * kMinute, 2});
+  expected[SeriesNamed("late", 1).ToMetricString()] = {{6 * kMinute, 3}};
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(ReadAll(db.get()), expected) << "round " << round;
+    ASSERT_TRUE(db->Compact());
+  }
+  EXPECT_EQ(ReadAll(db.get()), expected);
+  Kill(std::move(db));
+  db = Open(options);
+  EXPECT_EQ(ReadAll(db.get()), expected);
+}
+
 TEST_F(DbTest, SamplesOfANewSeriesThatComeLateAreThereAtOnceAndAfterARestart) {
   const DbOptions options = {.min_block_duration = std::chrono::seconds(5), .out_of_order_window = std::chrono::hours(1)};
   auto db = Open(options);

@@ -248,6 +248,7 @@ std::optional<storage::SeriesChanges> Head::ChangesSince(uint64_t generation) co
 // Drops chunks before `mint` and series that have nothing left.  Returns the number of series removed.
 size_t Head::CollectGarbage(model::Timestamp mint) {
   size_t removed = 0, chunks = 0;
+  const uint64_t cut_batch = cut_batch_.load(std::memory_order_relaxed);
   std::vector<Slot> empty;
   const uint32_t end = table_.slots_end();
   model::Timestamp oldest = model::kMaxTimestamp;
@@ -262,7 +263,7 @@ size_t Head::CollectGarbage(model::Timestamp mint) {
         const size_t dropped = DropChunksBefore(page, at, mint);
         chunks += dropped;
         if (dropped > 0) ++page->edits[at];
-        late_samples_.fetch_sub(DropLate(page, at, mint), std::memory_order_relaxed);
+        late_samples_.fetch_sub(DropLate(page, at, mint, cut_batch), std::memory_order_relaxed);
         const model::Timestamp first_t = MinTimeOf(*page, at);
         oldest = std::min(oldest, first_t);
         if (first_t == model::kMaxTimestamp && page->pending[at] == 0) empty.push_back(first + at);
@@ -293,12 +294,19 @@ void Head::RaiseMinValid(model::Timestamp mint) {
   min_valid_.store(std::max(mint, min_valid_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
 }
 
+void Head::BeginCut(model::Timestamp mint) {
+  base::MutexLock commit(&commit_mu_);
+  min_valid_.store(std::max(mint, min_valid_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+  cut_batch_.store(next_batch_ - 1, std::memory_order_relaxed);
+}
+
 base::Status Head::Truncate(model::Timestamp mint) {
   base::MutexLock once(&truncate_mu_);
   metrics_->head_truncations->Add();
   RaiseMinValid(mint);
   const base::Duration begin = options_.monotonic ? options_.monotonic() : base::Duration(0);
   const size_t removed = CollectGarbage(mint);
+  cut_batch_.store(UINT64_MAX, std::memory_order_relaxed);
   if (options_.monotonic) metrics_->head_gc_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
   base::LogDebug("head truncated", {{"mint", mint}, {"series_removed", removed}});
   base::Status status = FlushChunks();

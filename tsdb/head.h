@@ -117,6 +117,9 @@ class Head {
 
   // Takes nothing before `mint` in order from now on.
   void RaiseMinValid(model::Timestamp mint);
+  // The same, since a block of all before `mint` is about to be written: late samples that come from
+  // now on may not be in it, and outlive the next Truncate().
+  void BeginCut(model::Timestamp mint);
   // A moment, and whether everybody who reads or writes since before it is gone.
   uint64_t Stamp() const { return isolation_.Stamp(); }
   bool ReadersGoneSince(uint64_t stamp) const { return isolation_.AllGoneSince(stamp); }
@@ -283,6 +286,8 @@ class Head {
   std::atomic<uint64_t> series_count_{0};
   std::atomic<uint64_t> chunk_count_{0};
   std::atomic<uint64_t> late_samples_{0};
+  // The last batch that is in the block being cut for certain; the maximum while none is.
+  std::atomic<uint64_t> cut_batch_{UINT64_MAX};
   std::atomic<int64_t> stale_{0};
   std::atomic<uint64_t> edits_{0};
   // Samples in the log since it was shortened last, and those of them that chunks have; about.

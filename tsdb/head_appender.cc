@@ -418,13 +418,14 @@ void HeadAppender::Apply(uint64_t batch) {
     mint = std::min(mint, h.t);
     maxt = std::max(maxt, h.t);
   }
+  const uint64_t sealable = std::min(all_see, head_->cut_batch_.load(std::memory_order_relaxed));
   const auto put_late = [&](Slot slot, const LateSample& sample) {
     SeriesPage* page = cursor.MoveTo(slot);
     const uint32_t at = SeriesTable::At(slot);
     if (page->has(at, SeriesPage::kOutOfOrder)) {
       const std::vector<LateSample>& waiting = page->late->find(at)->second.samples;
-      // Every reader sees all that a chunk holds.
-      const bool seen = std::all_of(waiting.begin(), waiting.end(), [&](const LateSample& l) { return l.batch <= all_see; });
+      // Every reader sees all that a chunk holds, and a block that is being cut has all of it.
+      const bool seen = std::all_of(waiting.begin(), waiting.end(), [&](const LateSample& l) { return l.batch <= sealable; });
       if (waiting.size() >= kMaxLateSamples && seen) {
         SealLate(page, at, head_->policy_);
         sealed_.push_back(slot);

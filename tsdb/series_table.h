@@ -234,7 +234,7 @@ bool InsertLate(SeriesPage* page, uint32_t at, const LateSample& sample);
 // Turns the late samples in memory into sealed chunks; returns how many chunks.
 size_t SealLate(SeriesPage* page, uint32_t at, const CutPolicy& policy);
 // Drops late samples before `mint`, and late chunks that end before it; returns how many samples.
-size_t DropLate(SeriesPage* page, uint32_t at, model::Timestamp mint);
+size_t DropLate(SeriesPage* page, uint32_t at, model::Timestamp mint, uint64_t last_batch = UINT64_MAX);
 
 // Hides samples at the times of the interval for as long as the slot has any.
 void HideDeleted(SeriesPage* page, uint32_t at, Interval interval);

@@ -150,11 +150,11 @@ size_t SealLate(SeriesPage* page, uint32_t at, const CutPolicy& policy) {
   return chunks.size();
 }
 
-size_t DropLate(SeriesPage* page, uint32_t at, model::Timestamp mint) {
+size_t DropLate(SeriesPage* page, uint32_t at, model::Timestamp mint, uint64_t last_batch) {
   if (!page->has(at, SeriesPage::kOutOfOrder)) return 0;
   const auto it = page->late->find(at);
   LateSamples& late = it->second;
-  size_t dropped = std::erase_if(late.samples, [mint](const LateSample& s) { return s.t < mint; });
+  size_t dropped = std::erase_if(late.samples, [&](const LateSample& s) { return s.t < mint && s.batch <= last_batch; });
   std::erase_if(late.chunks, [&](const SealedChunk& c) {
     if (c.maxt() >= mint) return false;
     dropped += c.count;
