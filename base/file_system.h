@@ -5,7 +5,8 @@
 // chosen calls: no space, short writes, failed syncs).
 //
 // Threads: a FileSystem may be used from any thread; a File by one thread at a time, but for
-// ReadAt, which any number may call at once.
+//          ReadAt and Sync, which may run beside each other and beside a write.  A Sync covers what was
+//          written before it began.
 // Errors:  kNotFound, kAlreadyExists, kPermissionDenied, kResourceExhausted (no space left),
 //          kUnavailable for other I/O errors; messages begin with the path.
 
