@@ -9,6 +9,7 @@
 #include "api/query_logs.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "base/text.h"
 #include "base/url.h"
 #include "base/version.h"
@@ -76,6 +77,8 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   if (!size.empty()) options.retention_bytes = base::ParseBytes(size).value_or(0);
   if (storage.retention_time) options.retention_time = *storage.retention_time;
   if (storage.retention_bytes) options.retention_bytes = *storage.retention_bytes;
+  if (storage.retention_percentage) options.retention_percentage = *storage.retention_percentage;
+  options.xor2 = storage.float_chunk_encoding == "xor2";
   options.min_block_duration = flags.Duration("storage.tsdb.min-block-duration");
   if (const std::string& max = flags.String("storage.tsdb.max-block-duration"); !max.empty()) {
     options.max_block_duration = base::ParseDuration(max).value_or(base::Duration(0));
@@ -116,6 +119,9 @@ std::string RetentionText(const tsdb::DbOptions& options) {
   if (options.retention_time.count() > 0) text = base::FormatDuration(options.retention_time);
   if (options.retention_bytes > 0) {
     text += (text.empty() ? "" : " or ") + base::FormatBytes(options.retention_bytes);
+  }
+  if (options.retention_percentage > 0) {
+    text += (text.empty() ? "" : " or ") + base::FormatV(options.retention_percentage) + "%";
   }
   return text;
 }
@@ -438,7 +444,9 @@ base::Status Service::Apply(std::shared_ptr<const Configuration> configuration) 
   const tsdb::DbOptions storage = DatabaseOptions(flags_, prometheus.storage);
   db_->SetOutOfOrderWindow(storage.out_of_order_window);
   db_->SetMaxExemplars(storage.max_exemplars);
-  db_->SetRetention(storage.retention_time, storage.retention_bytes);
+  db_->SetRetention({.time = storage.retention_time,
+                      .bytes = storage.retention_bytes,
+                      .percentage = storage.retention_percentage});
   api_->SetQueryLog(prometheus.global.query_log_file);
   reload_ok_->Set(1);
   reload_time_->Set(base::ToSeconds(loop_.Now().time_since_epoch()));

@@ -228,6 +228,7 @@ base::Result<std::shared_ptr<Block>> Block::Open(base::FileSystem* fs, const std
   base::Result<BlockMeta> parsed = ParseBlockMeta(meta);
   if (!parsed) return std::unexpected(parsed.error().Within(folder));
   block->meta_ = std::move(*parsed);
+  block->failed_ = block->meta_.failed;
 
   const std::string index_path = base::JoinPath(folder, "index");
   ASSIGN_OR_RETURN(std::unique_ptr<base::MappedFile> index_file, fs->Map(index_path));
@@ -321,12 +322,22 @@ base::Status Block::Delete(model::Timestamp mint, model::Timestamp maxt, std::sp
   if (!changed) return {};
   RETURN_IF_ERROR(fs_->WriteFileAtomically(base::JoinPath(folder_, "tombstones"), FormatTombstones(*next)));
   BlockMeta meta = meta_;
+  meta.failed = failed();
   meta.tombstones = 0;
   for (const auto& [id, intervals] : *next) meta.tombstones += intervals.size();
   RETURN_IF_ERROR(fs_->WriteFileAtomically(base::JoinPath(folder_, "meta.json"), FormatBlockMeta(meta)));
   base::MutexLock lock(&mu_);
   tombstones_ = std::move(next);
   return {};
+}
+
+base::Status Block::MarkFailed() {
+  base::MutexLock once(&delete_mu_);
+  BlockMeta meta = meta_;
+  meta.failed = true;
+  meta.tombstones = tombstone_count();
+  failed_ = true;
+  return fs_->WriteFileAtomically(base::JoinPath(folder_, "meta.json"), FormatBlockMeta(meta));
 }
 
 std::unique_ptr<storage::Querier> Block::NewQuerier(std::shared_ptr<const Block> block, storage::Window window) {

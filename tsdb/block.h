@@ -9,6 +9,7 @@
 //          that was replaced lives as long as they read it.
 // Errors:  kDataLoss with file and offset.
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -47,6 +48,10 @@ class Block {
   base::Status Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of);
   uint64_t tombstone_count() const;
 
+  // Notes in meta.json that merging the block failed, so that no plan of ranges takes it again.
+  base::Status MarkFailed();
+  bool failed() const { return failed_.load(std::memory_order_relaxed); }
+
   static std::unique_ptr<storage::Querier> NewQuerier(std::shared_ptr<const Block> block, storage::Window window);
 
  private:
@@ -57,6 +62,7 @@ class Block {
   std::unique_ptr<index::IndexReader> index_;
   std::vector<std::unique_ptr<base::MappedFile>> segments_;
   uint64_t size_bytes_ = 0;
+  std::atomic<bool> failed_{false};
   mutable base::Mutex mu_;
   base::Mutex delete_mu_;  // one deletion at a time; before mu_
   std::shared_ptr<const Tombstones> tombstones_ TOCSIN_GUARDED_BY(mu_);

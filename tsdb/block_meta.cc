@@ -174,4 +174,6 @@ std::string FormatTombstones(const Tombstones& tombstones) {
   return out;
 }
 
+bool BlockMeta::Has(std::string_view hint) const { return std::find(hints.begin(), hints.end(), hint) != hints.end(); }
+
 }  // namespace tocsin::tsdb

@@ -40,7 +40,15 @@ struct BlockMeta {
   std::vector<Parent> parents;
   std::vector<std::string> hints;
   int version = 1;
+
+  bool Has(std::string_view hint) const;
 };
+
+// Hints of Prometheus.  Blocks of late samples, and of series that went stale while others go on, say nothing about
+// how far the head's samples have come into blocks.
+inline constexpr std::string_view kFromOutOfOrder = "from-out-of-order";
+inline constexpr std::string_view kFromStaleSeries = "from-stale-series";
+inline constexpr std::string_view kFromSelectedSeries = "from-selected-series";
 
 // Errors: kDataLoss: not JSON, a field of the wrong kind, a version other than 1 (2 comes from a
 // broken release: see RepairIndexVersion in block.h).

@@ -1,11 +1,15 @@
 #include "tsdb/block_writer.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
 #include "base/digest.h"
-#include "tsdb/index/coding.h"
 #include "storage/queryable.h"
+#include "tsdb/chunk/histogram_chunk.h"
+#include "tsdb/chunk/xor2.h"
+#include "tsdb/index/coding.h"
 #include "tsdb/series_table.h"
 
 namespace tocsin::tsdb {
@@ -101,7 +105,45 @@ base::Result<std::string> BlockWriter::Finish() {
   return folder;
 }
 
-std::vector<ChunkOut> EncodeChunks(const storage::SampleColumns& samples, int64_t chunk_range_ms) {
+namespace {
+
+// Encodes chunks that hold `samples`, one after another, in the newer encodings.
+void AddStartTimes(const storage::SampleColumns& samples, bool xor2, std::vector<ChunkOut>* chunks) {
+  size_t at = 0, histogram = 0;
+  for (ChunkOut& c : *chunks) {
+    const auto times = std::span(samples.times).subspan(at, c.samples);
+    std::span<const model::Timestamp> starts;
+    if (!samples.start_times.empty()) starts = std::span(samples.start_times).subspan(at, c.samples);
+    if (std::all_of(starts.begin(), starts.end(), [](model::Timestamp t) { return t == 0; })) starts = {};
+    if (chunk::IsFloat(c.encoding)) {
+      if (xor2 || !starts.empty()) {
+        c.data = chunk::EncodeXor2(times, std::span(samples.values).subspan(at, c.samples), starts);
+        c.encoding = chunk::Encoding::kXor2;
+      }
+    } else {
+      if (!starts.empty()) {
+        const auto histograms = std::span(samples.histograms).subspan(histogram, c.samples);
+        c.data = chunk::EncodeHistograms(times, histograms, chunk::HeaderOf(c.encoding, c.data), &c.encoding, starts);
+      }
+      histogram += c.samples;
+    }
+    at += c.samples;
+  }
+  TOCSIN_CHECK(at == samples.times.size()) << at << " samples in chunks of " << samples.times.size();
+}
+
+}  // namespace
+
+base::Status ToXor2(ChunkOut* c) {
+  storage::SampleColumns samples;
+  RETURN_IF_ERROR(chunk::Decode(c->encoding, c->data, {}, 0, &samples));
+  if (samples.times.empty()) return base::DataLoss("a chunk without samples");
+  c->data = chunk::EncodeXor2(samples.times, samples.values, samples.start_times);
+  c->encoding = chunk::Encoding::kXor2;
+  return {};
+}
+
+std::vector<ChunkOut> EncodeChunks(const storage::SampleColumns& samples, int64_t chunk_range_ms, bool xor2) {
   // The head's own appending, on a page that only serves this.
   thread_local const std::unique_ptr<SeriesPage> page = std::make_unique<SeriesPage>();
   const CutPolicy policy{.chunk_range_ms = chunk_range_ms};
@@ -112,6 +154,7 @@ std::vector<ChunkOut> EncodeChunks(const storage::SampleColumns& samples, int64_
     out.push_back({c.mint, c.maxt(), c.count, c.encoding, std::string(c.memory()->data())});
   }
   DropChunksBefore(page.get(), 0, model::kMaxTimestamp);
+  if (xor2 || !samples.start_times.empty()) AddStartTimes(samples, xor2, &out);
   return out;
 }
 

@@ -59,7 +59,11 @@ class BlockWriter {
   bool finished_ = false;
 };
 
-// Samples as chunks, cut as the head cuts them.
-std::vector<ChunkOut> EncodeChunks(const storage::SampleColumns& samples, int64_t chunk_range_ms);
+// Samples as chunks, cut as the head cuts them.  Floats are XOR chunks, or, asked for or since some sample has a
+// start time, chunks of the newer encodings.
+std::vector<ChunkOut> EncodeChunks(const storage::SampleColumns& samples, int64_t chunk_range_ms, bool xor2 = false);
+
+// The same float samples in encoding 4.  Errors: kDataLoss.
+base::Status ToXor2(ChunkOut* chunk);
 
 }  // namespace tocsin::tsdb

@@ -63,45 +63,57 @@ class BlockCursor {
   const Intervals* deleted_ = nullptr;
 };
 
-// The chunks of one series that stands in `sources`, copied where they do not touch each other or a
-// deletion, decoded and made anew where they do.
-base::Status MergeSeries(std::span<BlockCursor* const> sources, int64_t chunk_range_ms, std::vector<ChunkOut>* out) {
-  struct Part {
-    const BlockCursor* source;
-    index::ChunkMeta chunk;
-  };
+struct Part {
+  const BlockCursor* source;
+  index::ChunkMeta chunk;
+};
+
+bool Touches(const Part& p) {
+  if (p.source->deleted() == nullptr) return false;
+  return std::any_of(p.source->deleted()->begin(), p.source->deleted()->end(),
+                     [&](const Interval& i) { return i.mint <= p.chunk.maxt && i.maxt >= p.chunk.mint; });
+}
+
+// Chunks that lie across each other, and what is left of those that a deletion touches.
+base::Status MergeParts(std::span<const Part> parts, const CompactContext& context, std::vector<ChunkOut>* out) {
+  std::vector<storage::SampleColumns> columns(parts.size());
+  std::vector<storage::SampleRun> runs;
+  // The first chunk last: so Prometheus's compaction enters them, and their order decides between three.
+  for (size_t k = 0; k < parts.size(); ++k) {
+    const Part& p = parts[(k + 1) % parts.size()];
+    RETURN_IF_ERROR(ReadChunks(p.source->block(), {&p.chunk, 1}, p.source->deleted(), {}, &columns[k]));
+    runs.push_back({&columns[k], 0, static_cast<uint32_t>(columns[k].times.size())});
+  }
+  storage::SampleColumns merged;
+  storage::MergeSamples(runs, &merged);
+  std::vector<ChunkOut> chunks = EncodeChunks(merged, context.chunk_range_ms, context.xor2);
+  std::move(chunks.begin(), chunks.end(), std::back_inserter(*out));
+  return {};
+}
+
+// The chunks of one series that stands in `sources`.
+base::Status MergeSeries(std::span<BlockCursor* const> sources, const CompactContext& context, std::vector<ChunkOut>* out) {
   std::vector<Part> parts;
-  bool copy = true;
   for (const BlockCursor* s : sources) {
     for (const index::ChunkMeta& c : s->chunks()) {
-      if (s->deleted() != nullptr) {
-        if (Covers(*s->deleted(), c.mint, c.maxt)) continue;
-        copy = copy && std::none_of(s->deleted()->begin(), s->deleted()->end(),
-                                    [&](const Interval& i) { return i.mint <= c.maxt && i.maxt >= c.mint; });
-      }
-      parts.push_back({s, c});
+      if (s->deleted() == nullptr || !Covers(*s->deleted(), c.mint, c.maxt)) parts.push_back({s, c});
     }
   }
   std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.chunk.mint < b.chunk.mint; });
-  for (size_t i = 1; i < parts.size(); ++i) copy = copy && parts[i - 1].chunk.maxt < parts[i].chunk.mint;
-  if (copy) {
-    for (const Part& p : parts) {
-      ASSIGN_OR_RETURN(const RawChunk raw, p.source->block().ReadChunk(p.chunk.ref));
-      const uint32_t samples = chunk::SampleCount(raw.encoding, raw.data);
-      out->push_back({p.chunk.mint, p.chunk.maxt, samples, raw.encoding, std::string(raw.data)});
+  for (size_t begin = 0, end; begin < parts.size(); begin = end) {
+    model::Timestamp maxt = parts[begin].chunk.maxt;
+    for (end = begin + 1; end < parts.size() && parts[end].chunk.mint <= maxt; ++end) {
+      maxt = std::max(maxt, parts[end].chunk.maxt);
     }
-    return {};
+    const Part& first = parts[begin];
+    if (end - begin > 1 || Touches(first)) {
+      RETURN_IF_ERROR(MergeParts(std::span(parts).subspan(begin, end - begin), context, out));
+      continue;
+    }
+    ASSIGN_OR_RETURN(const RawChunk raw, first.source->block().ReadChunk(first.chunk.ref));
+    const uint32_t samples = chunk::SampleCount(raw.encoding, raw.data);
+    out->push_back({first.chunk.mint, first.chunk.maxt, samples, raw.encoding, std::string(raw.data)});
   }
-  std::vector<storage::SampleColumns> columns(sources.size());
-  for (size_t i = 0; i < sources.size(); ++i) {
-    RETURN_IF_ERROR(ReadChunks(sources[i]->block(), sources[i]->chunks(), sources[i]->deleted(), {}, &columns[i]));
-  }
-  std::vector<storage::SampleRun> runs;
-  for (const storage::SampleColumns& c : columns) runs.push_back({&c, 0, static_cast<uint32_t>(c.times.size())});
-  storage::SampleColumns merged;
-  storage::MergeSamples(runs, &merged);
-  std::vector<ChunkOut> chunks = EncodeChunks(merged, chunk_range_ms);
-  std::move(chunks.begin(), chunks.end(), std::back_inserter(*out));
   return {};
 }
 
@@ -126,6 +138,9 @@ base::Result<std::optional<std::string>> WriteHeadBlock(const CompactContext& co
     chunks.clear();
     RETURN_IF_ERROR(series.Chunks(i, &chunks));
     if (chunks.empty()) continue;
+    for (ChunkOut& c : chunks) {
+      if (context.xor2 && c.encoding == chunk::Encoding::kXor) RETURN_IF_ERROR(ToXor2(&c));
+    }
     series.Labels(i, &labels);
     RETURN_IF_ERROR(writer->Add(model::LabelsView(labels), chunks));
   }
@@ -154,6 +169,13 @@ base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& conte
     ASSIGN_OR_RETURN(BlockCursor cursor, BlockCursor::Open(b));
     cursors.push_back(std::move(cursor));
   }
+  // A hint holds of the result when it holds of every part.
+  for (const std::string_view hint : {kFromStaleSeries, kFromSelectedSeries}) {
+    if (std::all_of(blocks.begin(), blocks.end(), [&](const auto& b) { return b->meta().Has(hint); })) {
+      meta.hints.emplace_back(hint);
+    }
+  }
+  if (blocks.size() == 1) meta.hints = blocks[0]->meta().hints;  // a block rewritten stays what it is
   std::sort(meta.sources.begin(), meta.sources.end());
   meta.sources.erase(std::unique(meta.sources.begin(), meta.sources.end()), meta.sources.end());
   std::vector<std::string_view> symbols(names.begin(), names.end());
@@ -176,7 +198,7 @@ base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& conte
     }
     if (same.empty()) break;
     chunks.clear();
-    RETURN_IF_ERROR(MergeSeries(same, context.chunk_range_ms, &chunks));
+    RETURN_IF_ERROR(MergeSeries(same, context, &chunks));
     if (!chunks.empty()) RETURN_IF_ERROR(writer->Add(same[0]->labels(), chunks));
     for (BlockCursor* c : same) RETURN_IF_ERROR(c->Next());
   }
@@ -194,49 +216,73 @@ std::vector<int64_t> BlockRanges(int64_t min_ms, int64_t max_ms) {
   return ranges;
 }
 
-std::vector<size_t> PlanCompaction(std::span<const BlockMeta> metas, std::span<const int64_t> ranges) {
+namespace {
+
+// One class of blocks.
+std::vector<size_t> PlanClass(std::span<const BlockMeta* const> metas, std::span<const int64_t> ranges) {
   // Overlapping first: the first group of blocks that touch each other's time.
   if (metas.size() >= 2) {
     std::vector<size_t> group;
-    model::Timestamp end = metas[0].max_time;
+    model::Timestamp end = metas[0]->max_time;
     for (size_t i = 1; i < metas.size(); ++i) {
-      if (metas[i].min_time < end) {
+      if (metas[i]->min_time < end) {
         if (group.empty()) group.push_back(i - 1);
         group.push_back(i);
       } else if (!group.empty()) {
         break;
       }
-      end = std::max(end, metas[i].max_time);
+      end = std::max(end, metas[i]->max_time);
     }
     if (!group.empty()) return group;
   }
-  if (metas.empty()) return {};
-  const std::span<const BlockMeta> older = metas.first(metas.size() - 1);  // the newest may be joined by others yet
-  if (older.empty()) return {};
-  const model::Timestamp high = older.back().min_time;
+  if (metas.size() < 2) return {};
+  const std::span<const BlockMeta* const> older = metas.first(metas.size() - 1);  // the newest may be joined by others yet
+  const model::Timestamp high = older.back()->min_time;
   for (size_t r = 1; r < ranges.size(); ++r) {
     const int64_t range = ranges[r];
     for (size_t i = 0; i < older.size();) {
-      const model::Timestamp t = older[i].min_time;
+      const model::Timestamp t = older[i]->min_time;
       const model::Timestamp begin = (t >= 0 ? t / range : (t - range + 1) / range) * range;
-      if (older[i].max_time > begin + range) {  // longer than the range, or across its edge
+      if (older[i]->max_time > begin + range) {  // longer than the range, or across its edge
         ++i;
         continue;
       }
       std::vector<size_t> part;
       bool failed = false;
-      for (; i < older.size() && older[i].max_time <= begin + range; ++i) {
+      for (; i < older.size() && older[i]->max_time <= begin + range; ++i) {
         part.push_back(i);
-        failed = failed || older[i].failed;
+        failed = failed || older[i]->failed;
       }
-      const model::Timestamp mint = older[part.front()].min_time, maxt = older[part.back()].max_time;
+      const model::Timestamp mint = older[part.front()]->min_time, maxt = older[part.back()]->max_time;
       if (!failed && part.size() > 1 && (maxt - mint == range || maxt <= high)) return part;
     }
   }
   for (size_t i = older.size(); i-- > 0;) {
-    const BlockMeta& m = older[i];
-    if (m.max_time - m.min_time < ranges[ranges.size() / 2]) break;
+    const BlockMeta& m = *older[i];
+    if (m.max_time - m.min_time < ranges[ranges.size() / 2]) {
+      // Too small to be worth it, but for one whose every series has something deleted.
+      if (m.tombstones > 0 && m.tombstones >= m.series) return {i};
+      break;
+    }
     if (static_cast<double>(m.tombstones) / static_cast<double>(m.series + 1) > kTombstoneShare) return {i};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<size_t> PlanCompaction(std::span<const BlockMeta> metas, std::span<const int64_t> ranges) {
+  std::vector<const BlockMeta*> classes[3];
+  std::vector<size_t> places[3];
+  for (size_t i = 0; i < metas.size(); ++i) {
+    const size_t c = metas[i].Has(kFromStaleSeries) ? 1 : metas[i].Has(kFromSelectedSeries) ? 2 : 0;
+    classes[c].push_back(&metas[i]);
+    places[c].push_back(i);
+  }
+  for (size_t c = 0; c < 3; ++c) {
+    std::vector<size_t> plan = PlanClass(classes[c], ranges);
+    for (size_t& i : plan) i = places[c][i];
+    if (!plan.empty()) return plan;
   }
   return {};
 }

@@ -24,13 +24,15 @@ struct CompactContext {
   int64_t now_ms = 0;        // for the ULID
   int64_t chunk_range_ms = 2 * 3600 * 1000;
   const std::atomic<bool>* stopping = nullptr;  // may be null; when true the work ends with kCancelled
+  bool xor2 = false;         // how float chunks that are made anew are encoded
 };
 
 // The head's samples in [mint, maxt) as a block; nullopt when there are none.  Returns the folder.
 base::Result<std::optional<std::string>> WriteHeadBlock(const CompactContext& context, Head* head,
                                                         model::Timestamp mint, model::Timestamp maxt);
 
-// One block of several, without what their tombstones hide; of samples at one time the first block's.
+// One block of several, without what their tombstones hide; of samples at one time the one that a query of them
+// would give (storage/merge.h).  Chunks that no other and no deletion touches are copied as they are.
 // nullopt when nothing is left.  `level` 0: one above the highest.
 base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& context,
                                                      std::span<const std::shared_ptr<Block>> blocks, int level = 0);
@@ -38,8 +40,10 @@ base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& conte
 // Lengths of blocks: min, 3 min, 9 min ... up to `max`.
 std::vector<int64_t> BlockRanges(int64_t min_ms, int64_t max_ms);
 
-// What to merge next, by index into `metas` (sorted by min_time); empty: nothing.  The newest block is never
-// chosen but for overlaps; then overlapping ones, full ranges, and single ones with many tombstones.
+// What to merge next, by index into `metas` (sorted by min_time); empty: nothing.  As Prometheus: first what
+// overlaps, then, the newest block left out, ranges that are full or over, then a block with many tombstones.
+// Blocks of stale series and of selected series are planned by themselves, after the others: merged with
+// others they would lose their hint.
 std::vector<size_t> PlanCompaction(std::span<const BlockMeta> metas, std::span<const int64_t> ranges);
 
 }  // namespace tocsin::tsdb

@@ -11,7 +11,6 @@
 namespace tocsin::tsdb {
 namespace {
 
-constexpr std::string_view kOutOfOrderHint = "from-out-of-order";  // such blocks reach into the head's time
 // Shorter ones would compact all the time.
 constexpr base::Duration kMinMaintenanceInterval = std::chrono::seconds(1);
 
@@ -33,7 +32,8 @@ Db::Impl::Impl(DbOptions o)
       own_registry(options.registry == nullptr ? std::make_unique<base::Registry>() : nullptr),
       metrics(options.registry == nullptr ? own_registry.get() : options.registry),
       retention_ms(Millis(options.retention_time)),
-      retention_bytes(options.retention_bytes) {
+      retention_bytes(options.retention_bytes),
+      retention_percentage(options.retention_percentage) {
   HeadOptions h;
   h.fs = options.fs;
   h.folder = options.path;
@@ -157,7 +157,7 @@ base::Status Db::Impl::Open() {
   } else {
     metrics.clean_start->Set(-1);
   }
-  metrics.retention_limit_bytes->Set(static_cast<double>(retention_bytes));
+  metrics.retention_limit_bytes->Set(static_cast<double>(RetentionBytes()));
   metrics.retention_limit_seconds->Set(static_cast<double>(retention_ms) / 1000);
   model::Timestamp min_valid = model::kMinTimestamp;
   if (options.wal) {
@@ -165,8 +165,7 @@ base::Status Db::Impl::Open() {
     RETURN_IF_ERROR(OpenBlocks());
     // What is in blocks need not come back from the log.
     for (const auto& b : Blocks()) {
-      const auto& hints = b->meta().hints;
-      if (std::find(hints.begin(), hints.end(), kOutOfOrderHint) == hints.end()) {
+      if (!b->meta().Has(kFromOutOfOrder) && !b->meta().Has(kFromStaleSeries) && !b->meta().Has(kFromSelectedSeries)) {
         min_valid = std::max(min_valid, b->meta().max_time);
       }
     }
@@ -292,11 +291,12 @@ base::Status Db::Compact() { return impl_->Compact(); }
 
 void Db::SetOutOfOrderWindow(base::Duration window) { impl_->head->SetOutOfOrderWindow(Millis(window)); }
 void Db::SetMaxExemplars(size_t count) { impl_->head->exemplars()->Resize(count); }
-void Db::SetRetention(base::Duration time, uint64_t bytes) {
-  impl_->retention_ms = Millis(time);
-  impl_->retention_bytes = bytes;
-  impl_->metrics.retention_limit_bytes->Set(static_cast<double>(bytes));
-  impl_->metrics.retention_limit_seconds->Set(static_cast<double>(Millis(time)) / 1000);
+void Db::SetRetention(const Retention& retention) {
+  impl_->retention_ms = Millis(retention.time);
+  impl_->retention_bytes = retention.bytes;
+  impl_->retention_percentage = retention.percentage;
+  impl_->metrics.retention_limit_bytes->Set(static_cast<double>(impl_->RetentionBytes()));
+  impl_->metrics.retention_limit_seconds->Set(static_cast<double>(Millis(retention.time)) / 1000);
 }
 
 void Db::Stop(base::Task done) {

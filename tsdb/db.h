@@ -62,6 +62,8 @@ struct DbOptions {
   base::Registry* registry = nullptr;   // null: no metrics
   base::Duration retention_time = std::chrono::hours(15 * 24);  // 0: keep for ever
   uint64_t retention_bytes = 0;                                 // 0: no limit
+  double retention_percentage = 0;      // of the file system's size, in place of retention_bytes; 0: no limit
+  bool xor2 = false;                    // float chunks of new blocks in encoding 4, which versions before 3.14 cannot read
   base::Duration min_block_duration = std::chrono::hours(2);
   base::Duration max_block_duration = base::Duration(0);        // 0: a tenth of retention, at most 31 d
   bool wal = true;                      // false: nothing survives the process (promqltest, backtest)
@@ -152,7 +154,12 @@ class Db : public storage::Appendable, public storage::Queryable, public storage
   // Settings that a reload may change.
   void SetOutOfOrderWindow(base::Duration window);
   void SetMaxExemplars(size_t count);
-  void SetRetention(base::Duration time, uint64_t bytes);
+  struct Retention {
+    base::Duration time = base::Duration(0);
+    uint64_t bytes = 0;
+    double percentage = 0;
+  };
+  void SetRetention(const Retention& retention);
 
   // Ends background work, syncs and closes the log, then calls `done` on the loop (at once when
   // there is no executor).  Loop only.  REQUIRES: no appender is open.

@@ -60,7 +60,7 @@ int64_t Db::Impl::NowMs() const {
 }
 
 CompactContext Db::Impl::Context(std::string parent) const {
-  return {options.fs, std::move(parent), NowMs(), head->chunk_range_ms(), &stopping};
+  return {options.fs, std::move(parent), NowMs(), head->chunk_range_ms(), &stopping, options.xor2};
 }
 
 BlockList Db::Impl::Blocks() const {
@@ -207,6 +207,7 @@ base::Status Db::Impl::CompactBlocks() {
     for (const auto& b : all) {
       metas.push_back(b->meta());
       metas.back().tombstones = b->tombstone_count();
+      metas.back().failed = b->failed();
     }
     const std::vector<size_t> plan = PlanCompaction(metas, ranges);
     if (plan.empty()) return {};
@@ -220,6 +221,14 @@ base::Status Db::Impl::CompactBlocks() {
     auto folder = MergeBlocks(Context(options.path), chosen);
     if (!folder) {
       if (folder.error().code() != base::Code::kCancelled) metrics.compactions_failed->Add();
+      if (folder.error().code() == base::Code::kDataLoss) {
+        // What cannot be read now will not be read in a minute; a full disk says nothing about the blocks.
+        for (const auto& b : chosen) {
+          if (const base::Status marked = b->MarkFailed(); !marked) {
+            base::LogWarn("block cannot be marked as failed to merge", {{"block", b->meta().ulid}, {"error", marked.error()}});
+          }
+        }
+      }
       return std::unexpected(folder.error().Within(fmt::format("merging {} blocks", chosen.size())));
     }
     RETURN_IF_ERROR(Replace(chosen, *folder));
@@ -231,9 +240,22 @@ base::Status Db::Impl::CompactBlocks() {
   return {};
 }
 
+// The limit in bytes; 0: none.  A percentage of a size that is not known limits nothing.
+uint64_t Db::Impl::RetentionBytes() const {
+  const double percentage = retention_percentage;
+  if (!(percentage > 0)) return retention_bytes;
+  const auto space = options.fs->FreeSpace(options.path);
+  if (!space) {
+    base::LogWarn("retention by percentage is not applied: the file system does not tell its size", {{"error", space.error()}});
+    return 0;
+  }
+  return static_cast<uint64_t>(static_cast<double>(space->total) / 100 * percentage);
+}
+
 base::Status Db::Impl::ApplyRetention() {
-  const BlockList all = Blocks();
+  BlockList all = Blocks();
   if (all.empty()) return {};
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a->meta().max_time < b->meta().max_time; });
   BlockList gone;
   model::Timestamp newest = model::kMinTimestamp;
   for (const auto& b : all) newest = std::max(newest, b->meta().max_time);
@@ -242,7 +264,7 @@ base::Status Db::Impl::ApplyRetention() {
     if (keep_ms > 0 && newest - b->meta().max_time >= keep_ms) gone.push_back(b);
   }
   if (!gone.empty()) metrics.time_retentions->Add();
-  if (const uint64_t limit = retention_bytes; limit > 0) {
+  if (const uint64_t limit = RetentionBytes(); limit > 0) {
     uint64_t total = head->LogBytes() + head->ChunkFileBytes();
     bool over = false;
     for (size_t i = all.size(); i-- > 0;) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/log.h"
 #include "base/simulated_executor.h"
@@ -124,9 +125,74 @@ TEST_F(DbTest, RetentionDropsWholeBlocks) {
   // The newest block ends at 10 h; one that ends at 4 h is 6 h older, one that ends at 6 h only 4.
   ASSERT_THAT(db->Blocks(), SizeIs(3));
   EXPECT_EQ(db->Blocks()[0].min_time, 4 * kHour);
-  db->SetRetention(std::chrono::hours(0), 1);
+  db->SetRetention({.bytes = 1});
   ASSERT_TRUE(db->Compact());
   EXPECT_THAT(db->Blocks(), IsEmpty()) << "one byte is exceeded by every block";
+}
+
+TEST_F(DbTest, RetentionByPercentageIsOfTheDiskAndGoesBeforeBytes) {
+  auto db = Open({.retention_time = std::chrono::hours(0), .max_block_duration = std::chrono::hours(2)});
+  Fill(db.get(), 1, 0, 12 * kHour);
+  ASSERT_TRUE(db->Compact());
+  ASSERT_THAT(db->Blocks(), SizeIs(5));
+  const std::function<uint64_t(const std::string&)> bytes = [&](const std::string& folder) {
+    uint64_t sum = 0;
+    if (const auto files = fs_.List(folder)) {
+      for (const base::FileInfo& f : *files) sum += f.is_folder ? bytes(base::JoinPath(folder, f.name)) : f.size;
+    }
+    return sum;
+  };
+  const uint64_t logs = bytes("data/wal") + bytes("data/wbl") + bytes("data/chunks_head");
+  uint64_t block = 0;
+  for (const char* file : {"/meta.json", "/index", "/tombstones", "/chunks/000001"}) {
+    block += fs_.Stat("data/" + db->Blocks()[4].ulid + file)->size;
+  }
+  // A tenth of the disk holds the log and two and a half of the blocks.
+  fs_.SetTotalSpace((logs + block * 5 / 2) * 10);
+  db->SetRetention({.bytes = 1, .percentage = 10});
+  ASSERT_TRUE(db->Compact());
+  ASSERT_THAT(db->Blocks(), SizeIs(2));
+  EXPECT_EQ(db->Blocks()[0].min_time, 6 * kHour);
+}
+
+TEST_F(DbTest, BlocksThatCannotBeMergedAreMarkedAndLeftAlone) {
+  auto db = Open({.max_block_duration = std::chrono::hours(6)});
+  Fill(db.get(), 1, 0, 8 * kHour);
+  const std::vector<model::Matchers> any = {{Name("m")}};
+  for (int round = 0; round < 2; ++round) {
+    Kill(std::move(db));
+    db = Open({.max_block_duration = std::chrono::hours(2)});
+    ASSERT_TRUE(db->Compact());
+  }
+  ASSERT_THAT(db->Blocks(), SizeIs(3));
+  const std::string folder = "data/" + db->Blocks()[1].ulid;
+  Kill(std::move(db));
+  std::string chunks = *fs_.ReadFile(folder + "/chunks/000001");
+  chunks[20] = static_cast<char>(chunks[20] ^ 1);
+  ASSERT_TRUE(fs_.WriteFileAtomically(folder + "/chunks/000001", chunks));
+  db = Open({.max_block_duration = std::chrono::hours(6)});
+  Fill(db.get(), 1, 8 * kHour, 12 * kHour);
+  const base::Status failed = db->Compact();
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message(), HasSubstr("chunks/000001"));
+  EXPECT_TRUE(db->Compact()) << "the next round leaves them alone";
+  EXPECT_THAT(*fs_.ReadFile(folder + "/meta.json"), HasSubstr("\"failed\": true"));
+}
+
+TEST_F(DbTest, Xor2BlocksReadAndMergeAsOthers) {
+  auto db = Open({.xor2 = true, .max_block_duration = std::chrono::hours(6), .out_of_order_window = std::chrono::hours(12)});
+  Dump expected = Fill(db.get(), 2, 0, 12 * kHour);
+  ASSERT_TRUE(db->Compact());
+  EXPECT_EQ(ReadAll(db.get()), expected);
+  Add(db.get(), Labels::FromPairs({{"__name__", "m"}, {"s", "0"}}), {{kHour + 30'000, 8}});
+  auto& samples = expected.begin()->second;
+  samples.emplace_back(kHour + 30'000, 8);
+  std::sort(samples.begin(), samples.end());
+  ASSERT_TRUE(db->Compact());
+  EXPECT_EQ(ReadAll(db.get()), expected);
+  Kill(std::move(db));
+  db = Open();
+  EXPECT_EQ(ReadAll(db.get()), expected);
 }
 
 TEST_F(DbTest, DeletedSamplesOfBlocksStayHiddenAndCanBeCleaned) {
@@ -332,7 +398,21 @@ TEST_F(DbTest, HousekeepingRunsByItselfAndStopsInOrder) {
   EXPECT_TRUE(stopped);
 }
 
+TEST(PlanTest, RangesAreThreefoldUpToTheLongest) {
+  EXPECT_THAT(BlockRanges(2, 12), ElementsAre(2, 6)) << "never 12";
+  EXPECT_THAT(BlockRanges(2, 18), ElementsAre(2, 6, 18));
+  EXPECT_THAT(BlockRanges(2, 2), ElementsAre(2));
+}
+
 TEST(PlanTest, ChoosesAsPrometheusDoes) {
+  const auto failed = [](BlockMeta m) {
+    m.failed = true;
+    return m;
+  };
+  const auto stale = [](BlockMeta m) {
+    m.hints = {"from-stale-series"};
+    return m;
+  };
   const auto meta = [](int64_t mint, int64_t maxt, uint64_t tombstones = 0) {
     BlockMeta m;
     m.min_time = mint;
@@ -357,6 +437,14 @@ TEST(PlanTest, ChoosesAsPrometheusDoes) {
       {"tombstones of a large block", {meta(0, 540, 3), meta(540, 560)}, {0}},
       {"few tombstones", {meta(0, 540, 0), meta(540, 560)}, {}},
       {"tombstones of a small block", {meta(0, 60, 3), meta(60, 80)}, {}},
+      {"a small block of which every series is deleted", {meta(0, 60, 10), meta(60, 80)}, {0}},
+      {"a failed block keeps its range", {meta(0, 20), failed(meta(20, 40)), meta(40, 60), meta(60, 80)}, {}},
+      {"other ranges than the failed one's go on",
+       {failed(meta(0, 20)), meta(20, 40), meta(60, 80), meta(80, 100), meta(100, 120), meta(120, 140)},
+       {2, 3, 4}},
+      {"negative times", {meta(-60, -40), meta(-40, -20), meta(-20, 0), meta(0, 20)}, {0, 1, 2}},
+      {"stale series are not merged with others", {meta(0, 20), stale(meta(0, 20)), meta(20, 40)}, {}},
+      {"stale series are merged with each other", {stale(meta(0, 20)), meta(0, 20), stale(meta(10, 20)), meta(20, 40)}, {0, 2}},
   };
   for (const Case& c : cases) EXPECT_EQ(PlanCompaction(c.metas, ranges), c.plan) << c.name;
 }

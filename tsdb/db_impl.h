@@ -39,6 +39,7 @@ class Db::Impl {
   base::Status CompactHead() TOCSIN_REQUIRES(compact_mu);
   base::Status CompactBlocks() TOCSIN_REQUIRES(compact_mu);
   base::Status ApplyRetention() TOCSIN_REQUIRES(compact_mu);
+  uint64_t RetentionBytes() const;
   base::Status Replace(const BlockList& gone, const std::optional<std::string>& folder) TOCSIN_REQUIRES(compact_mu);
   base::Status DeleteSeries(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of);
   base::Status CleanTombstones();
@@ -67,6 +68,7 @@ class Db::Impl {
   std::unique_ptr<base::File> lock;
   std::atomic<int64_t> retention_ms;
   std::atomic<uint64_t> retention_bytes;
+  std::atomic<double> retention_percentage;
   std::atomic<bool> stopping{false};
   bool closed = false;
 

@@ -173,7 +173,7 @@ uint8_t HeaderBits(CounterReset r) {
   return 0;
 }
 
-CounterReset HeaderOf(uint8_t bits) {
+CounterReset FromBits(uint8_t bits) {
   switch (bits & 0xc0) {
     case 0x80: return CounterReset::kReset;
     case 0x40: return CounterReset::kNotReset;
@@ -334,6 +334,10 @@ CounterReset FirstHeader(const Histogram& h) {
   return CounterReset::kUnknown;
 }
 
+CounterReset HeaderOf(Encoding encoding, std::string_view chunk) {
+  return FromBits(static_cast<uint8_t>(chunk[HasStartTimes(encoding) ? 0 : 2]));
+}
+
 CounterReset HintFor(CounterReset header, size_t index_in_chunk) {
   if (header == CounterReset::kGauge) return CounterReset::kGauge;
   // Even a chunk that began with a reset says unknown: the chunk before may be gone, or another may
@@ -401,7 +405,7 @@ base::Status DecodeHistograms(std::string_view chunk, Encoding encoding, storage
   if (count == 0) return {};
   const bool integer = encoding == Encoding::kHistogram || encoding == Encoding::kHistogramST;
   const bool has_starts = HasStartTimes(encoding);
-  const CounterReset header = HeaderOf(static_cast<uint8_t>(chunk[has_starts ? 0 : 2]));
+  const CounterReset header = HeaderOf(encoding, chunk);
   StartTimes starts(has_starts ? static_cast<uint8_t>(chunk[2]) : uint8_t{0});
   BitReader in(chunk.substr(3));
   Layout layout;

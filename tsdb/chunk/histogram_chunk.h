@@ -38,6 +38,9 @@ bool FitsChunk(const model::Histogram& last, bool last_gauge, const model::Histo
 // The header of a series' first histogram chunk.
 model::CounterReset FirstHeader(const model::Histogram& h);
 
+// The header of a chunk.  REQUIRES: at least three bytes.
+model::CounterReset HeaderOf(Encoding encoding, std::string_view chunk);
+
 // The counter reset hint that readers see: gauge, or no reset but for a chunk's first sample.
 model::CounterReset HintFor(model::CounterReset header, size_t index_in_chunk);
 
