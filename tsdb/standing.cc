@@ -332,7 +332,7 @@ void Standing::Replace(Selection* selection, std::vector<Series> series) {
 void Standing::Apply(const storage::SeriesChanges& changes) {
   // The series that each selection gains.
   absl::flat_hash_map<SelectionPtr, std::vector<Series>> gained;
-  const auto offer = [&](std::string_view name, const Series& series) {
+  const auto offer = [&](std::string_view name, const Series& series) TOCSIN_REQUIRES(mu_) {
     const auto it = by_name_.find(name);
     if (it == by_name_.end()) return;
     for (const std::weak_ptr<Selection>& weak : it->second) {
