@@ -17,64 +17,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class AlertmanagerSim : public testing::Test {
+class AlertmanagerSim : public World {
  protected:
-  AlertmanagerSim() {
-    options_.seed = 7;
-    options_.external_url = "http://am.example.org";
-    options_.clock = [this] { return sim_.Now(); };
-  }
-
-  void Start(const std::string& config) {
-    registry_ = std::make_unique<base::Registry>();
-    am_ = std::make_unique<Alertmanager>(&sim_, &store_, registry_.get(), Transport{.http = &http_, .mail = &mail_}, options_);
-    am_->Restore(store_.Contents());
-    Apply(config);
-  }
-
-  void Apply(const std::string& config) {
-    config_ = config;
-    auto loaded = LoadConfig(config, "am.yml");
-    ASSERT_TRUE(loaded.has_value()) << loaded.error().message();
-    auto prepared = Alertmanager::Prepare(*loaded, options_);
-    ASSERT_TRUE(prepared.has_value()) << prepared.error().message();
-    am_->Apply(*prepared);
-  }
-
-  // What a kill does: nothing more is written; what was committed is there again.
-  void Kill() { am_.reset(); }
-
-  void RunTo(base::Duration at) { sim_.RunUntil(kStart + at); }
-
-  void Post(std::initializer_list<std::pair<std::string_view, std::string_view>> labels, base::Duration starts,
-            std::optional<base::Duration> ends = std::nullopt) {
-    model::Alert a;
-    a.labels = model::Labels::FromPairs(labels);
-    a.starts_at = kStart + starts;
-    if (ends) a.ends_at = kStart + *ends;
-    auto status = am_->Post({a});
-    ASSERT_TRUE(status.has_value()) << status.error().message();
-  }
-  void Fire(std::string_view instance, base::Duration starts) { Post({{"alertname", "Down"}, {"instance", instance}}, starts, 100h); }
-  void Resolve(std::string_view instance, base::Duration starts, base::Duration ends) {
-    Post({{"alertname", "Down"}, {"instance", instance}}, starts, ends);
-  }
-
-  std::string Silence(std::string_view matcher, base::Duration lasts) {
-    class Silence s;
-    s.matcher_sets = {*ParseMatchers(matcher)};
-    s.starts_at = sim_.Now();
-    s.ends_at = sim_.Now() + lasts;
-    s.created_by = "test";
-    std::string id;
-    am_->silences().Set(std::move(s), [&](base::Result<std::string> r) {
-      EXPECT_TRUE(r.has_value());
-      if (r) id = *r;
-    });
-    sim_.RunPosted();
-    return id;
-  }
-
   // "0:30 first notification a+ b+": time, reason, instances with + for firing and - for resolved.
   std::vector<std::string> Messages() const {
     std::vector<std::string> out;
@@ -93,22 +37,12 @@ class AlertmanagerSim : public testing::Test {
   }
 
   double Metric(const std::string& name) {
-    for (std::string_view line : base::Split(registry_text_ = registry_->Expose(), '\n')) {
+    const std::string text = registry_->Expose();
+    for (const std::string_view line : base::Split(text, '\n')) {
       if (line.starts_with(name + " ")) return std::stod(std::string(line.substr(name.size() + 1)));
     }
     return -1;
   }
-
-  base::CaptureLog log_;
-  base::SimulatedExecutor sim_{kStart};
-  KeptStore store_{&sim_};
-  FakeHttp http_{&sim_};
-  FakeMail mail_{&sim_};
-  Options options_;
-  std::string config_;
-  std::string registry_text_;
-  std::unique_ptr<base::Registry> registry_;
-  std::unique_ptr<Alertmanager> am_;
 };
 
 std::string OneHook(std::string_view extra = "", std::string_view repeat = "1h", std::string_view interval = "5m") {
@@ -191,7 +125,7 @@ TEST_F(Timeline, ASilencedAlertLeavesTheMessageAndComesBackAsNew) {
   Fire("b", 0s);
   Fire("c", 0s);
   RunTo(6min);
-  Silence("instance=b", 7min);
+  AddSilence("instance=b", 7min);
   RunTo(7min);
   Resolve("a", 0s, 7min);
   RunTo(20min);
@@ -228,7 +162,7 @@ TEST_F(AlertmanagerSim, AnAlertThatResolvesWhileSilencedIsReportedAsResolvedOnce
   Start(OneHook());
   Fire("a", 0s);
   RunTo(1min);
-  Silence("instance=a", 1h);
+  AddSilence("instance=a", 1h);
   RunTo(2min);
   Resolve("a", 0s, 2min);
   RunTo(30min);
@@ -240,7 +174,7 @@ TEST_F(AlertmanagerSim, UpstreamDropsTheResolveOfASilencedAlert) {
   Start(OneHook());
   Fire("a", 0s);
   RunTo(1min);
-  Silence("instance=a", 1h);
+  AddSilence("instance=a", 1h);
   RunTo(2min);
   Resolve("a", 0s, 2min);
   RunTo(30min);
@@ -315,7 +249,7 @@ TEST_F(AlertmanagerSim, AKillAfterTheAnswerWasRecordedRepeatsNothing) {
 
 TEST_F(AlertmanagerSim, SilencesAreDurableBeforeTheyAreAcknowledged) {
   Start(OneHook());
-  const std::string id = Silence("instance=a", 1h);
+  const std::string id = AddSilence("instance=a", 1h);
   EXPECT_THAT(id, SizeIs(36));
   Kill();
   Start(OneHook());
@@ -378,7 +312,7 @@ TEST_F(AlertmanagerSim, ValidAlertsAreStoredAlthoughOthersAreNot) {
 
 TEST_F(AlertmanagerSim, AnAlertWithoutAnEndResolvesAfterTheTimeout) {
   Start(OneHook());
-  Post({{"alertname", "Down"}, {"instance", "a"}}, 0s);
+  Post({{"alertname", "Down"}, {"instance", "a"}}, 0s, std::nullopt);
   RunTo(11min);
   EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+", "5:30 all alerts resolved a-"));
 }

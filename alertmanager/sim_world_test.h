@@ -8,10 +8,13 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "alertmanager/alertmanager.h"
+#include "base/log.h"
 #include "base/simulated_executor.h"
 #include "state/store.h"
 
@@ -21,7 +24,6 @@ using namespace std::chrono_literals;
 
 inline const base::Time kStart = base::FromUnixMillis(1'700'000'000'000);
 
-// Keeps records like the durable store; what is committed survives a "crash" of the Alertmanager.
 class FakeHttp : public net::HttpClient {
  public:
   struct Request {
@@ -86,7 +88,7 @@ class FakeMail : public net::MailClient {
   base::SimulatedExecutor* const sim_;
 };
 
-// A store that hands its records to the next one, as a disk would.
+// Keeps records like the durable store: what is committed survives a "crash" of the Alertmanager.
 class KeptStore : public state::Store {
  public:
   explicit KeptStore(base::SimulatedExecutor* sim) : sim_(sim) {}
@@ -104,6 +106,82 @@ class KeptStore : public state::Store {
   std::map<std::pair<std::string, std::string>, state::NotificationRecord> notifications_;
   std::map<std::pair<std::string, std::string>, state::IntentRecord> intents_;
   std::map<uint64_t, state::AlertRecord> alerts_;
+};
+
+// A fixture: alerts, silences and time for one Alertmanager.
+class World : public testing::Test {
+ protected:
+  using Names = std::vector<std::pair<std::string, std::string>>;
+
+  World() {
+    options_.seed = 7;
+    options_.external_url = "http://am.example.org";
+    options_.clock = [this] { return sim_.Now(); };
+  }
+
+  void Start(const std::string& config) {
+    registry_ = std::make_unique<base::Registry>();
+    am_ = std::make_unique<Alertmanager>(&sim_, &store_, registry_.get(),
+                                         Transport{.http = &http_, .mail = &mail_}, options_);
+    am_->Restore(store_.Contents());
+    Apply(config);
+  }
+
+  void Apply(const std::string& config) {
+    auto loaded = LoadConfig(config, "am.yml");
+    ASSERT_TRUE(loaded.has_value()) << loaded.error().message();
+    auto prepared = Alertmanager::Prepare(*loaded, options_);
+    ASSERT_TRUE(prepared.has_value()) << prepared.error().message();
+    am_->Apply(*prepared);
+  }
+
+  // What a kill does: nothing more is written.
+  void Kill() { am_.reset(); }
+  void RunTo(base::Duration at) { sim_.RunUntil(kStart + at); }
+
+  void Post(const Names& labels, base::Duration starts, std::optional<base::Duration> ends = 100h) {
+    model::Alert a;
+    a.labels = model::Labels::FromPairs(labels);
+    a.annotations = model::Labels::FromPairs({{"summary", "it is down"}});
+    a.starts_at = kStart + starts;
+    if (ends) a.ends_at = kStart + *ends;
+    auto status = am_->Post({a});
+    ASSERT_TRUE(status.has_value()) << status.error().message();
+  }
+  void Fire(const std::string& instance, base::Duration starts) {
+    Post({{"alertname", "Down"}, {"instance", instance}}, starts);
+  }
+  void Resolve(const std::string& instance, base::Duration starts, base::Duration ends) {
+    Post({{"alertname", "Down"}, {"instance", instance}}, starts, ends);
+  }
+
+  std::string AddSilence(std::string_view matchers, base::Duration lasts) {
+    Silence s;
+    s.matcher_sets = {*ParseMatchers(matchers)};
+    s.starts_at = sim_.Now();
+    s.ends_at = sim_.Now() + lasts;
+    s.created_by = "ada";
+    s.comment = "being replaced";
+    return AddSilence(std::move(s));
+  }
+  std::string AddSilence(Silence s) {
+    std::string id;
+    am_->silences().Set(std::move(s), [&](base::Result<std::string> r) {
+      ASSERT_TRUE(r.has_value()) << r.error().message();
+      id = *r;
+    });
+    sim_.RunPosted();
+    return id;
+  }
+
+  base::CaptureLog log_;
+  base::SimulatedExecutor sim_{kStart};
+  KeptStore store_{&sim_};
+  FakeHttp http_{&sim_};
+  FakeMail mail_{&sim_};
+  Options options_;
+  std::unique_ptr<base::Registry> registry_;
+  std::unique_ptr<Alertmanager> am_;
 };
 
 }  // namespace tocsin::alertmanager
