@@ -222,16 +222,9 @@ int TsdbRepair(const std::vector<std::string>& args, const ToolIo& io) {
   flags.Examples("  tocsin tsdb repair --dry-run /var/lib/tocsin\n  tocsin tsdb repair /var/lib/tocsin\n");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit == 0 ? 0 : kUsage;
-  if (words.size() > 1) {
-    io.err("error: unexpected " + words[1] + "; try --help\n");
-    return kUsage;
-  }
-  const std::string folder = words.empty() ? kDefaultDbPath : words[0];
-  const auto info = io.fs->Stat(folder);
-  if (!info || !info->is_folder) {
-    io.err("error: " + (info ? folder + ": not a folder" : info.error().message()) + "\n");
-    return kUsage;
-  }
+  const auto folder_word = FolderArgument(words, io);
+  if (!folder_word) return folder_word.error();
+  const std::string& folder = *folder_word;
   const auto status = Repair(io, folder, dry_run);
   return status ? *status : Fail(io, "error: " + status.error().message());
 }

@@ -61,5 +61,4 @@ class Report {
 // "from 2026-11-20T07:28:00Z to 2026-11-20T07:30:00Z"
 std::string TimeSpan(model::Timestamp from, model::Timestamp to);
 
-
 }  // namespace tocsin::tools

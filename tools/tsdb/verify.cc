@@ -107,6 +107,20 @@ std::string ReportText(const Report& report, bool color) {
 
 }  // namespace
 
+std::expected<std::string, int> FolderArgument(const std::vector<std::string>& words, const ToolIo& io) {
+  if (words.size() > 1) {
+    io.err("error: unexpected " + words[1] + "; try --help\n");
+    return std::unexpected(kUsage);
+  }
+  const std::string folder = words.empty() ? kDefaultDbPath : words[0];
+  const auto info = io.fs->Stat(folder);
+  if (!info || !info->is_folder) {
+    io.err("error: " + (info ? folder + ": not a folder" : info.error().message()) + "\n");
+    return std::unexpected(kUsage);
+  }
+  return folder;
+}
+
 int TsdbVerify(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("tocsin tsdb verify [FLAGS] [DIR]",
                 "Checks every checksum, order and reference of a database's folder (default data/) and says what is wrong,\n"
@@ -118,16 +132,9 @@ int TsdbVerify(const std::vector<std::string>& args, const ToolIo& io) {
                  "  tocsin tsdb verify --json /var/lib/tocsin | jq '.findings[] | select(.severity == \"damage\")'\n");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit == 0 ? 0 : kUsage;
-  if (words.size() > 1) {
-    io.err("error: unexpected " + words[1] + "; try --help\n");
-    return kUsage;
-  }
-  const std::string folder = words.empty() ? kDefaultDbPath : words[0];
-  const auto info = io.fs->Stat(folder);
-  if (!info || !info->is_folder) {
-    io.err("error: " + (info ? folder + ": not a folder" : info.error().message()) + "\n");
-    return kUsage;
-  }
+  const auto folder_word = FolderArgument(words, io);
+  if (!folder_word) return folder_word.error();
+  const std::string& folder = *folder_word;
   const bool progress = io.color && !json;
   Report report([&](const std::string& path) {
     if (progress) io.err("\r\033[Kreading " + path);

@@ -5,10 +5,12 @@
 // Threads: one.  Nothing in the folder changes.
 // Errors:  the folder cannot be listed.  What is wrong with its files stands in the report.
 
+#include <expected>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "tools/tool.h"
 #include "tools/tsdb/block_scan.h"
 #include "tools/tsdb/log_scan.h"
 #include "tools/tsdb/report.h"
@@ -23,6 +25,10 @@ struct FolderScan {
 };
 
 base::Result<FolderScan> ScanFolder(base::FileSystem* fs, const std::string& folder, Live live, Report* report);
+
+// The one word of `tsdb verify` and `tsdb repair`, a database's folder, else the usual one.  Says what is wrong with it
+// and returns the exit status, 2.
+std::expected<std::string, int> FolderArgument(const std::vector<std::string>& words, const ToolIo& io);
 
 // Whether another process has the folder open.
 bool IsOpenElsewhere(base::FileSystem* fs, const std::string& folder);
