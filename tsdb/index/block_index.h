@@ -120,6 +120,8 @@ class IndexReader {
   base::Status FilterByLabel(const model::Matcher& m, std::vector<SeriesId>* ids) const;
   template <class Fn>
   base::Status EachLabel(SeriesId id, Fn fn) const;
+  // Sorted.
+  base::Result<std::vector<std::string_view>> SymbolTexts(const absl::flat_hash_set<uint64_t>& numbers) const;
 
   std::string name_;
   std::unique_ptr<base::MappedFile> file_;

@@ -264,12 +264,7 @@ base::Result<std::vector<SeriesId>> IndexReader::Select(std::span<const model::M
   return ids;
 }
 
-base::Result<std::vector<std::string_view>> IndexReader::NamesOf(std::span<const SeriesId> ids) const {
-  if (all_postings_ != 0 && ids.size() == CountAt(all_postings_)) return Names();
-  absl::flat_hash_set<uint64_t> numbers;
-  for (const SeriesId id : ids) {
-    RETURN_IF_ERROR(EachLabel(id, [&](uint64_t name, uint64_t) { numbers.insert(name); }));
-  }
+base::Result<std::vector<std::string_view>> IndexReader::SymbolTexts(const absl::flat_hash_set<uint64_t>& numbers) const {
   std::vector<std::string_view> out;
   for (const uint64_t number : numbers) {
     ASSIGN_OR_RETURN(const std::string_view text, SymbolAt(number));
@@ -277,6 +272,15 @@ base::Result<std::vector<std::string_view>> IndexReader::NamesOf(std::span<const
   }
   std::sort(out.begin(), out.end());
   return out;
+}
+
+base::Result<std::vector<std::string_view>> IndexReader::NamesOf(std::span<const SeriesId> ids) const {
+  if (all_postings_ != 0 && ids.size() == CountAt(all_postings_)) return Names();
+  absl::flat_hash_set<uint64_t> numbers;
+  for (const SeriesId id : ids) {
+    RETURN_IF_ERROR(EachLabel(id, [&](uint64_t name, uint64_t) { numbers.insert(name); }));
+  }
+  return SymbolTexts(numbers);
 }
 
 base::Result<std::vector<std::string_view>> IndexReader::ValuesOf(std::string_view name,
@@ -290,13 +294,7 @@ base::Result<std::vector<std::string_view>> IndexReader::ValuesOf(std::string_vi
       if (n == wanted && value != last) numbers.insert(last = value);
     }));
   }
-  std::vector<std::string_view> out;
-  for (const uint64_t number : numbers) {
-    ASSIGN_OR_RETURN(const std::string_view text, SymbolAt(number));
-    out.push_back(text);
-  }
-  std::sort(out.begin(), out.end());
-  return out;
+  return SymbolTexts(numbers);
 }
 
 }  // namespace tocsin::tsdb::index
