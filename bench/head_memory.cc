@@ -18,6 +18,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "bench/pod_labels.h"
 #include "tsdb/db.h"
 
 namespace {
@@ -46,22 +47,6 @@ double Seconds() {
 }
 double CpuSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-// A Kubernetes-like set, 40 series a pod; `generation` tells pods of one life from those of the next.
-model::Labels LabelsOf(int i, int generation) {
-  const std::string pod = "api-" + std::to_string(i / 40) + "-" + std::to_string(generation) + "x7k2p";
-  return model::Labels::FromPairs({{"__name__", "metric_" + std::to_string(i % 40)},
-                                   {"cluster", "prod-eu-1"},
-                                   {"container", "app"},
-                                   {"endpoint", "http"},
-                                   {"instance", "10.0." + std::to_string(i / 40 / 250) + "." + std::to_string(i / 40 % 250) + ":8080"},
-                                   {"job", "api"},
-                                   {"namespace", "team-" + std::to_string(i / 4000)},
-                                   {"node", "node-" + std::to_string(i / 1200)},
-                                   {"pod", pod},
-                                   {"prometheus", "monitoring/k8s"},
-                                   {"service", "api"}});
-}
-
 class Feeder {
  public:
   explicit Feeder(tsdb::Db* db) : db_(db) {}
@@ -69,7 +54,7 @@ class Feeder {
     refs_.clear();
     for (int i = 0; i < series; i += kBatch) {
       const auto app = db_->NewAppender();
-      for (int s = i; s < std::min(series, i + kBatch); ++s) refs_.push_back(*app->Resolve(LabelsOf(s, generation)));
+      for (int s = i; s < std::min(series, i + kBatch); ++s) refs_.push_back(*app->Resolve(PodLabels(s, generation)));
       TOCSIN_CHECK(app->Commit().has_value());
     }
     values_.assign(refs_.size(), 0);

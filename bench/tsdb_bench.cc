@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/file_system.h"
+#include "bench/pod_labels.h"
 #include "tsdb/chunk/xor.h"
 #include "tsdb/db.h"
 
@@ -19,22 +20,6 @@ namespace {
 std::string Folder() {
   const char* base_folder = std::getenv("BENCH_TMP");
   return (base_folder != nullptr ? std::string(base_folder) : std::filesystem::temp_directory_path().string()) + "/tsdb_bench_head";
-}
-
-// A Kubernetes-like label set of eleven labels, 40 series a pod.
-model::Labels LabelsOf(int i) {
-  const std::string pod = "api-" + std::to_string(i / 40) + "-x7k2p";
-  return model::Labels::FromPairs({{"__name__", "metric_" + std::to_string(i % 40)},
-                                   {"cluster", "prod-eu-1"},
-                                   {"container", "app"},
-                                   {"endpoint", "http"},
-                                   {"instance", "10.0." + std::to_string(i / 40 / 250) + "." + std::to_string(i / 40 % 250) + ":8080"},
-                                   {"job", "api"},
-                                   {"namespace", "team-" + std::to_string(i / 4000)},
-                                   {"node", "node-" + std::to_string(i / 1200)},
-                                   {"pod", pod},
-                                   {"prometheus", "monitoring/k8s"},
-                                   {"service", "api"}});
 }
 
 struct Filled {
@@ -54,7 +39,7 @@ struct Filled {
     db = std::move(*opened);
     auto app = db->NewAppender();
     for (int i = 0; i < series; ++i) {
-      const auto ref = app->Resolve(LabelsOf(i));
+      const auto ref = app->Resolve(PodLabels(i));
       TOCSIN_CHECK(ref.has_value()) << ref.error().message();
       refs.push_back(*ref);
     }
@@ -107,7 +92,7 @@ BENCHMARK(BM_HeadAppend)
 void BM_Resolve(benchmark::State& state) {
   Filled head(100'000, false);
   std::vector<model::Labels> labels;
-  for (int i = 0; i < 100'000; ++i) labels.push_back(LabelsOf(i));
+  for (int i = 0; i < 100'000; ++i) labels.push_back(PodLabels(i));
   auto app = head.db->NewAppender();
   size_t i = 0;
   for (auto _ : state) {
