@@ -4,11 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "base/log.h"
 #include "tsdb/block.h"
 #include "tsdb/db_test_util.h"
+#include "tsdb/kit_test_util.h"
 
 namespace tocsin::tsdb {
 namespace {
@@ -17,29 +16,12 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-// Copies a folder of the kit into memory.
-void Copy(const std::string& from, base::FileSystem* to, const std::string& target) {
-  ASSERT_TRUE(to->CreateFolders(target));
-  const auto files = base::RealFileSystem()->List(from);
-  ASSERT_TRUE(files) << files.error().message();
-  for (const base::FileInfo& f : *files) {
-    const std::string source = base::JoinPath(from, f.name), copy = base::JoinPath(target, f.name);
-    if (f.is_folder) {
-      Copy(source, to, copy);
-    } else {
-      ASSERT_TRUE(to->WriteFileAtomically(copy, *base::RealFileSystem()->ReadFile(source)));
-    }
-  }
-}
-
 class ConformanceTest : public DbTest {
  protected:
   // The database of the kit's folder; null when there is no kit.
   std::unique_ptr<Db> OpenCopy(const std::string& name) {
-    const char* shared = std::getenv("TOCSIN_SHARED");
-    const std::string folder = std::string(shared != nullptr ? shared : "../shared") + "/conformance/tsdb/" + name;
-    if (!base::RealFileSystem()->Stat(folder)) return nullptr;
-    Copy(folder, &fs_, "data");
+    if (!base::RealFileSystem()->Stat(KitFolder(name))) return nullptr;
+    CopyFolder(KitFolder(name), &fs_, "data");
     return Open({.retention_time = std::chrono::hours(10 * 365 * 24), .max_exemplars = 1000});
   }
 };
@@ -102,10 +84,9 @@ TEST_F(ConformanceTest, ACheckpointAndLateSamplesOpen) {
 }
 
 TEST_F(ConformanceTest, AnIndexOfTheFirstVersionIsRead) {
-  const char* shared = std::getenv("TOCSIN_SHARED");
-  const std::string folder = std::string(shared != nullptr ? shared : "../shared") + "/conformance/tsdb/testdata/index_format_v1";
+  const std::string folder = KitFolder("testdata/index_format_v1");
   if (!base::RealFileSystem()->Stat(folder)) GTEST_SKIP() << "no conformance kit: set TOCSIN_SHARED to its folder";
-  Copy(folder, &fs_, "block");
+  CopyFolder(folder, &fs_, "block");
   auto block = Block::Open(&fs_, "block");
   ASSERT_TRUE(block) << block.error().message();
   EXPECT_EQ((*block)->index().version(), 1);
@@ -118,11 +99,10 @@ TEST_F(ConformanceTest, AnIndexOfTheFirstVersionIsRead) {
 }
 
 TEST_F(ConformanceTest, AnIndexOfTheBrokenReleaseIsRepaired) {
-  const char* shared = std::getenv("TOCSIN_SHARED");
-  const std::string folder = std::string(shared != nullptr ? shared : "../shared") + "/conformance/tsdb/testdata/repair_index_version";
+  const std::string folder = KitFolder("testdata/repair_index_version");
   if (!base::RealFileSystem()->Stat(folder)) GTEST_SKIP() << "no conformance kit: set TOCSIN_SHARED to its folder";
   const std::string ulid = "01BZJ9WJQPWHGNC2W4J9TA62KC";
-  Copy(folder, &fs_, "data");
+  CopyFolder(folder, &fs_, "data");
   ASSERT_TRUE(fs_.CreateFolders("data/" + ulid + "/chunks"));
   EXPECT_FALSE(Block::Open(&fs_, "data/" + ulid)) << "refused as it is";
   auto db = Open();

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -14,30 +13,12 @@
 #include "base/simulated_executor.h"
 #include "base/simulated_file_system.h"
 #include "base/text.h"
+#include "tsdb/kit_test_util.h"
 
 namespace tocsin::tsdb {
 namespace {
 
 using nlohmann::json;
-
-std::string Kit() {
-  const char* shared = std::getenv("TOCSIN_SHARED");
-  return std::string(shared != nullptr ? shared : TOCSIN_SOURCE_DIR "/../shared") + "/conformance/tsdb/";
-}
-
-void Copy(const std::string& from, base::FileSystem* to, const std::string& target) {
-  ASSERT_TRUE(to->CreateFolders(target));
-  const auto files = base::RealFileSystem()->List(from);
-  ASSERT_TRUE(files) << files.error().message();
-  for (const base::FileInfo& f : *files) {
-    const std::string source = base::JoinPath(from, f.name), copy = base::JoinPath(target, f.name);
-    if (f.is_folder) {
-      Copy(source, to, copy);
-    } else {
-      ASSERT_TRUE(to->WriteFileAtomically(copy, *base::RealFileSystem()->ReadFile(source)));
-    }
-  }
-}
 
 std::string TextOf(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
@@ -121,11 +102,11 @@ const std::map<std::pair<std::string, int>, const char*> kOtherwise = {
 class AnswersTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(AnswersTest, AreThoseOfPrometheus) {
-  const std::string folder = Kit() + GetParam();
+  const std::string folder = KitFolder(GetParam());
   const auto text = base::RealFileSystem()->ReadFile(folder + "/expected.json");
   if (!text) GTEST_SKIP() << "no conformance kit: set TOCSIN_SHARED to its folder";
   base::SimulatedFileSystem fs;
-  Copy(folder + "/data", &fs, "data");
+  CopyFolder(folder + "/data", &fs, "data");
   base::SimulatedExecutor executor(base::FromUnixMillis(1'795'160'100'000));
   base::Registry registry;
   promql::Engine engine({.clock = &executor});
