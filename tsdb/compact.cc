@@ -170,7 +170,7 @@ base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& conte
     cursors.push_back(std::move(cursor));
   }
   // A hint holds of the result when it holds of every part.
-  for (const std::string_view hint : {kFromStaleSeries, kFromSelectedSeries}) {
+  for (const std::string_view hint : {kFromOutOfOrder, kFromStaleSeries, kFromSelectedSeries}) {
     if (std::all_of(blocks.begin(), blocks.end(), [&](const auto& b) { return b->meta().Has(hint); })) {
       meta.hints.emplace_back(hint);
     }

@@ -118,6 +118,37 @@ TEST_F(DbTest, LateSamplesReachTheirBlocks) {
   EXPECT_EQ(ReadAll(db.get()), expected);
 }
 
+TEST_F(DbTest, BlocksOfLateSamplesStayThatWhenTheyAreMergedSoThatTheLogIsReadBesideThem) {
+  auto db = Open();
+  Fill(db.get(), 1, 0, 4 * kHour);
+  ASSERT_TRUE(db->Compact());
+  const std::string made = db->Blocks()[0].folder;
+  Kill(std::move(db));
+  ASSERT_TRUE(fs_.Rename("data", "other"));
+  db = Open();
+  std::vector<model::Sample> samples;
+  for (model::Timestamp t = 0; t < 2 * kHour; t += 60'000) samples.push_back({t, 1});
+  Add(db.get(), kUp, samples);
+  Kill(std::move(db));
+  for (int i = 0; i < 2; ++i) {
+    const std::string ulid = MakeUlid(1000 + i, "data"), folder = "data/" + ulid;
+    ASSERT_TRUE(fs_.CreateFolders(folder + "/chunks"));
+    for (const char* file : {"/index", "/tombstones", "/chunks/000001"}) {
+      ASSERT_TRUE(fs_.WriteFileAtomically(folder + file, *fs_.ReadFile("other" + made.substr(4) + file)));
+    }
+    BlockMeta meta = *ParseBlockMeta(*fs_.ReadFile("other" + made.substr(4) + "/meta.json"));
+    meta.ulid = ulid;
+    meta.hints = {std::string(kFromOutOfOrder)};
+    ASSERT_TRUE(fs_.WriteFileAtomically(folder + "/meta.json", FormatBlockMeta(meta)));
+  }
+  db = Open();
+  ASSERT_TRUE(db->Compact());
+  ASSERT_THAT(db->Blocks(), SizeIs(1)) << "they overlap";
+  Kill(std::move(db));
+  db = Open();
+  EXPECT_THAT(Read(db.get(), {Name("up")}).begin()->second, SizeIs(samples.size()));
+}
+
 TEST_F(DbTest, RetentionDropsWholeBlocks) {
   auto db = Open({.retention_time = std::chrono::hours(5), .max_block_duration = std::chrono::hours(2)});
   Fill(db.get(), 1, 0, 12 * kHour);
