@@ -220,10 +220,11 @@ base::Status AlertingRule::Evaluate(const EvaluationContext& context, WrittenSer
                                     std::to_string(active) + " alerts");
   }
   erasures_ += erased ? 1 : 0;
-  return restored_ ? PutStates(out) : base::Status();
+  if (restored_) PutStates(out);
+  return {};
 }
 
-base::Status AlertingRule::PutStates(WrittenSeries* out) {
+void AlertingRule::PutStates(WrittenSeries* out) {
   for (auto& [labels, tracked] : active_) {
     const ActiveAlert& alert = tracked.alert;
     if (alert.state == AlertState::kInactive) continue;
@@ -239,11 +240,10 @@ base::Status AlertingRule::PutStates(WrittenSeries* out) {
       tracked.for_state = out->Find(SeriesLabels(labels, "ALERTS_FOR_STATE", spec_.alert, ""));
     }
     const auto since = std::chrono::floor<std::chrono::seconds>(alert.active_at).time_since_epoch().count();
-    if (!out->Put(state, 1, nullptr) || !out->Put(tracked.for_state, static_cast<double>(since), nullptr)) {
-      return base::FailedPrecondition("vector contains metrics with the same labelset after applying rule labels");
-    }
+    // Alerts that differ in a label "alertstate" alone share these series: the first writes them.
+    out->Put(state, 1, nullptr);
+    out->Put(tracked.for_state, static_cast<double>(since), nullptr);
   }
-  return {};
 }
 
 std::vector<model::AlertPtr> AlertingRule::TakeAlertsToSend(const EvaluationContext& context,

@@ -39,9 +39,6 @@ class AlertingRule : public Rule {
   // Moves back the begin of pending alerts by what ALERTS_FOR_STATE has of the time before the restart.
   base::Status Restore(base::Time ts, storage::Queryable* storage, const RestoreOptions& options);
 
-  // Whether a template may run queries of its own.
-  bool queries_in_templates() const { return !fixed_texts_; }
-
  private:
   struct Tracked {
     ActiveAlert alert;
@@ -70,10 +67,10 @@ class AlertingRule : public Rule {
 
   ActiveAlert Expand(model::LabelsView labels, const promql::standing::StandingSample& sample,
                      const EvaluationContext& context) const;
-  // Which alerts the result has.  Changes nothing but rows_.  Errors: equal label sets.
+  // Which alerts the result has; marks those that are known as seen.  Errors: equal label sets.
   base::Status FindPresent(const promql::standing::StandingQuery& result, const EvaluationContext& context);
   void Join(Present present);
-  base::Status PutStates(WrittenSeries* out);
+  void PutStates(WrittenSeries* out);
   // Advances the alert; false: forget it.
   bool Advance(ActiveAlert* alert, bool present, base::Time ts) const;
 

@@ -93,6 +93,20 @@ TEST_F(GroupTest, SeriesThatVanishGetOneStaleMarker) {
   EXPECT_EQ(storage_.Dump({{"__name__", "r"}, {"instance", "b"}}), "1000000:1 1000060:1 1000120:stale");
 }
 
+TEST_F(GroupTest, SeriesThatTheStorageDroppedAreFoundAgain) {
+  auto histogram = std::make_shared<model::Histogram>();
+  histogram->sum = 5;
+  storage_.Add({{"__name__", "x"}, {"kind", "float"}}, Ms(0), 1);
+  storage_.Add({{"__name__", "x"}, {"kind", "histogram"}}, Ms(0), histogram);
+  auto group = Make("  - {record: 'r', expr: x}\n");
+  group->Evaluate(At(0));
+  storage_.ForgetReferences();
+  group->Evaluate(At(60));
+  EXPECT_EQ(group->MakeStatus()->rules[0].last_error, "");
+  EXPECT_EQ(storage_.Dump({{"__name__", "r"}, {"kind", "float"}}), "1000000:1 1000060:1");
+  EXPECT_EQ(storage_.Dump({{"__name__", "r"}, {"kind", "histogram"}}), "1000000:5 1000060:5");
+}
+
 TEST_F(GroupTest, AFailedEvaluationEndsNoSeries) {
   const base::CaptureLog quiet;
   storage_.Add({{"__name__", "x"}, {"a", "1"}}, Ms(0), 1);
@@ -191,6 +205,15 @@ TEST_F(GroupTest, FiringAlertsAreSentAgainAndResolvedOnesForAQuarterOfAnHour) {
   }
   // Every resend delay and a slot, since "older than the delay" is meant strictly.
   EXPECT_EQ(sent, "0f 90f 180r 270r 360r 450r 540r 630r 720r 810r 900r 990r 1080r ");
+}
+
+TEST_F(GroupTest, AlertsThatDifferInTheLabelAlertstateAloneAreSentAlthoughTheyShareTheirSeries) {
+  storage_.Add({{"__name__", "down"}, {"alertstate", "x"}}, Ms(0), 1);
+  storage_.Add({{"__name__", "down"}, {"alertstate", "y"}}, Ms(0), 1);
+  auto group = Make("  - {alert: A, expr: down == 1}\n");
+  EXPECT_EQ(group->Evaluate(At(0)).alerts.size(), 2u);
+  EXPECT_EQ(group->MakeStatus()->rules[0].last_error, "");
+  EXPECT_EQ(storage_.Dump({{"__name__", "ALERTS"}, {"alertname", "A"}, {"alertstate", "firing"}}), "1000000:1");
 }
 
 TEST_F(GroupTest, AnAlertMayFireAtTheBeginningOfTime) {

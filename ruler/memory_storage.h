@@ -31,6 +31,9 @@ class MemoryStorage : public storage::Appendable, public storage::Queryable {
   void Add(std::initializer_list<std::pair<std::string_view, std::string_view>> labels, model::Timestamp t, double v) {
     series_[Find(model::Labels::FromPairs(labels))].points[t] = {v, nullptr};
   }
+  void Add(std::initializer_list<std::pair<std::string_view, std::string_view>> labels, model::Timestamp t, model::HistogramPtr h) {
+    series_[Find(model::Labels::FromPairs(labels))].points[t] = {h->sum, h};
+  }
   // "time:value ..." of a series, a stale marker as "stale".
   std::string Dump(std::initializer_list<std::pair<std::string_view, std::string_view>> labels) const {
     const model::Labels wanted = model::Labels::FromPairs(labels);
@@ -50,8 +53,16 @@ class MemoryStorage : public storage::Appendable, public storage::Queryable {
     return std::ranges::any_of(series_, [&](const Series& s) { return s.labels.MetricName() == metric && !s.points.empty(); });
   }
   bool fail_commits = false;
+  // As a head that dropped all its series: references are unknown until they are resolved again.
+  void ForgetReferences() { ++age_; }
 
  private:
+  // References hold the age of the storage in which they were resolved.
+  static constexpr storage::SeriesRef kAge = 1 << 20;
+  storage::SeriesRef RefOf(size_t series) const { return age_ * kAge + series + 1; }
+  bool Knows(storage::SeriesRef ref) const { return ref / kAge == age_ && ref % kAge > 0 && ref % kAge <= series_.size(); }
+  Series& Of(storage::SeriesRef ref) { return series_[ref % kAge - 1]; }
+
   size_t Find(const model::Labels& labels) {
     for (size_t i = 0; i < series_.size(); ++i) {
       if (series_[i].labels == labels) return i;
@@ -64,7 +75,7 @@ class MemoryStorage : public storage::Appendable, public storage::Queryable {
    public:
     explicit BatchAppender(MemoryStorage* storage) : storage_(storage) {}
     base::Result<storage::SeriesRef> Resolve(model::LabelsView labels) override {
-      return storage_->Find(model::Labels(labels)) + 1;
+      return storage_->RefOf(storage_->Find(model::Labels(labels)));
     }
     void Append(std::span<const storage::FloatSample> samples, std::span<storage::AppendOutcome> outcomes) override {
       for (size_t i = 0; i < samples.size(); ++i) outcomes[i] = Put(samples[i].ref, samples[i].t, {samples[i].v, nullptr});
@@ -78,7 +89,7 @@ class MemoryStorage : public storage::Appendable, public storage::Queryable {
     void UpdateMetadata(storage::SeriesRef, const model::Metadata&) override {}
     base::Status Commit(storage::Durability) override {
       if (storage_->fail_commits) return base::ResourceExhausted("no space left");
-      for (auto& [ref, t, p] : batch_) storage_->series_[ref - 1].points[t] = p;
+      for (auto& [ref, t, p] : batch_) storage_->Of(ref).points[t] = p;
       batch_.clear();
       return {};
     }
@@ -86,8 +97,8 @@ class MemoryStorage : public storage::Appendable, public storage::Queryable {
 
    private:
     storage::AppendOutcome Put(storage::SeriesRef ref, model::Timestamp t, Point p) {
-      if (ref == 0 || ref > storage_->series_.size()) return storage::AppendOutcome::kUnknownSeries;
-      const auto& points = storage_->series_[ref - 1].points;
+      if (!storage_->Knows(ref)) return storage::AppendOutcome::kUnknownSeries;
+      const auto& points = storage_->Of(ref).points;
       if (!points.empty() && points.rbegin()->first > t) return storage::AppendOutcome::kOutOfOrder;
       if (!points.empty() && points.rbegin()->first == t && !model::SameBits(points.rbegin()->second.value, p.value)) {
         return storage::AppendOutcome::kDuplicateTimestamp;
@@ -166,6 +177,7 @@ class MemoryStorage : public storage::Appendable, public storage::Queryable {
   };
 
   std::vector<Series> series_;
+  storage::SeriesRef age_ = 0;
 };
 
 }  // namespace tocsin::ruler

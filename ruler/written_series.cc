@@ -64,10 +64,14 @@ base::Status WrittenSeries::AppendTo(storage::Appender* appender, model::Timesta
     if (point.h == nullptr) {
       batch_.push_back({series.ref, t, point.v});
       batch_series_.push_back(point.series);
-    } else if (const auto outcome = appender->AppendHistogram(series.ref, t, point.h);
-               outcome != storage::AppendOutcome::kOk) {
-      problem = Refused(series.labels, outcome);
+      continue;
     }
+    storage::AppendOutcome outcome = appender->AppendHistogram(series.ref, t, point.h);
+    if (outcome == storage::AppendOutcome::kUnknownSeries) {  // dropped from the head since
+      ASSIGN_OR_RETURN(series.ref, appender->Resolve(series.labels));
+      outcome = appender->AppendHistogram(series.ref, t, point.h);
+    }
+    if (outcome != storage::AppendOutcome::kOk) problem = Refused(series.labels, outcome);
   }
   if (continued_ < active_) {
     // Some that the evaluation before had are not there any more: they end here.
