@@ -396,5 +396,20 @@ TEST_F(AlertmanagerSim, AThousandRoutesCostNoMoreThanTheOneThatMatches) {
   EXPECT_EQ(groups[0].key, "{}/{team=\"t999\"}:{team=\"t999\"}");
 }
 
+TEST_F(AlertmanagerSim, AFilterOfManyEqualitiesFindsWhatMatchesAll) {
+  Start(OneHook());
+  for (int i = 0; i < 300; ++i) {
+    Post({{"alertname", "Down"}, {"instance", std::to_string(i)}, {"a", "1"}, {"b", std::to_string(i % 2)},
+          {"c", std::to_string(i % 3)}, {"d", std::to_string(i % 5)}, {"e", std::to_string(i % 7)}}, 0s);
+  }
+  // More label names than there are indexes, asked for in one query, in both orders.
+  for (const char* filter : {"{a=\"1\",b=\"0\",c=\"0\",d=\"0\",e=\"0\",alertname=\"Down\"}",
+                             "{alertname=\"Down\",e=\"0\",d=\"0\",c=\"0\",b=\"0\",a=\"1\"}"}) {
+    AlertFilter wanted;
+    wanted.matchers = *ParseMatchers(filter);
+    EXPECT_THAT(am_->Alerts(wanted), SizeIs(2)) << filter;
+  }
+}
+
 }  // namespace
 }  // namespace tocsin::alertmanager

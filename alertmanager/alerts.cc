@@ -247,7 +247,9 @@ AlertStore::LabelIndex* AlertStore::IndexOf(const std::string& name) {
   if (found != indexes_.end()) return found->get();
   if (alerts_.size() < kLeastIndexed || alerts_.size() > kMostIndexed) return nullptr;
   if (indexes_.size() == kMaxIndexes) {
-    indexes_.erase(std::ranges::min_element(indexes_, {}, [](const auto& index) { return index->used; }));
+    const auto oldest = std::ranges::min_element(indexes_, {}, [](const auto& index) { return index->used; });
+    if ((*oldest)->used == queries_) return nullptr;  // the query at hand holds lists of all of them
+    indexes_.erase(oldest);
   }
   indexes_.push_back(std::make_unique<LabelIndex>());
   LabelIndex* index = indexes_.back().get();
