@@ -136,7 +136,6 @@ struct KeptQuery::Rep {
   Rep(const PreparedQuery::Rep& query, const QueryOptions& query_options);
   std::shared_ptr<const EngineOptions> engine;
   QueryOptions query;
-  exec::RunOptions options;
   standing::StandingQuery standing;
 };
 
@@ -147,8 +146,7 @@ KeptQuery PreparedQuery::Keep(const QueryOptions& options) const {
 KeptQuery::Rep::Rep(const PreparedQuery::Rep& prepared, const QueryOptions& query_options)
     : engine(prepared.options),
       query(query_options),
-      options(MakeRunOptions(*engine, query)),
-      standing(prepared.plan, prepared.text) {}
+      standing(prepared.plan, prepared.text, MakeRunOptions(*engine, query)) {}
 KeptQuery::KeptQuery(std::unique_ptr<Rep> rep) : rep_(std::move(rep)) {}
 KeptQuery::KeptQuery(KeptQuery&&) noexcept = default;
 KeptQuery& KeptQuery::operator=(KeptQuery&&) noexcept = default;
@@ -156,8 +154,7 @@ KeptQuery::~KeptQuery() = default;
 const standing::StandingQuery& KeptQuery::result() const { return rep_->standing; }
 
 base::Status KeptQuery::Run(storage::Queryable* storage, model::Timestamp at) {
-  rep_->options.deadline = DeadlineOf(*rep_->engine, rep_->query);
-  return rep_->standing.Run(storage, rep_->options, at);
+  return rep_->standing.Run(storage, DeadlineOf(*rep_->engine, rep_->query), at);
 }
 
 Engine::Engine(EngineOptions options)

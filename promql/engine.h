@@ -86,7 +86,7 @@ class KeptQuery {
 
   // `storage` outlives this and is the same at each call.  Errors: as of a PreparedQuery.
   base::Status Run(storage::Queryable* storage, model::Timestamp at);
-  // Of the last Run() that succeeded.
+  // Of the last Run(); after an error: empty.
   const standing::StandingQuery& result() const;
 
  private:

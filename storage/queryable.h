@@ -54,6 +54,7 @@ struct SampleColumns {
     histograms.clear();
     start_times.clear();
   }
+  size_t capacity() const { return times.capacity(); }
   // After samples without start times were appended.
   void PadStartTimes() {
     if (!start_times.empty()) start_times.resize(times.size());
@@ -72,6 +73,13 @@ struct LastColumns {
   std::vector<model::Timestamp> times;  // kMinTimestamp: none in the window
   std::vector<double> values;
   std::vector<model::HistogramPtr> histograms;  // empty, or one (or null) a series
+
+  void Clear() {
+    times.clear();
+    values.clear();
+    histograms.clear();
+  }
+  size_t capacity() const { return times.capacity(); }
 };
 
 // The series that a selection matched, sorted by labels, for random access.

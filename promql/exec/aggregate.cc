@@ -86,7 +86,6 @@ struct HistogramGroup {
 struct GroupState {
   size_t rows = 0;
   bool full = false;  // has a float at every step
-  bool gaps = false;  // a row has not
 };
 
 class AggregateOperator : public Operator {
@@ -193,7 +192,6 @@ class AggregateOperator : public Operator {
         }
       }
       ++state.rows;
-      if (!whole) state.gaps = true;
     }
   }
 
@@ -205,15 +203,20 @@ class AggregateOperator : public Operator {
     for (size_t i = 0; i < out->cell_count(); ++i) sums[i] += c[i];
   }
 
-  // From sums where no row has gaps and none overflows.
-  void Average(Block* out) {
-    if (out->cell_count() == 0) return;
+  // Sums of rows without gaps, whole.  False: a row has some, or a sum left the numbers, be it to come back
+  // as NaN from an infinity.
+  bool SumsToAverage(Block* out) {
+    for (size_t row = 0; row < in_->rows(); ++row) {
+      if (!AllFloats(row)) return false;
+    }
     AddAll(out);
     const double* sums = out->values(0);
-    const bool simple =
-        std::ranges::none_of(groups_, &GroupState::gaps) &&
-        std::none_of(sums, sums + out->cell_count(), [](double v) { return IsInfinite(v); });
-    if (!simple) {
+    return std::all_of(sums, sums + out->cell_count(), [](double v) { return std::isfinite(v); });
+  }
+
+  void Average(Block* out) {
+    if (out->cell_count() == 0) return;
+    if (!SumsToAverage(out)) {
       out->Reset(out->rows(), out->steps());
       means_.assign(out->cell_count(), Mean{});
       ForFloats([&](size_t at, double v) { means_[at].Add(v); });

@@ -1,5 +1,6 @@
 #include "promql/exec/lanes.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -109,7 +110,7 @@ TOCSIN_INLINE bool FoldBody(WindowFold fold, const double* v, const uint32_t* lo
         continue;
       }
       for (size_t k = 0; k < kLanes; ++k) {
-        if (IsInfinite(a[g][k])) return false;
+        if (!std::isfinite(a[g][k])) return false;
       }
       result[g] = a[g] / n + c[g] / n;
     }

@@ -74,6 +74,15 @@ TEST(LanesTest, AnAverageThatOverflowsOnTheWayIsLeftToTheCaller) {
   EXPECT_FALSE(FoldWindows(WindowFold::kAverage, v.data(), lo.data(), 3, out));
 }
 
+TEST(LanesTest, AnAverageThatOverflowsAndMeetsTheOtherInfinityIsLeftToTheCaller) {
+  constexpr double kMax = std::numeric_limits<double>::max();
+  const std::vector<double> v{kMax, kMax, -std::numeric_limits<double>::infinity()};
+  const std::vector<uint32_t> lo(kWindowsAtOnce, 0);
+  double out[kWindowsAtOnce];
+  EXPECT_FALSE(FoldWindows(WindowFold::kAverage, v.data(), lo.data(), 3, out));
+  EXPECT_EQ(AverageOf(v.data(), v.size()), -std::numeric_limits<double>::infinity());
+}
+
 TEST(LanesTest, ExtrapolatedDifferencesHaveTheBitsOfTheFactorAlone) {
   std::mt19937 random(5);
   for (const bool counter : {true, false}) {

@@ -34,12 +34,7 @@ const RangeRow& RowSplitter::Split(const storage::SampleColumns& columns, size_t
     row_.count = last - first;
     return row_;
   }
-  starts_.clear();
-  histogram_starts_.clear();
-  times_.clear();
-  values_.clear();
-  histogram_times_.clear();
-  histograms_.clear();
+  Clear();
   for (size_t s = first; s < last; ++s) {
     const bool is_histogram = h != columns.histogram_at.end() && *h == s;
     if (is_histogram) {
@@ -65,6 +60,16 @@ const RangeRow& RowSplitter::Split(const storage::SampleColumns& columns, size_t
   row_.histograms = histograms_.data();
   row_.histogram_count = histograms_.size();
   return row_;
+}
+
+void RowSplitter::Clear() {
+  row_ = {};
+  times_.clear();
+  values_.clear();
+  histogram_times_.clear();
+  histograms_.clear();
+  starts_.clear();
+  histogram_starts_.clear();
 }
 
 void ReduceToStats(storage::SampleColumns* columns) {

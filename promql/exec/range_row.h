@@ -30,6 +30,9 @@ class RowSplitter {
   const RangeRow& Split(const storage::SampleColumns& columns, size_t i);
   const RangeRow& row() const { return row_; }
 
+  void Clear();
+  size_t capacity() const { return times_.capacity(); }
+
  private:
   RangeRow row_;
   std::vector<model::Timestamp> times_;
@@ -38,6 +41,27 @@ class RowSplitter {
   std::vector<model::HistogramPtr> histograms_;
   std::vector<model::Timestamp> starts_;
   std::vector<model::Timestamp> histogram_starts_;
+};
+
+// Buffers that a thread keeps between evaluations: thousands of kept rules would hold some each.  At the end
+// of a use nothing of the data stays in them, and what a large query made of them is given back.
+template <class Buffers>
+class ThreadBuffers {
+ public:
+  explicit ThreadBuffers(Buffers* buffers) : buffers_(buffers) {}
+  ~ThreadBuffers() {
+    if (buffers_->capacity() > kMostKept) {
+      *buffers_ = Buffers();
+    } else {
+      buffers_->Clear();
+    }
+  }
+  ThreadBuffers(const ThreadBuffers&) = delete;
+  ThreadBuffers& operator=(const ThreadBuffers&) = delete;
+
+ private:
+  static constexpr size_t kMostKept = 1 << 16;  // samples
+  Buffers* const buffers_;
 };
 
 // Replaces the histograms of all series by their counts and sums; each is told from the one before

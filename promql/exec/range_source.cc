@@ -49,10 +49,11 @@ class SelectorSource : public RangeSource, private Movable {
 
   base::Status ForEach(Run& run, StepSpan span, Visitor& visitor) override {
     const storage::Window window = WindowOf(map_, span, before_, after_);
-    // Of a thread and not of an operator: thousands of kept rules would hold one each.  No visitor reads
-    // another source.
+    // No visitor reads another source.
     thread_local storage::SampleColumns columns;
     thread_local RowSplitter splitter;
+    const ThreadBuffers clear_columns(&columns);
+    const ThreadBuffers clear_splitter(&splitter);
     for (size_t first = 0; first < series_.size(); first += kSeriesAtOnce) {
       RETURN_IF_ERROR(run.Check());
       const size_t count = std::min(kSeriesAtOnce, series_.size() - first);

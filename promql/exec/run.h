@@ -87,6 +87,7 @@ class Run {
   void AnnounceWindow(storage::Window window);
   base::Result<std::unique_ptr<storage::SeriesSet>> SelectNow(const model::Matchers& matchers,
                                                               storage::Window window);
+  // Of all selections; a kept run counts when it is opened, not at each evaluation.
   int64_t series_selected() const { return series_selected_; }
 
   // Where each node's cost goes; null: nowhere.  Before operators are made.

@@ -77,7 +77,8 @@ class SelectorOperator : public Operator, private Movable {
 
   base::Status EvalOne(Run& run, StepSpan span, Block* out) {
     const storage::Window window = WindowOf(map_, span, lookback_, 0);
-    thread_local storage::LastColumns last;  // not of each kept rule
+    thread_local storage::LastColumns last;
+    const ThreadBuffers clear_last(&last);
     for (size_t first = 0; first < series_.size(); first += kLastAtOnce) {
       RETURN_IF_ERROR(run.Check());
       const size_t count = std::min(kLastAtOnce, series_.size() - first);

@@ -9,7 +9,9 @@ namespace {
 constexpr int64_t kFarthest = model::kMaxTimestamp / 4;
 
 model::Timestamp Early(model::Timestamp t, int64_t offset) {
-  return std::clamp(SaturatingSubtract(t, offset), -kFarthest, kFarthest);
+  model::Timestamp early = 0;
+  if (__builtin_sub_overflow(t, offset, &early)) return offset < 0 ? kFarthest : -kFarthest;
+  return std::clamp(early, -kFarthest, kFarthest);
 }
 
 }  // namespace

@@ -23,13 +23,6 @@ base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const 
 // The range of a matrix selector or subquery, in milliseconds.
 base::Result<int64_t> ResolveRange(const Run& run, base::Duration range, const DurationExpr* expr);
 
-// a - b, at the ends of time where it would pass them.
-inline int64_t SaturatingSubtract(int64_t a, int64_t b) {
-  int64_t result = 0;
-  if (!__builtin_sub_overflow(a, b, &result)) return result;
-  return b < 0 ? model::kMaxTimestamp : model::kMinTimestamp;
-}
-
 inline int64_t Milliseconds(base::Duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
 }

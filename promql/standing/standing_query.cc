@@ -19,14 +19,6 @@ class Entered {
   storage::StandingReader* const reader_;
 };
 
-// What a tree was made with, but for the deadline.
-bool SameMeaning(const exec::RunOptions& a, const exec::RunOptions& b) {
-  return a.lookback_ms == b.lookback_ms && a.max_samples == b.max_samples &&
-         a.delayed_name_removal == b.delayed_name_removal &&
-         a.type_and_unit_labels == b.type_and_unit_labels &&
-         a.use_start_timestamps == b.use_start_timestamps && a.cancelled == b.cancelled;
-}
-
 plan::QueryTimes InstantAt(model::Timestamp at) { return {.start = at, .end = at, .step_ms = 0}; }
 
 }  // namespace
@@ -57,31 +49,40 @@ struct StandingQuery::Tree {
   }
 };
 
-StandingQuery::StandingQuery(std::shared_ptr<const plan::Plan> plan, std::string text)
-    : plan_(std::move(plan)), text_(std::move(text)) {}
+StandingQuery::StandingQuery(std::shared_ptr<const plan::Plan> plan, std::string text, exec::RunOptions options)
+    : plan_(std::move(plan)), text_(std::move(text)), options_(std::move(options)) {}
 StandingQuery::~StandingQuery() = default;
 
-base::Status StandingQuery::Run(storage::Queryable* storage, const exec::RunOptions& options,
-                                model::Timestamp at) {
+base::Status StandingQuery::Run(storage::Queryable* storage, base::Duration deadline, model::Timestamp at) {
+  options_.deadline = deadline;
   if (storage::StandingSource* source = storage->standing(); source != nullptr && keepable_) {
-    base::Result<bool> done = RunKept(source, options, at);
+    base::Result<bool> done = RunKept(source, at);
     if (!done) {
       // Operators that stopped half way are not used again.
       tree_.reset();
-      rows_ = {};
+      Forget();
       return std::unexpected(std::move(done.error()));
     }
     if (*done) return {};
   }
-  return RunOnce(storage, options, at);
+  base::Status done = RunOnce(storage, at);
+  if (!done) Forget();
+  return done;
 }
 
-base::Result<bool> StandingQuery::RunKept(storage::StandingSource* source,
-                                          const exec::RunOptions& options, model::Timestamp at) {
+void StandingQuery::Forget() {
+  ++version_;
+  rows_ = {};
+  samples_.clear();
+  warnings_.clear();
+  infos_.clear();
+}
+
+base::Result<bool> StandingQuery::RunKept(storage::StandingSource* source, model::Timestamp at) {
   if (reader_ == nullptr) reader_ = source->NewReader();
-  if (tree_ != nullptr && SameMeaning(tree_->run.options(), options)) {
+  if (tree_ != nullptr) {
     tree_->grid.start = at;
-    RETURN_IF_ERROR(tree_->run.MoveTo(InstantAt(at), options.deadline));
+    RETURN_IF_ERROR(tree_->run.MoveTo(InstantAt(at), options_.deadline));
     if (!reader_->Enter(tree_->run.selection_window())) return false;
     const Entered entered(reader_.get());
     if (tree_->StillOpen()) {
@@ -89,7 +90,7 @@ base::Result<bool> StandingQuery::RunKept(storage::StandingSource* source,
       return true;
     }
   }
-  ASSIGN_OR_RETURN(const bool made, MakeTree(options, at));
+  ASSIGN_OR_RETURN(const bool made, MakeTree(at));
   if (!made || !reader_->Enter(tree_->run.selection_window())) return false;
   const Entered entered(reader_.get());
   RETURN_IF_ERROR(OpenTree());
@@ -97,8 +98,8 @@ base::Result<bool> StandingQuery::RunKept(storage::StandingSource* source,
   return true;
 }
 
-base::Result<bool> StandingQuery::MakeTree(const exec::RunOptions& options, model::Timestamp at) {
-  auto tree = std::make_unique<Tree>(options, at);
+base::Result<bool> StandingQuery::MakeTree(model::Timestamp at) {
+  auto tree = std::make_unique<Tree>(options_, at);
   rows_ = {};
   ASSIGN_OR_RETURN(tree->op, exec::MakeOperator(tree->run, *plan_->root, &tree->grid));
   if (!tree->run.keepable()) {
@@ -157,9 +158,8 @@ base::Status StandingQuery::EvalTree() {
   return {};
 }
 
-base::Status StandingQuery::RunOnce(storage::Queryable* storage, const exec::RunOptions& options,
-                                    model::Timestamp at) {
-  exec::Run run(storage, options, InstantAt(at));
+base::Status StandingQuery::RunOnce(storage::Queryable* storage, model::Timestamp at) {
+  exec::Run run(storage, options_, InstantAt(at));
   ASSIGN_OR_RETURN(Value value, exec::RunPlan(run, *plan_));
   kept_ = false;
   ++version_;

@@ -2,8 +2,8 @@
 
 // A plan that is kept: a rule's expression, evaluated at every slot.
 //
-//   StandingQuery query(plan, text);
-//   RETURN_IF_ERROR(query.Run(db, options, slot_ms));        // at each slot
+//   StandingQuery query(plan, text, options);
+//   RETURN_IF_ERROR(query.Run(db, deadline, slot_ms));       // at each slot
 //   if (query.version() != seen) MapRowsAnew(query.rows());  // only when series came or went
 //   for (const StandingSample& s : query.samples()) Write(s.row, s.v);
 //
@@ -13,8 +13,8 @@
 // 2. Where that cannot be (a store without kept selections, a window that reaches into blocks, label sets
 //    that depend on values, as of count_values), the plan is run like any other query, with the same
 //    result.
-// 3. Nothing that was computed outlives an evaluation but label sets: time may go back, the lookback may
-//    change, samples may come late.
+// 3. Nothing that was computed outlives an evaluation but label sets: time may go back, samples may come
+//    late.
 //
 // Threads: one at a time.
 // Errors:  as promql/engine.h says; after one the query can be run again.
@@ -41,22 +41,25 @@ struct StandingSample {
 
 class StandingQuery {
  public:
-  StandingQuery(std::shared_ptr<const plan::Plan> plan, std::string text);
+  // `text` is what the plan was made of, for annotations; `options` are those of every run, but for the
+  // deadline.
+  StandingQuery(std::shared_ptr<const plan::Plan> plan, std::string text, exec::RunOptions options);
   ~StandingQuery();
   StandingQuery(const StandingQuery&) = delete;
   StandingQuery& operator=(const StandingQuery&) = delete;
 
-  // Evaluates at `at`.  `storage` outlives the query and is the same at each call.
-  // REQUIRES: the plan's type is an instant vector or a scalar.
-  base::Status Run(storage::Queryable* storage, const exec::RunOptions& options, model::Timestamp at);
+  // Evaluates at `at`, until `deadline` by the options' clock.  `storage` outlives the query and is the same
+  // at each call.  REQUIRES: the plan's type is an instant vector or a scalar.
+  base::Status Run(storage::Queryable* storage, base::Duration deadline, model::Timestamp at);
 
-  // ---- Of the last Run() that succeeded; valid until the next. ----
+  // ---- Of the last Run(); valid until the next.  After an error: empty. ----
 
   // Raised whenever rows() is another table.
   uint64_t version() const { return version_; }
   // Label sets that the result may have; a scalar has one, without labels.
   std::span<const model::LabelsView> rows() const { return rows_; }
-  // Each row at most once.  In the order of sort() and its like, else of rows().
+  // Each row at most once.  In the order of sort() and its like, else that of the operator's rows: where
+  // delayed name removal made several one, that is not the order of rows().
   std::span<const StandingSample> samples() const { return samples_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
   const std::vector<std::string>& infos() const { return infos_; }
@@ -67,17 +70,17 @@ class StandingQuery {
   struct Tree;
 
   // False: it cannot be kept, or not this time.
-  base::Result<bool> RunKept(storage::StandingSource* source, const exec::RunOptions& options,
-                             model::Timestamp at);
-  base::Result<bool> MakeTree(const exec::RunOptions& options, model::Timestamp at);
+  base::Result<bool> RunKept(storage::StandingSource* source, model::Timestamp at);
+  base::Result<bool> MakeTree(model::Timestamp at);
   base::Status OpenTree();
   base::Status EvalTree();
-  base::Status RunOnce(storage::Queryable* storage, const exec::RunOptions& options,
-                       model::Timestamp at);
+  base::Status RunOnce(storage::Queryable* storage, model::Timestamp at);
+  void Forget();
   void TakeAnnotations(const exec::Annotations& annotations);
 
   const std::shared_ptr<const plan::Plan> plan_;
   const std::string text_;
+  exec::RunOptions options_;  // with the deadline of the last run
 
   std::unique_ptr<storage::StandingReader> reader_;
   std::map<std::string, storage::KeptSeries*> selections_;  // by matchers; the reader's

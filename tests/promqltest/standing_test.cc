@@ -15,6 +15,7 @@
 #include <set>
 
 #include "base/simulated_file_system.h"
+#include "promql/standing/standing_query.h"
 #include "random_queries.h"
 #include "runner.h"
 #include "script.h"
@@ -333,6 +334,28 @@ void RunRandom(uint64_t seed, Tally* tally) {
       Check(*query, &world, at, tally);
     }
   }
+}
+
+TEST(StandingTest, AfterAnErrorNothingIsLeftOfTheResultBefore) {
+  World world(std::chrono::hours(2), base::Duration(0));
+  const auto sample = [](model::Timestamp t, const char* name, const char* i) {
+    return Sample{t, model::Labels::FromPairs({{"__name__", name}, {"i", i}}), 1, nullptr};
+  };
+  promql::Engine engine({});
+  auto query = engine.Prepare("x + on () y");
+  ASSERT_TRUE(query) << query.error().message();
+  promql::KeptQuery kept = query->Keep();
+  world.Append(std::vector{sample(1000, "x", "0"), sample(1000, "y", "0")});
+  ASSERT_TRUE(kept.Run(world.db(), 1000));
+  ASSERT_EQ(kept.result().samples().size(), 1u);
+  const uint64_t version = kept.result().version();
+  world.Append(std::vector{sample(2000, "y", "1")});
+  ASSERT_FALSE(kept.Run(world.db(), 2000));
+  EXPECT_TRUE(kept.result().samples().empty());
+  EXPECT_TRUE(kept.result().rows().empty());
+  EXPECT_NE(kept.result().version(), version);
+  ASSERT_TRUE(kept.Run(world.db(), 1000));
+  EXPECT_EQ(kept.result().samples().size(), 1u);
 }
 
 TEST(StandingTest, RandomQueriesGiveTheSameInAllForms) {

@@ -123,8 +123,8 @@ bool Mentions(const std::string& text, std::initializer_list<const char*> words)
 
 }  // namespace
 
-ThreeForms::ThreeForms(const promql::Engine& engine, std::string text, promql::PreparedQuery query)
-    : engine_(engine), text_(std::move(text)), query_(std::move(query)) {
+ThreeForms::ThreeForms(std::string text, promql::PreparedQuery query)
+    : text_(std::move(text)), query_(std::move(query)) {
   // In a range query these are something else, and an error at another step is an error.
   std::string lower = text_;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -136,7 +136,7 @@ base::Result<std::unique_ptr<ThreeForms>> ThreeForms::Make(const promql::Engine&
   if (query.type() != promql::ValueType::kVector && query.type() != promql::ValueType::kScalar) {
     return base::InvalidArgument("neither an instant vector nor a scalar");
   }
-  return std::unique_ptr<ThreeForms>(new ThreeForms(engine, std::move(text), std::move(query)));
+  return std::unique_ptr<ThreeForms>(new ThreeForms(std::move(text), std::move(query)));
 }
 
 std::string ThreeForms::Compare(storage::Queryable* storage, model::Timestamp at) {

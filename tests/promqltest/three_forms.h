@@ -19,7 +19,6 @@ class ThreeForms {
   // Errors: the expression's.
   static base::Result<std::unique_ptr<ThreeForms>> Make(const promql::Engine& engine, std::string text);
 
-  const std::string& text() const { return text_; }
   // Empty if all forms agree at `at`; else how they do not.  Sums whose order depends on the series at hand
   // may differ by rounding.
   std::string Compare(storage::Queryable* storage, model::Timestamp at);
@@ -31,9 +30,8 @@ class ThreeForms {
   int64_t values() const { return values_; }
 
  private:
-  ThreeForms(const promql::Engine& engine, std::string text, promql::PreparedQuery query);
+  ThreeForms(std::string text, promql::PreparedQuery query);
 
-  const promql::Engine& engine_;
   const std::string text_;
   promql::PreparedQuery query_;
   bool in_range_ = true;  // means the same in a range query
