@@ -88,40 +88,42 @@ QueryLog::QueryLog(base::FileSystem* fs, base::Registry* registry)
 
 void QueryLog::SetPath(std::string path) {
   enabled_metric_->Set(path.empty() ? 0 : 1);
+  auto target = path.empty() ? nullptr : std::make_shared<Target>(std::move(path));
   const base::MutexLock lock(&mu_);
-  path_ = std::move(path);
-  file_.reset();
-  failed_ = false;
+  target_.swap(target);
 }
 
-bool QueryLog::enabled() const {
+std::shared_ptr<QueryLog::Target> QueryLog::target() const {
   const base::MutexLock lock(&mu_);
-  return !path_.empty();
+  return target_;
 }
+
+bool QueryLog::enabled() const { return target() != nullptr; }
 
 void QueryLog::Append(std::string line) {
+  const std::shared_ptr<Target> to = target();
+  if (to == nullptr) return;
   line += '\n';
-  const base::MutexLock lock(&mu_);
-  if (path_.empty()) return;
+  const base::MutexLock lock(&to->mu);
   base::Status written;
-  if (!file_) {
-    auto file = fs_->Open(path_, base::FileSystem::Mode::kAppend);
+  if (!to->file) {
+    auto file = fs_->Open(to->path, base::FileSystem::Mode::kAppend);
     if (file) {
-      file_ = *std::move(file);
+      to->file = *std::move(file);
     } else {
       written = std::unexpected(file.error());
     }
   }
-  if (file_) written = file_->Append(line);
+  if (to->file) written = to->file->Append(line);
   if (written) {
-    failed_ = false;
+    to->failed = false;
     return;
   }
   failures_->Add();
-  if (!failed_) {
-    base::LogError("Queries are not logged", {{"path", path_}, {"error", written.error().message()}});
+  if (!to->failed) {
+    base::LogError("Queries are not logged", {{"path", to->path}, {"error", written.error().message()}});
   }
-  failed_ = true;
+  to->failed = true;
 }
 
 }  // namespace tocsin::api

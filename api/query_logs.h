@@ -5,7 +5,7 @@
 //   ActiveQueries active(fs, "data/queries.active", 20);
 //   { const ActiveQueries::Entry entry = active.Enter("sum(rate(x[5m]))", now); ... }
 //
-// Threads: any; both lock.  They write files: not on the loop.
+// Threads: any; both lock.  They write files: not on the loop, but for SetPath() and enabled().
 // Errors:  a query is never refused because it cannot be noted; what fails is logged once, and of the
 //          query log counted.
 // Source:  Prometheus's promql/query_logger.go and util/logging/file.go, for the formats.
@@ -76,10 +76,18 @@ class QueryLog {
   base::FileSystem* const fs_;
   base::Gauge* const enabled_metric_;
   base::Counter* const failures_;
-  mutable base::Mutex mu_;
-  std::string path_ TOCSIN_GUARDED_BY(mu_);
-  std::unique_ptr<base::File> file_ TOCSIN_GUARDED_BY(mu_);
-  bool failed_ TOCSIN_GUARDED_BY(mu_) = false;  // since the path was set
+  // Lives as long as a query that began with it writes.
+  struct Target {
+    explicit Target(std::string p) : path(std::move(p)) {}
+    const std::string path;
+    base::Mutex mu;
+    std::unique_ptr<base::File> file TOCSIN_GUARDED_BY(mu);
+    bool failed TOCSIN_GUARDED_BY(mu) = false;
+  };
+  std::shared_ptr<Target> target() const;
+
+  mutable base::Mutex mu_;  // not held while a file is written: the loop sets the path
+  std::shared_ptr<Target> target_ TOCSIN_GUARDED_BY(mu_);  // null: none
 };
 
 }  // namespace tocsin::api

@@ -208,6 +208,11 @@ base::Result<promql::QueryResult> Evaluate(const QueryRun& run, const CommonPara
                         params.options);
 }
 
+Answer QueryFailed(const base::Error& error) {
+  if (error.code() == base::Code::kInvalidArgument) return Answer::BadParam("query", error.message());
+  return Answer::Error(error);
+}
+
 // Plans the query, runs it, and shows it with `show`.
 template <class ShowResult>
 Answer Run(const QueryRun& run, const CommonParams& params, const QueryTimes& times,
@@ -217,12 +222,7 @@ Answer Run(const QueryRun& run, const CommonParams& params, const QueryTimes& ti
   const base::Duration begin = run.call.executor->Monotonic();
   auto prepared = run.call.engine->Prepare(params.query);
   run.prepared = run.call.executor->Monotonic() - begin;
-  if (!prepared) {
-    if (prepared.error().code() != base::Code::kInvalidArgument) {
-      return Answer::Error(prepared.error());
-    }
-    return Answer::BadParam("query", prepared.error().message());
-  }
+  if (!prepared) return QueryFailed(prepared.error());
   base::Result<promql::QueryResult> result = Evaluate(run, params, times, *prepared);
   run.evaluated = run.call.executor->Monotonic() - begin - run.prepared;
   if (result) {
@@ -232,10 +232,7 @@ Answer Run(const QueryRun& run, const CommonParams& params, const QueryTimes& ti
   if (run.log != nullptr && run.log->enabled()) {
     run.log->Append(LogLine(run, params, times, result));
   }
-  if (!result && result.error().code() == base::Code::kInvalidArgument) {
-    return Answer::BadParam("query", result.error().message());
-  }
-  if (!result) return Answer::Error(result.error());
+  if (!result) return QueryFailed(result.error());
   return show(*std::move(result));
 }
 
@@ -318,7 +315,7 @@ Answer ExplainQuery(const QueryRun& run) {
   if (auto common = ReadCommon(*form, run, &params)) return *std::move(common);
   if (form->Get("run") == "false") {
     auto prepared = run.call.engine->Prepare(params.query);
-    if (!prepared) return Answer::BadParam("query", prepared.error().message());
+    if (!prepared) return QueryFailed(prepared.error());
     return ShowPlan(prepared->Explain(), [](JsonWriter*) {});
   }
   params.options.explain = true;

@@ -53,10 +53,16 @@ int BoundaryRule(const model::Bucket& b) {
   return b.upper_inclusive ? 0 : 2;
 }
 
+// How many of a list are written.
+template <class List>
+size_t Shown(const List& list, size_t limit) {
+  return limit == 0 ? list.size() : std::min(limit, list.size());
+}
+
 template <class List, class Write>
 bool WriteList(const List& list, size_t limit, const std::atomic<bool>* cancelled, JsonWriter* json,
                Write write) {
-  size_t count = limit == 0 ? list.size() : std::min(limit, list.size());
+  const size_t count = Shown(list, limit);
   json->BeginArray();
   for (size_t i = 0; i < count; ++i) {
     if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) break;
@@ -110,9 +116,10 @@ bool WriteValue(const promql::Value& value, size_t limit, JsonWriter* json,
     return WriteList(*vector, limit, cancelled, json, WriteSample);
   }
   const auto& matrix = std::get<promql::Matrix>(value);
+  const size_t shown = Shown(matrix, limit);
   size_t points = 0;
-  for (const promql::MatrixSeries& s : matrix) points += s.floats.size();
-  json->out()->reserve(json->out()->size() + points * kBytesOfAPoint + matrix.size() * kBytesOfLabels);
+  for (size_t i = 0; i < shown; ++i) points += matrix[i].floats.size();
+  json->out()->reserve(json->out()->size() + points * kBytesOfAPoint + shown * kBytesOfLabels);
   return WriteList(matrix, limit, cancelled, json, WriteSeries);
 }
 
