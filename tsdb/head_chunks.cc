@@ -96,6 +96,7 @@ base::Result<std::unique_ptr<HeadChunks>> HeadChunks::Open(Options options, mode
     const char* end = f.name.data() + f.name.size();
     const auto [p, error] = std::from_chars(f.name.data(), end, number);
     if (f.is_folder || error != std::errc() || p != end || number >= kMaxFiles) continue;
+    if (f.name != base::NameOf(out->PathOf(number))) continue;  // 1 is not 000001
     out->files_.push_back({.number = number, .bytes = f.size});
   }
   std::sort(out->files_.begin(), out->files_.end(), [](const File& a, const File& b) { return a.number < b.number; });

@@ -46,6 +46,9 @@ struct HeadChunk {
 
 class HeadChunks {
  public:
+  // Files have numbers below it.
+  static constexpr size_t kMaxFiles = 1 << 20;
+
   struct Options {
     base::FileSystem* fs = nullptr;
     std::string folder;
@@ -88,8 +91,6 @@ class HeadChunks {
     uint64_t bytes = 0;
     model::Timestamp maxt = model::kMinTimestamp;
   };
-  static constexpr size_t kMaxFiles = 1 << 20;
-
   explicit HeadChunks(Options options) : options_(std::move(options)) {}
   std::string PathOf(uint32_t file) const;
   base::Status Load(File* file, bool last, model::Timestamp mint, Loaded* loaded);

@@ -71,6 +71,18 @@ class HeadChunksTest : public DbTest {
   }
 };
 
+TEST_F(HeadChunksTest, AFileIsKnownByItsSixDigits) {
+  auto db = Open();
+  const Dump before = Fill(db.get());
+  Kill(std::move(db));
+  for (const char* name : {"1", "0000001", "1048576", "99999999999999999999"}) {
+    ASSERT_TRUE(fs_.WriteFileAtomically(base::JoinPath("data/chunks_head", name), *fs_.ReadFile(kFile)));
+  }
+  db = Open();
+  EXPECT_EQ(ReadAll(db.get()), before);
+  EXPECT_EQ(db->Stats().chunks, 20u);
+}
+
 TEST_F(HeadChunksTest, SealedChunksAreWrittenAndReadFromThere) {
   auto db = Open();
   const Dump before = Fill(db.get());

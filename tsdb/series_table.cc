@@ -364,7 +364,7 @@ base::Status RestoreOpen(SeriesPage* page, uint32_t at, std::string_view data, c
   thread_local std::vector<double> values;
   times.clear(), values.clear();
   chunk::XorCursor cursor;
-  RETURN_IF_ERROR(chunk::ContinueXor(data, chunk::SampleCount(data), &cursor, &times, &values));
+  RETURN_IF_ERROR(chunk::ContinueXor(data, chunk::SampleCount(chunk::Encoding::kXor, data), &cursor, &times, &values));
   if (times.empty()) return base::DataLoss("an empty chunk");
   const auto size = static_cast<uint32_t>(data.size());
   const uint32_t capacity = size + kOpenRoom;

@@ -10,7 +10,7 @@
 #include "base/duration.h"
 #include "tools/tsdb/data_folder.h"
 #include "tools/tsdb/verbs.h"
-#include "tsdb/chunk/xor.h"
+#include "tsdb/chunk/chunk.h"
 
 namespace tocsin::tools {
 namespace {
@@ -87,10 +87,10 @@ base::Result<ChunkShapes> MeasureChunks(const tsdb::Block& block, const std::vec
     RETURN_IF_ERROR(block.index().ReadSeries(id, nullptr, &chunks));
     for (const tsdb::index::ChunkMeta& c : chunks) {
       ASSIGN_OR_RETURN(const tsdb::RawChunk raw, block.ReadChunk(c.ref));
-      const int64_t samples = tsdb::chunk::SampleCount(raw.data);
+      const int64_t samples = tsdb::chunk::SampleCount(raw.encoding, raw.data);
       const auto bytes = static_cast<int64_t>(raw.data.size());
       ++shapes.total;
-      if (raw.encoding == tsdb::chunk::Encoding::kXor) {
+      if (tsdb::chunk::IsFloat(raw.encoding)) {
         shapes.float_samples.push_back(samples);
         shapes.float_bytes.push_back(bytes);
         continue;

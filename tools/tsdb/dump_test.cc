@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "tools/tsdb/folder_test_util.h"
 #include "tools/tsdb/verbs.h"
+#include "tsdb/block_writer.h"
 
 namespace tocsin::tools {
 namespace {
@@ -91,6 +92,36 @@ TEST_F(DumpTest, AnalyzeCountsLabelsOfTheNewestBlock) {
   EXPECT_NE(out_.find("Matcher: up\nLabel names: 2\nMatched series: 3\n"), std::string::npos) << out_;
   EXPECT_EQ(Run(TsdbAnalyze, {"data", "01ARZ3NDEKTSV4RRFFQ69G5FAV"}), 1);
   EXPECT_EQ(err_, "block 01ARZ3NDEKTSV4RRFFQ69G5FAV not found\n");
+}
+
+// Chunks of the newer encodings count their samples otherwise, and encoding 4 is of floats.
+TEST_F(DumpTest, AnalyzeReadsChunksWithStartTimes) {
+  tsdb::BlockMeta meta;
+  meta.ulid = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+  meta.max_time = kHour;
+  const std::vector<std::string_view> symbols = {"__name__", "f", "h"};
+  auto writer = tsdb::BlockWriter::Create(&fs_, "data", meta, symbols);
+  ASSERT_TRUE(writer);
+  for (const char* name : {"f", "h"}) {
+    storage::SampleColumns samples;
+    for (int i = 0; i < 7; ++i) {
+      samples.times.push_back(i * kMinute);
+      samples.start_times.push_back(i * kMinute - 10);
+      samples.values.push_back(i);
+      if (*name == 'h') {
+        samples.histogram_at.push_back(static_cast<uint32_t>(i));
+        samples.histograms.push_back(Histogram(i + 1));
+      }
+    }
+    samples.offsets = {0, 7};
+    ASSERT_TRUE((*writer)->Add(model::Labels::FromPairs({{"__name__", name}}).view(), tsdb::EncodeChunks(samples, kHour)));
+  }
+  ASSERT_TRUE((*writer)->Finish());
+  ASSERT_EQ(Run(TsdbAnalyze, {"--extended", "data"}), 0) << err_;
+  for (const char* part : {"samples per float chunk (min/avg/max): 7/7/7\n", "samples per histogram chunk (min/avg/max): 7/7/7\n",
+                           "buckets per histogram chunk (min/avg/max): 14/14/14\n"}) {
+    EXPECT_NE(out_.find(part), std::string::npos) << part << out_;
+  }
 }
 
 }  // namespace

@@ -164,6 +164,9 @@ TEST(XorTest, AChunkCutAnywhereIsAnErrorAndAFlippedByteNeverCrashes) {
       ASSERT_FALSE(status) << "cut at " << cut << " of " << chunk.size();
       EXPECT_EQ(status.error().code(), base::Code::kDataLoss);
       EXPECT_TRUE(t.empty());
+      XorCursor cursor;
+      ASSERT_FALSE(ContinueXor(chunk.substr(0, cut), samples.size(), &cursor, &t, &v));
+      EXPECT_TRUE(t.empty() && v.empty() && cursor.count == 0);
     }
     for (size_t at = 0; at < chunk.size(); ++at) {
       std::string bad = chunk;

@@ -251,7 +251,7 @@ std::unexpected<base::Error> Short(std::string_view chunk, size_t total) {
 
 base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
                        std::vector<model::Timestamp>* times, std::vector<double>* values) {
-  const size_t total = SampleCount(chunk);
+  const size_t total = SampleCount(Encoding::kXor, chunk);
   if (chunk.size() < kXorHeaderBytes || total * 2 > chunk.size() * 8) {
     return base::DataLoss(fmt::format("float chunk of {} bytes says it has {} samples", chunk.size(), total));
   }
@@ -278,7 +278,7 @@ base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hi
 
 base::Result<bool> DecodeXorLast(std::string_view chunk, storage::Window window, size_t hide_last,
                                  model::Timestamp* last_t, double* last_v) {
-  const size_t total = SampleCount(chunk);
+  const size_t total = SampleCount(Encoding::kXor, chunk);
   if (chunk.size() < kXorHeaderBytes || total * 2 > chunk.size() * 8) {
     return base::DataLoss(fmt::format("float chunk of {} bytes says it has {} samples", chunk.size(), total));
   }
@@ -302,13 +302,14 @@ base::Result<bool> DecodeXorLast(std::string_view chunk, storage::Window window,
 
 base::Status ContinueXor(std::string_view chunk, size_t upto, XorCursor* cursor,
                          std::vector<model::Timestamp>* times, std::vector<double>* values) {
-  const size_t total = SampleCount(chunk);
+  const size_t total = SampleCount(Encoding::kXor, chunk);
   if (chunk.size() < kXorHeaderBytes || upto > total || cursor->count > total) {
     return base::DataLoss(fmt::format("float chunk of {} bytes says it has {} samples", chunk.size(), total));
   }
   BitReader in(chunk);
   in.Skip(static_cast<int>(std::max<uint32_t>(cursor->bits, 8 * kXorHeaderBytes)));
   XorCursor next = *cursor;
+  const size_t begin = times->size();
   while (next.count < upto) {
     if (next.count == 0) {
       next.t = static_cast<uint64_t>(in.ReadVarint());
@@ -319,7 +320,9 @@ base::Status ContinueXor(std::string_view chunk, size_t upto, XorCursor* cursor,
       next.v = DecodeXorBits(&in, next.v, &next.leading, &next.trailing);
     }
     if (in.overrun()) {
-      return base::DataLoss(fmt::format("float chunk of {} bytes ends before its {} samples do", chunk.size(), total));
+      times->resize(begin);
+      values->resize(begin);
+      return Short(chunk, total);
     }
     ++next.count;
     times->push_back(static_cast<model::Timestamp>(next.t));

@@ -62,12 +62,10 @@ struct XorCursor {
   uint8_t leading = 0xff;
   uint8_t trailing = 0;
 };
-// Appends the samples from the cursor up to number `upto` of the chunk.  Errors: as DecodeXor().
+// Appends the samples from the cursor up to number `upto` of the chunk.  Errors: as DecodeXor(); then nothing is
+// appended and the cursor stays.
 base::Status ContinueXor(std::string_view chunk, size_t upto, XorCursor* cursor,
                          std::vector<model::Timestamp>* times, std::vector<double>* values);
-
-// The number of samples of an XOR chunk (of any but histograms with start times); 0 when it is shorter than its header.
-inline uint16_t SampleCount(std::string_view chunk) { return SampleCount(Encoding::kXor, chunk); }
 
 // One value of a Gorilla stream: shared by the histogram encodings.
 struct XorValue {

@@ -133,7 +133,7 @@ std::string EncodeXor2(std::span<const model::Timestamp> times, std::span<const 
 }
 
 base::Status DecodeXor2(std::string_view chunk, storage::Window window, size_t hide_last, storage::SampleColumns* out) {
-  const size_t total = SampleCount(chunk);
+  const size_t total = SampleCount(Encoding::kXor2, chunk);
   if (chunk.size() < kHeaderBytes || total > chunk.size() * 8) {
     return base::DataLoss(fmt::format("float chunk (xor2) of {} bytes says it has {} samples", chunk.size(), total));
   }

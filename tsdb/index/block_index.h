@@ -133,7 +133,7 @@ class IndexReader {
   absl::flat_hash_map<std::string_view, std::vector<uint32_t>> names_;  // offsets of the entries in table_, by value
   uint64_t all_postings_ = 0;  // 0: the table has no entry for all series
 
-  mutable Remembered<Offsets> remembered_{64};
+  mutable Remembered<Offsets> remembered_{64, 1 << 18};  // at most 2 MiB a block
   // Long lists whose checksum was found right: a block does not change.
   mutable base::Mutex checked_mu_;
   mutable absl::flat_hash_set<uint64_t> checked_ TOCSIN_GUARDED_BY(checked_mu_);

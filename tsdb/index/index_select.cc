@@ -20,7 +20,6 @@ namespace {
 
 // Longer lists are checked against their checksum once.
 constexpr uint32_t kCheckOnceCount = 1024;
-constexpr size_t kMaxRememberedOffsets = 1 << 20;
 // One list or set of candidates this many times longer than the other is searched, not walked.
 constexpr size_t kSearchFactor = 16;
 // Candidates for each value of a label from which on its lists are worth reading.
@@ -121,7 +120,7 @@ base::Status IndexReader::Evaluate(Term* term) const {
   }
   if (term->offsets == nullptr) {
     term->offsets = Find(*term);
-    if (remember && term->offsets->size() <= kMaxRememberedOffsets) remembered_.Put(std::move(key), 0, term->offsets);
+    if (remember) remembered_.Put(std::move(key), 0, term->offsets);
   }
   term->series = 0;
   for (const uint64_t at : *term->offsets) term->series += CountAt(at);
@@ -275,6 +274,7 @@ base::Result<std::vector<std::string_view>> IndexReader::SymbolTexts(const absl:
 }
 
 base::Result<std::vector<std::string_view>> IndexReader::NamesOf(std::span<const SeriesId> ids) const {
+  if (ids.empty()) return std::vector<std::string_view>();  // 0 is also the count of a list that does not decode
   if (all_postings_ != 0 && ids.size() == CountAt(all_postings_)) return Names();
   absl::flat_hash_set<uint64_t> numbers;
   for (const SeriesId id : ids) {
@@ -285,6 +285,7 @@ base::Result<std::vector<std::string_view>> IndexReader::NamesOf(std::span<const
 
 base::Result<std::vector<std::string_view>> IndexReader::ValuesOf(std::string_view name,
                                                                   std::span<const SeriesId> ids) const {
+  if (ids.empty()) return std::vector<std::string_view>();
   if (all_postings_ != 0 && ids.size() == CountAt(all_postings_)) return ValuesOf(name);
   const std::optional<uint64_t> wanted = SymbolNumber(name);
   absl::flat_hash_set<uint64_t> numbers;

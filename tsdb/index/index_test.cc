@@ -191,6 +191,41 @@ TEST(BlockIndexTest, RoundTripsAndSelects) {
   }
 }
 
+TEST(BlockIndexTest, NothingSelectedHasNoNamesWhateverTheListOfAllSeriesSays) {
+  Written w(20);
+  std::string bytes = *w.fs.ReadFile("index");
+  auto reader = IndexReader::Open("index", *w.fs.Map("index"));
+  ASSERT_TRUE(reader);
+  EXPECT_THAT(*(*reader)->NamesOf({}), testing::IsEmpty());
+  // The list of all series says that it is longer than the file: its count reads as 0.
+  const size_t ids = bytes.find(std::string("\0\0\0\x54\0\0\0\x14", 8));  // 84 bytes, 20 series
+  ASSERT_NE(ids, std::string::npos);
+  bytes[ids + 4] = '\x7f';
+  ASSERT_TRUE(w.fs.WriteFileAtomically("bad", bytes));
+  reader = IndexReader::Open("bad", *w.fs.Map("bad"));
+  ASSERT_TRUE(reader);
+  EXPECT_THAT(*(*reader)->NamesOf({}), testing::IsEmpty());
+  EXPECT_THAT(*(*reader)->ValuesOf("id", {}), testing::IsEmpty());
+}
+
+TEST(RememberedTest, ResultsAreForgottenByNumberAndBySize) {
+  Remembered<std::vector<int>> kept(3, 10);
+  const auto of = [](size_t n) { return std::make_shared<const std::vector<int>>(n); };
+  for (const char* key : {"a", "b", "c"}) kept.Put(key, 1, of(3));
+  EXPECT_NE(kept.Find("a", 1), nullptr);
+  EXPECT_EQ(kept.Find("a", 2), nullptr);
+  kept.Put("d", 1, of(0));
+  EXPECT_EQ(kept.Find("b", 1), nullptr) << "the one that was not used for longest";
+  kept.Put("e", 1, of(9));
+  EXPECT_EQ(kept.Find("a", 1), nullptr);
+  EXPECT_EQ(kept.Find("c", 1), nullptr);
+  EXPECT_NE(kept.Find("d", 1), nullptr);
+  EXPECT_NE(kept.Find("e", 1), nullptr);
+  kept.Put("e", 2, of(11));
+  EXPECT_EQ(kept.Find("e", 2), nullptr) << "larger than all of them may be";
+  EXPECT_EQ(kept.Find("e", 1), nullptr);
+}
+
 TEST(BlockIndexTest, CutOrFlippedItIsAnErrorAndNeverACrash) {
   Written w(20);
   const std::string good = *w.fs.ReadFile("index");

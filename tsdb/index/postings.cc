@@ -6,8 +6,6 @@
 namespace tocsin::tsdb::index {
 namespace {
 
-// Symbols in an expression's remembered result beyond which it is not worth its memory.
-constexpr size_t kMaxRememberedValues = 1 << 20;
 // Up to so many candidates, each is looked for in the lists rather than the lists joined.
 constexpr size_t kFewCandidates = 32;
 
@@ -89,7 +87,7 @@ Postings::Values Postings::MatchingValues(const model::Matcher& m, const Name& n
   for (const auto& [symbol, slots] : name.values) {
     if (m.Matches(symbols_->Text(symbol)) == positive) values->push_back(symbol);
   }
-  if (!plain && values->size() <= kMaxRememberedValues) remembered_.Put(std::move(key), name.version, values);
+  if (!plain) remembered_.Put(std::move(key), name.version, values);
   return values;
 }
 

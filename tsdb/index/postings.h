@@ -75,7 +75,7 @@ class Postings {
   size_t pairs_ = 0;
   uint64_t versions_ = 0;
 
-  mutable Remembered<std::vector<Symbol>> remembered_{256};
+  mutable Remembered<std::vector<Symbol>> remembered_{256, 4 << 20};  // at most 16 MiB
 };
 
 }  // namespace tocsin::tsdb::index

@@ -4,8 +4,10 @@
 // is most of what a selection costs.
 //
 // Threads: any.
-// Bounds:  `capacity` results; the one that was not used for longest goes.
+// Bounds:  `capacity` results with `max_values` values in all; the one that was not used for longest goes.  A result
+//          that alone is larger is not kept.
 
+#include <iterator>
 #include <list>
 #include <memory>
 #include <string>
@@ -26,7 +28,7 @@ inline std::string KeyOf(const model::Matcher& m, bool positive) {
 template <class Values>
 class Remembered {
  public:
-  explicit Remembered(size_t capacity) : capacity_(capacity) {}
+  Remembered(size_t capacity, size_t max_values) : capacity_(capacity), max_values_(max_values) {}
 
   // Null when there is none of this version.
   std::shared_ptr<const Values> Find(const std::string& key, uint64_t version) {
@@ -41,9 +43,15 @@ class Remembered {
   }
   void Put(std::string key, uint64_t version, std::shared_ptr<const Values> values) {
     base::MutexLock lock(&mu_);
-    items_.remove_if([&](const Item& i) { return i.key == key; });
+    for (auto it = items_.begin(); it != items_.end(); ++it) {
+      if (it->key != key) continue;
+      Forget(it);
+      break;
+    }
+    if (values->size() > max_values_) return;
+    values_ += values->size();
     items_.push_front({std::move(key), version, std::move(values)});
-    if (items_.size() > capacity_) items_.pop_back();
+    while (items_.size() > capacity_ || values_ > max_values_) Forget(std::prev(items_.end()));
   }
 
  private:
@@ -52,8 +60,15 @@ class Remembered {
     uint64_t version;
     std::shared_ptr<const Values> values;
   };
+  void Forget(typename std::list<Item>::iterator it) TOCSIN_REQUIRES(mu_) {
+    values_ -= it->values->size();
+    items_.erase(it);
+  }
+
   const size_t capacity_;
+  const size_t max_values_;
   base::Mutex mu_;
+  size_t values_ TOCSIN_GUARDED_BY(mu_) = 0;     // of all items
   std::list<Item> items_ TOCSIN_GUARDED_BY(mu_);  // the last used first
 };
 
