@@ -4,7 +4,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "storage/merge.h"
-#include "tsdb/block_writer.h"
 #include "tsdb/chunk/xor.h"
 #include "tsdb/head_export.h"
 
@@ -63,61 +62,66 @@ class BlockCursor {
   const Intervals* deleted_ = nullptr;
 };
 
-struct Part {
-  const BlockCursor* source;
-  index::ChunkMeta chunk;
-};
+using ReadPart = std::function<base::Result<RawChunk>(const ChunkPart&)>;
 
-bool Touches(const Part& p) {
-  if (p.source->deleted() == nullptr) return false;
-  return std::any_of(p.source->deleted()->begin(), p.source->deleted()->end(),
-                     [&](const Interval& i) { return i.mint <= p.chunk.maxt && i.maxt >= p.chunk.mint; });
+bool Touches(const ChunkPart& p) {
+  return p.deleted != nullptr && std::any_of(p.deleted->begin(), p.deleted->end(), [&](const Interval& i) {
+    return i.mint <= p.maxt && i.maxt >= p.mint;
+  });
 }
 
 // Chunks that lie across each other, and what is left of those that a deletion touches.
-base::Status MergeParts(std::span<const Part> parts, const CompactContext& context, std::vector<ChunkOut>* out) {
+base::Status MergeParts(std::span<const ChunkPart> parts, const ReadPart& read, const ChunkCut& cut, std::vector<ChunkOut>* out) {
   std::vector<storage::SampleColumns> columns(parts.size());
   std::vector<storage::SampleRun> runs;
   // The first chunk last: so Prometheus's compaction enters them, and their order decides between three.
   for (size_t k = 0; k < parts.size(); ++k) {
-    const Part& p = parts[(k + 1) % parts.size()];
-    RETURN_IF_ERROR(ReadChunks(p.source->block(), {&p.chunk, 1}, p.source->deleted(), {}, &columns[k]));
+    const ChunkPart& p = parts[(k + 1) % parts.size()];
+    ASSIGN_OR_RETURN(const RawChunk raw, read(p));
+    RETURN_IF_ERROR(chunk::Decode(raw.encoding, raw.data, {}, 0, &columns[k]));
+    if (p.deleted != nullptr) DropDeleted(*p.deleted, 0, &columns[k]);
     runs.push_back({&columns[k], 0, static_cast<uint32_t>(columns[k].times.size())});
   }
   storage::SampleColumns merged;
   storage::MergeSamples(runs, &merged);
-  std::vector<ChunkOut> chunks = EncodeChunks(merged, context.chunk_range_ms, context.xor2);
+  std::vector<ChunkOut> chunks = EncodeChunks(merged, cut.range_ms, cut.xor2);
   std::move(chunks.begin(), chunks.end(), std::back_inserter(*out));
   return {};
 }
 
 // The chunks of one series that stands in `sources`.
 base::Status MergeSeries(std::span<BlockCursor* const> sources, const CompactContext& context, std::vector<ChunkOut>* out) {
-  std::vector<Part> parts;
+  std::vector<ChunkPart> parts;
+  std::vector<std::pair<const Block*, uint64_t>> places;  // by id
   for (const BlockCursor* s : sources) {
     for (const index::ChunkMeta& c : s->chunks()) {
-      if (s->deleted() == nullptr || !Covers(*s->deleted(), c.mint, c.maxt)) parts.push_back({s, c});
+      parts.push_back({c.mint, c.maxt, s->deleted(), places.size()});
+      places.emplace_back(&s->block(), c.ref);
     }
   }
-  std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.chunk.mint < b.chunk.mint; });
-  for (size_t begin = 0, end; begin < parts.size(); begin = end) {
-    model::Timestamp maxt = parts[begin].chunk.maxt;
-    for (end = begin + 1; end < parts.size() && parts[end].chunk.mint <= maxt; ++end) {
-      maxt = std::max(maxt, parts[end].chunk.maxt);
-    }
-    const Part& first = parts[begin];
-    if (end - begin > 1 || Touches(first)) {
-      RETURN_IF_ERROR(MergeParts(std::span(parts).subspan(begin, end - begin), context, out));
-      continue;
-    }
-    ASSIGN_OR_RETURN(const RawChunk raw, first.source->block().ReadChunk(first.chunk.ref));
-    const uint32_t samples = chunk::SampleCount(raw.encoding, raw.data);
-    out->push_back({first.chunk.mint, first.chunk.maxt, samples, raw.encoding, std::string(raw.data)});
-  }
-  return {};
+  const auto read = [&](const ChunkPart& p) { return places[p.id].first->ReadChunk(places[p.id].second); };
+  return MergeChunks(std::move(parts), read, {.range_ms = context.chunk_range_ms, .xor2 = context.xor2}, out);
 }
 
 }  // namespace
+
+base::Status MergeChunks(std::vector<ChunkPart> parts, const ReadPart& read, const ChunkCut& cut, std::vector<ChunkOut>* out) {
+  std::erase_if(parts, [](const ChunkPart& p) { return p.deleted != nullptr && Covers(*p.deleted, p.mint, p.maxt); });
+  std::stable_sort(parts.begin(), parts.end(), [](const ChunkPart& a, const ChunkPart& b) { return a.mint < b.mint; });
+  for (size_t begin = 0, end; begin < parts.size(); begin = end) {
+    model::Timestamp maxt = parts[begin].maxt;
+    for (end = begin + 1; end < parts.size() && parts[end].mint <= maxt; ++end) maxt = std::max(maxt, parts[end].maxt);
+    const ChunkPart& first = parts[begin];
+    if (end - begin > 1 || Touches(first)) {
+      RETURN_IF_ERROR(MergeParts(std::span(parts).subspan(begin, end - begin), read, cut, out));
+      continue;
+    }
+    ASSIGN_OR_RETURN(const RawChunk raw, read(first));
+    const uint32_t samples = chunk::SampleCount(raw.encoding, raw.data);
+    out->push_back({first.mint, first.maxt, samples, raw.encoding, std::string(raw.data)});
+  }
+  return {};
+}
 
 base::Result<std::optional<std::string>> WriteHeadBlock(const CompactContext& context, Head* head,
                                                         model::Timestamp mint, model::Timestamp maxt) {

@@ -3,8 +3,10 @@
 // Making blocks of the head and of other blocks, and choosing which.
 //
 // Threads: blocking; one at a time in one folder.
+// Errors:  the file system's; kDataLoss: a chunk that does not decode; kCancelled.
 
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +16,7 @@
 #include "base/result.h"
 #include "tsdb/block.h"
 #include "tsdb/block_meta.h"
+#include "tsdb/block_writer.h"
 #include "tsdb/head.h"
 
 namespace tocsin::tsdb {
@@ -36,6 +39,24 @@ base::Result<std::optional<std::string>> WriteHeadBlock(const CompactContext& co
 // nullopt when nothing is left.  `level` 0: one above the highest.
 base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& context,
                                                      std::span<const std::shared_ptr<Block>> blocks, int level = 0);
+
+// A chunk of one series on its way into another block.
+struct ChunkPart {
+  model::Timestamp mint = 0;
+  model::Timestamp maxt = 0;
+  const Intervals* deleted = nullptr;  // of the series where it stands; null: nothing is
+  uint64_t id = 0;                     // the caller's
+};
+
+struct ChunkCut {
+  int64_t range_ms = 2 * 3600 * 1000;
+  bool xor2 = false;
+};
+
+// Appends the chunks of one series, given in any order: chunks that no other and no deletion touches as they are,
+// those that overlap or of which something is deleted made anew.  `read` gives the bytes of a part.
+base::Status MergeChunks(std::vector<ChunkPart> parts, const std::function<base::Result<RawChunk>(const ChunkPart&)>& read,
+                         const ChunkCut& cut, std::vector<ChunkOut>* out);
 
 // Lengths of blocks: min, 3 min, 9 min ... up to `max`.
 std::vector<int64_t> BlockRanges(int64_t min_ms, int64_t max_ms);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "storage/merge.h"
 #include "tsdb/block_writer.h"
 #include "tsdb/compact.h"
 
@@ -13,72 +12,23 @@ constexpr int64_t kChunkRangeMs = 2 * 3600 * 1000;
 
 using SeriesRun = std::vector<const ScannedSeries*>;  // of equal labels
 
-bool Touches(const tsdb::Intervals& deleted, const tsdb::index::ChunkMeta& m) {
-  return std::any_of(deleted.begin(), deleted.end(), [&](const auto& i) { return i.mint <= m.maxt && i.maxt >= m.mint; });
-}
-
-// Takes out what is deleted.
-void DropDeleted(const tsdb::Intervals& deleted, storage::SampleColumns* columns) {
-  storage::SampleColumns kept;
-  size_t h = 0;
-  for (size_t i = 0; i < columns->times.size(); ++i) {
-    const model::Timestamp t = columns->times[i];
-    const bool histogram = h < columns->histogram_at.size() && columns->histogram_at[h] == i;
-    if (!std::any_of(deleted.begin(), deleted.end(), [t](const auto& d) { return d.mint <= t && t <= d.maxt; })) {
-      if (histogram) {
-        kept.histogram_at.push_back(static_cast<uint32_t>(kept.times.size()));
-        kept.histograms.push_back(columns->histograms[h]);
-      }
-      kept.times.push_back(t);
-      kept.values.push_back(columns->values[i]);
-      if (!columns->start_times.empty()) kept.start_times.push_back(columns->start_times[i]);
-    }
-    h += histogram;
-  }
-  *columns = std::move(kept);
-}
-
 base::Result<std::vector<tsdb::ChunkOut>> ChunksOf(const SeriesRun& run, const tsdb::Tombstones& tombstones) {
-  struct Part {
-    const ScannedChunk* chunk;
-    const tsdb::Intervals* deleted;  // may be null
-  };
-  std::vector<Part> parts;
-  bool copy = true;
+  std::vector<tsdb::ChunkPart> parts;
+  std::vector<const ScannedChunk*> chunks;
   for (const ScannedSeries* s : run) {
     const auto it = tombstones.find(s->id);
-    const tsdb::Intervals* deleted = it == tombstones.end() ? nullptr : &it->second;
     for (const ScannedChunk& c : s->chunks) {
-      if (!c.good || (deleted != nullptr && tsdb::Covers(*deleted, c.meta.mint, c.meta.maxt))) continue;
-      if (deleted != nullptr && Touches(*deleted, c.meta)) copy = false;
-      parts.push_back({&c, deleted});
+      if (!c.good) continue;
+      parts.push_back({c.meta.mint, c.meta.maxt, it == tombstones.end() ? nullptr : &it->second, chunks.size()});
+      chunks.push_back(&c);
     }
   }
-  std::stable_sort(parts.begin(), parts.end(),
-                   [](const Part& a, const Part& b) { return a.chunk->meta.mint < b.chunk->meta.mint; });
-  for (size_t i = 1; i < parts.size(); ++i) {
-    copy = copy && parts[i - 1].chunk->meta.maxt < parts[i].chunk->meta.mint;
-  }
+  const auto read = [&](const tsdb::ChunkPart& p) -> base::Result<tsdb::RawChunk> {
+    return tsdb::RawChunk{chunks[p.id]->encoding, chunks[p.id]->data};
+  };
   std::vector<tsdb::ChunkOut> out;
-  if (copy) {
-    for (const Part& p : parts) {
-      const ScannedChunk& c = *p.chunk;
-      out.push_back({c.meta.mint, c.meta.maxt, tsdb::chunk::SampleCount(c.encoding, c.data), c.encoding, std::string(c.data)});
-    }
-    return out;
-  }
-  std::vector<storage::SampleColumns> columns(parts.size());
-  for (size_t i = 0; i < parts.size(); ++i) {
-    RETURN_IF_ERROR(tsdb::chunk::Decode(parts[i].chunk->encoding, parts[i].chunk->data, {}, 0, &columns[i]));
-    if (parts[i].deleted != nullptr) DropDeleted(*parts[i].deleted, &columns[i]);
-  }
-  std::vector<storage::SampleRun> runs;
-  for (const storage::SampleColumns& c : columns) runs.push_back({&c, 0, static_cast<uint32_t>(c.times.size())});
-  storage::SampleColumns merged;
-  storage::MergeSamples(runs, &merged);
-  if (merged.times.empty()) return out;
-  merged.offsets = {0, static_cast<uint32_t>(merged.times.size())};
-  return tsdb::EncodeChunks(merged, kChunkRangeMs);
+  RETURN_IF_ERROR(tsdb::MergeChunks(std::move(parts), read, {.range_ms = kChunkRangeMs}, &out));
+  return out;
 }
 
 }  // namespace
