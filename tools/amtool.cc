@@ -1,4 +1,5 @@
 #include "tools/amtool.h"
+#include "tools/server.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,7 +9,6 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "base/yaml.h"
-#include "net/event_loop.h"
 #include "templates/go_time.h"
 #include "tools/fetch.h"
 
@@ -57,7 +57,7 @@ void Amtool::ReadConfigFile(const std::string& path) {
   for (const auto& error : errors.Sorted()) io_.err(error.text + "\n");
 }
 
-base::Time Amtool::now() const { return net::EventLoop({.threads = 1}).Now(); }
+base::Time Amtool::now() const { return ProcessNow(); }
 
 base::Status Amtool::Check() const {
   if (output_ != "simple" && output_ != "extended" && output_ != "json") {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/duration.h"
+#include "base/number.h"
 #include "base/text.h"
 #include "tools/amtool.h"
 
@@ -12,14 +13,24 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string Field(const Json& object, const char* name) {
+// An answer is another program's: what is missing in it, or of another type, is empty.
+const Json& Part(const Json& object, const char* name) {
+  static const Json kNone;
   const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+  return found != object.end() ? *found : kNone;
 }
 
+std::string Text(const Json& value) { return value.is_string() ? value.get<std::string>() : ""; }
+std::string Field(const Json& object, const char* name) { return Text(Part(object, name)); }
+
 bool Flag(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_boolean() && found->get<bool>();
+  const Json& value = Part(object, name);
+  return value.is_boolean() && value.get<bool>();
+}
+
+double Number(const Json& object, const char* name) {
+  const Json& value = Part(object, name);
+  return value.is_number() ? value.get<double>() : 0;
 }
 
 void AddParam(std::string_view name, std::string_view value, std::string* path) {
@@ -42,8 +53,8 @@ std::string AlertText(const Json& labels) {
 }
 
 std::string AlertOf(const Json& alerts, const std::string& fingerprint) {
-  const auto found = alerts.find(fingerprint);
-  return found != alerts.end() && found->contains("labels") ? AlertText((*found)["labels"]) : fingerprint;
+  const Json& labels = Part(Part(alerts, fingerprint.c_str()), "labels");
+  return labels.is_object() ? AlertText(labels) : fingerprint;
 }
 
 // What an event says beyond its moment and kind.
@@ -55,30 +66,27 @@ std::string EventText(const Json& e, const Json& alerts) {
   if (const std::string fp = Field(e, "fingerprint"); !fp.empty()) add(AlertOf(alerts, fp));
   add(Field(e, "integration"));
   add(Field(e, "outcome") + Field(e, "cause"));
-  if (e.contains("status")) add(std::to_string(e["status"].get<int>()));
-  if (e.contains("attempt")) add("attempt " + std::to_string(e["attempt"].get<int>()));
+  if (e.contains("status")) add(base::FormatF(Number(e, "status")));
+  if (e.contains("attempt")) add("attempt " + base::FormatF(Number(e, "attempt")));
   if (const std::string reason = Field(e, "reason"); !reason.empty()) add("because: " + reason);
   if (e.contains("durationSeconds")) {
     char text[32];
-    std::snprintf(text, sizeof text, "%.0f ms", e["durationSeconds"].get<double>() * 1000);
+    std::snprintf(text, sizeof text, "%.0f ms", Number(e, "durationSeconds") * 1000);
     add(text);
   }
   if (e.contains("nextAttemptSeconds")) {
     char text[48];
-    std::snprintf(text, sizeof text, "next attempt after %.1f s", e["nextAttemptSeconds"].get<double>());
+    std::snprintf(text, sizeof text, "next attempt after %.1f s", Number(e, "nextAttemptSeconds"));
     add(text);
   }
   if (const std::string next = Field(e, "nextRepeat"); !next.empty()) add("repeats at " + next);
   if (const std::string next = Field(e, "nextFlush"); !next.empty()) add("first flush at " + next);
-  if (e.contains("by")) {
-    for (const Json& by : e["by"]) add(by.get<std::string>());
-  }
+  for (const Json& by : Part(e, "by")) add(Text(by));
   for (const char* key : {"silence", "matchers", "createdBy", "comment", "text"}) add(Field(e, key));
   for (const char* key : {"firing", "resolved"}) {
-    if (!e.contains(key)) continue;
-    const Json& list = e[key];
+    const Json& list = Part(e, key);
     if (list.size() <= 3) {
-      for (const Json& fp : list) add(std::string(key) + ": " + AlertOf(alerts, fp.get<std::string>()));
+      for (const Json& fp : list) add(std::string(key) + ": " + AlertOf(alerts, Text(fp)));
     } else {
       add(std::to_string(list.size()) + " " + key);
     }
@@ -88,8 +96,8 @@ std::string EventText(const Json& e, const Json& alerts) {
 
 void PrintEvents(const Amtool& tool, const Json& page) {
   std::vector<std::vector<std::string>> rows;
-  for (const Json& e : page["events"]) {
-    rows.push_back({Field(e, "at"), Field(e, "kind"), EventText(e, page["alerts"])});
+  for (const Json& e : Part(page, "events")) {
+    rows.push_back({Field(e, "at"), Field(e, "kind"), EventText(e, Part(page, "alerts"))});
   }
   if (!rows.empty()) tool.Table(rows);
 }
@@ -118,7 +126,7 @@ base::Result<std::string> PostedAlerts(const std::vector<std::string>& labels, c
 
 void PrintRequest(const Amtool& tool, const Json& r) {
   tool.io().out("    " + Field(r, "method") + " " + Field(r, "url") + "\n");
-  for (const auto& [name, value] : r["headers"].items()) tool.io().out("    " + name + ": " + value.get<std::string>() + "\n");
+  for (const auto& [name, value] : Part(r, "headers").items()) tool.io().out("    " + name + ": " + Text(value) + "\n");
   std::string body = Field(r, "body");
   if (const Json parsed = Json::parse(body, nullptr, false); !parsed.is_discarded()) body = parsed.dump(2);
   tool.io().out("\n");
@@ -224,18 +232,18 @@ int PreviewVerb(const std::vector<std::string>& args, const ToolIo& io) {
   for (const Json& r : routes) {
     io.out("Route " + Field(r, "route") + " to receiver " + Field(r, "receiver") + "\n  group " + Field(r, "group") + ", group_wait " +
            Field(r, "groupWait") + ", group_interval " + Field(r, "groupInterval") + ", repeat_interval " + Field(r, "repeatInterval") + "\n");
-    for (const Json& name : r["mutedBy"]) io.out("  muted now by time interval " + name.get<std::string>() + "\n");
-    for (const Json& a : r["alerts"]) {
-      io.out("  " + std::string(Flag(a, "firing") ? "firing   " : "resolved ") + AlertText(a["labels"]) + "\n");
-      for (const Json& id : a["silencedBy"]) io.out("    silenced by " + id.get<std::string>() + "\n");
-      for (const Json& fp : a["inhibitedBy"]) io.out("    inhibited by " + fp.get<std::string>() + "\n");
+    for (const Json& name : Part(r, "mutedBy")) io.out("  muted now by time interval " + Text(name) + "\n");
+    for (const Json& a : Part(r, "alerts")) {
+      io.out("  " + std::string(Flag(a, "firing") ? "firing   " : "resolved ") + AlertText(Part(a, "labels")) + "\n");
+      for (const Json& id : Part(a, "silencedBy")) io.out("    silenced by " + Text(id) + "\n");
+      for (const Json& fp : Part(a, "inhibitedBy")) io.out("    inhibited by " + Text(fp) + "\n");
     }
-    for (const Json& m : r["messages"]) {
+    for (const Json& m : Part(r, "messages")) {
       io.out("  " + Field(m, "integration") + ":\n");
       for (const char* key : {"error", "replaced", "nothing"}) {
         if (const std::string text = Field(m, key); !text.empty()) io.out("    " + std::string(key) + ": " + text + "\n");
       }
-      if (m.contains("request")) PrintRequest(tool, m["request"]);
+      if (m.contains("request")) PrintRequest(tool, Part(m, "request"));
     }
   }
   if (routes.empty()) io.out("No route leads there.\n");
@@ -275,22 +283,22 @@ int ReceiverTestVerb(const std::vector<std::string>& args, const ToolIo& io) {
     io.out(test.dump(2) + "\n");
     return ok ? 0 : 1;
   }
-  for (const Json& i : test["integrations"]) {
+  for (const Json& i : Part(test, "integrations")) {
     io.out(Field(i, "integration") + ": " + (Flag(i, "ok") ? "delivered" : Flag(i, "wouldRetry") ? "failed, would be tried again" : "failed") + "\n");
     for (const char* key : {"error", "replaced"}) {
       if (const std::string text = Field(i, key); !text.empty()) io.out("  " + std::string(key) + ": " + text + "\n");
     }
-    for (const Json& r : i["requests"]) {
+    for (const Json& r : Part(i, "requests")) {
       io.out("  request\n");
-      PrintRequest(tool, r["request"]);
+      PrintRequest(tool, Part(r, "request"));
       char took[48];
-      std::snprintf(took, sizeof took, "  answer after %.0f ms", r["durationSeconds"].get<double>() * 1000);
-      io.out(took + (r.contains("status") ? ", status " + std::to_string(r["status"].get<int>()) : std::string()) + "\n");
+      std::snprintf(took, sizeof took, "  answer after %.0f ms", Number(r, "durationSeconds") * 1000);
+      io.out(took + (r.contains("status") ? ", status " + base::FormatF(Number(r, "status")) : std::string()) + "\n");
       if (const std::string text = Field(r, "answer"); !text.empty()) io.out("    " + text + "\n");
       if (const std::string text = Field(r, "error"); !text.empty()) io.out("  error: " + text + "\n");
     }
   }
-  if (test["integrations"].empty()) io.out("The receiver has no integrations.\n");
+  if (Part(test, "integrations").empty()) io.out("The receiver has no integrations.\n");
   return ok ? 0 : 1;
 }
 

@@ -13,6 +13,8 @@ namespace {
 
 constexpr uint32_t kChunksMagic = 0x85BD40DD;
 constexpr size_t kChunksHeaderBytes = 8;
+// Segments missing in a row, beyond which a file is taken for a stray one.
+constexpr size_t kMaxGap = 1000;
 
 std::string Labels(const ScannedSeries& s) { return model::LabelsView(s.labels).ToMetricString(); }
 
@@ -43,17 +45,24 @@ void ScanSegments(base::FileSystem* fs, const std::string& folder, const std::st
     return;
   }
   for (const base::FileInfo& f : *files) {
+    const std::string path = name + "/chunks/" + f.name;
     if (f.name.find_first_not_of("0123456789") != std::string::npos) {
-      report->Note(name + "/chunks/" + f.name, "no segment; nothing reads it");
+      report->Note(path, "no segment; nothing reads it");
       continue;
     }
-    const std::string path = name + "/chunks/" + f.name;
-    const std::string expected = fmt::format("{:06}", scan->segments.size() + 1);
-    if (f.name != expected && f.name > expected) {
+    const size_t expected = scan->segments.size() + 1;
+    const std::optional<uint32_t> number = FileNumber(f.name);
+    if (!number || *number < expected || *number - expected >= kMaxGap) {
       scan->damaged = true;
-      report->Damage(name + "/chunks/" + expected, std::nullopt, "the segment is missing; " + f.name + " is there",
+      report->Damage(path, std::nullopt, fmt::format("no segment of the block: {:06} would come next", expected),
+                     "the block may not be opened; its chunks may be whole");
+      continue;
+    }
+    for (size_t missing = expected; missing < *number; ++missing) {
+      scan->damaged = true;
+      report->Damage(fmt::format("{}/chunks/{:06}", name, missing), std::nullopt, "the segment is missing; " + f.name + " is there",
                      "the samples of its chunks");
-      while (f.name > fmt::format("{:06}", scan->segments.size() + 1)) scan->segments.push_back(nullptr);
+      scan->segments.push_back(nullptr);
     }
     auto file = fs->Map(base::JoinPath(chunks, f.name));
     if (!file) {

@@ -23,9 +23,14 @@ size_t BlockBuilder::SeriesOf(const model::Labels& labels) {
   return it->second;
 }
 
+bool BlockBuilder::empty() const {
+  return std::all_of(series_.begin(), series_.end(), [](const Series& s) { return s.samples.empty(); });
+}
+
 base::Result<std::string> BlockBuilder::Write(base::FileSystem* fs, const std::string& parent, base::Time now,
                                               int64_t block_ms, uint64_t* repeated) {
   numbers_.clear();
+  std::erase_if(series_, [](const Series& s) { return s.samples.empty(); });
   std::sort(series_.begin(), series_.end(), [](const Series& a, const Series& b) { return a.labels < b.labels; });
   tsdb::BlockMeta meta;
   meta.ulid = tsdb::MakeUlid(base::ToUnixMillis(now), parent);

@@ -36,7 +36,8 @@ class BlockBuilder {
   // The number of a series, to add to it without another look-up.
   size_t SeriesOf(const model::Labels& labels);
   void Add(size_t series, model::Timestamp t, double v) { series_[series].samples.push_back({t, v}); }
-  bool empty() const { return series_.empty(); }
+  // Whether no sample was added.
+  bool empty() const;
 
   // Writes the samples as a block in `parent` and forgets them.  Of several samples of a series at one time the
   // first counts; `*repeated` is raised by the others.  Returns the folder.  REQUIRES: !empty().

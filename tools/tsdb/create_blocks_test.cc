@@ -75,6 +75,20 @@ TEST_F(CreateBlocksTest, RulesNeedFilesAndTimes) {
   EXPECT_NE(err_.find("rules.yml"), std::string::npos) << err_;
 }
 
+// A server may answer with a series that has no values.
+TEST_F(CreateBlocksTest, ASeriesWithoutSamplesIsLeftOut) {
+  BlockBuilder builder;
+  builder.SeriesOf(model::Labels::FromPairs({{"__name__", "a"}}));
+  EXPECT_TRUE(builder.empty());
+  builder.Add(model::Labels::FromPairs({{"__name__", "b"}}), 5, 1);
+  EXPECT_FALSE(builder.empty());
+  uint64_t repeated = 0;
+  const auto folder = builder.Write(&fs_, "data", {}, 2 * kHour, &repeated);
+  ASSERT_TRUE(folder) << folder.error().message();
+  ASSERT_EQ(Run(TsdbDump, {"data"}), 0) << err_;
+  EXPECT_EQ(out_, "{__name__=\"b\"} 1 5\n");
+}
+
 TEST_F(CreateBlocksTest, BlockLengthsAreThoseOfPrometheus) {
   using std::chrono::hours;
   for (const auto& [wanted, got] : {std::pair{1, 2}, {2, 2}, {5, 2}, {6, 6}, {17, 6}, {18, 18}, {1000000, 2 * 19683}}) {

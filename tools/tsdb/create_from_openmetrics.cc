@@ -10,8 +10,8 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
-#include "net/event_loop.h"
 #include "scrape/exposition.h"
+#include "tools/server.h"
 #include "tools/tsdb/create_blocks.h"
 #include "tools/tsdb/verbs.h"
 
@@ -75,7 +75,6 @@ base::Status Fill(std::string_view body, const Request& request, model::Timestam
 base::Status CreateBlocks(const ToolIo& io, std::string_view body, const std::string& output, const Request& request,
                           BlockPrinter* printer) {
   ASSIGN_OR_RETURN(const Ranges ranges, CountRanges(body, request.block_ms));
-  const net::EventLoop clock({.threads = 1});
   uint64_t repeated = 0;
   for (auto it = ranges.begin(); it != ranges.end();) {
     const model::Timestamp begin = it->first;
@@ -87,7 +86,7 @@ base::Status CreateBlocks(const ToolIo& io, std::string_view body, const std::st
     std::map<model::Timestamp, BlockBuilder> builders;
     RETURN_IF_ERROR(Fill(body, request, begin, end, &builders));
     for (auto& [start, builder] : builders) {
-      auto folder = builder.Write(io.fs, output, clock.Now(), request.block_ms, &repeated);
+      auto folder = builder.Write(io.fs, output, ProcessNow(), request.block_ms, &repeated);
       if (!folder) return std::unexpected(folder.error().Within("block creation"));
       RETURN_IF_ERROR(printer->Print(*folder));
     }
@@ -103,7 +102,7 @@ base::Status CreateBlocks(const ToolIo& io, std::string_view body, const std::st
 int TsdbCreateBlocksFromOpenMetrics(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("promtool tsdb create-blocks-from openmetrics [FLAGS] FILE [DIR]",
                 "Makes blocks in DIR (default data/) of the samples of an OpenMetrics file; each needs a time.  A server\n"
-                "whose folder it is takes the blocks over at its next compaction.");
+                "takes them over at its next start; do not make blocks of times that its log still holds.");
   bool human = false, quiet = false;
   std::string longest = "2h";
   std::vector<std::string> labels;

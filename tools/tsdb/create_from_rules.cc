@@ -10,7 +10,6 @@
 
 #include "base/duration.h"
 #include "base/number.h"
-#include "net/event_loop.h"
 #include "ruler/group.h"
 #include "ruler/rule_file.h"
 #include "tools/server.h"
@@ -90,7 +89,6 @@ base::Status RuleBackfill::Evaluate(const ruler::GroupSpec& group, const ruler::
 }
 
 base::Result<size_t> RuleBackfill::Run(const std::vector<ruler::GroupSpec>& groups, BlockPrinter* printer) {
-  const net::EventLoop clock({.threads = 1});
   size_t failed = 0;
   uint64_t repeated = 0;
   const int64_t first = base::ToUnixMillis(request_.start), last = base::ToUnixMillis(request_.end);
@@ -116,7 +114,7 @@ base::Result<size_t> RuleBackfill::Run(const std::vector<ruler::GroupSpec>& grou
     }
     if (builder.empty()) continue;
     ASSIGN_OR_RETURN(const std::string folder,
-                     builder.Write(io_.fs, request_.output, clock.Now(), request_.block_ms, &repeated));
+                     builder.Write(io_.fs, request_.output, ProcessNow(), request_.block_ms, &repeated));
     RETURN_IF_ERROR(printer->Print(folder));
   }
   if (histograms_ > 0) {

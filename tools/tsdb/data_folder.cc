@@ -14,16 +14,6 @@ constexpr int kAttempts = 3;
 
 }  // namespace
 
-int64_t UlidTime(std::string_view ulid) {
-  static constexpr std::string_view kAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-  int64_t ms = 0;
-  for (const char c : ulid.substr(0, 10)) {
-    const size_t digit = kAlphabet.find(c);
-    ms = ms * 32 + static_cast<int64_t>(digit == std::string_view::npos ? 0 : digit);
-  }
-  return ms;
-}
-
 base::Result<std::unique_ptr<DataFolder>> DataFolder::Open(const ToolIo& io, const std::string& path) {
   const auto info = io.fs->Stat(path);
   if (!info) return std::unexpected(info.error().Within("opening the db dir"));
@@ -75,8 +65,9 @@ base::Result<std::shared_ptr<tsdb::Block>> DataFolder::OneBlock(const std::strin
   std::string wanted = id;
   if (id.empty()) {
     ASSIGN_OR_RETURN(const std::vector<std::string> names, BlockNames());
+    const auto time = [](std::string_view ulid) { return ulid.substr(0, 10); };  // its digits ascend as letters do
     for (const std::string& name : names) {
-      if (wanted.empty() || UlidTime(name) > UlidTime(wanted)) wanted = name;
+      if (wanted.empty() || time(name) > time(wanted)) wanted = name;
     }
     if (wanted.empty()) return base::NotFound(path_ + ": no blocks found");
   } else if (!tsdb::IsUlid(id) || !io_.fs->Stat(base::JoinPath(path_, id))) {

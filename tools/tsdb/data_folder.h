@@ -4,7 +4,7 @@
 // folder can be looked at.  What opening would repair is repaired in memory only (base/overlay_file_system.h).
 //
 //   ASSIGN_OR_RETURN(auto folder, DataFolder::Open(io, "data"));
-//   for (const auto& block : folder->blocks()) ...
+//   ASSIGN_OR_RETURN(auto blocks, folder->Blocks());
 //   ASSIGN_OR_RETURN(tsdb::Db* db, folder->OpenDb());    // with what is in the log
 //
 // Threads: one.
@@ -51,9 +51,6 @@ class DataFolder {
 };
 
 inline constexpr const char* kDefaultDbPath = "data/";
-
-// The time of a ULID, ms since the epoch.  REQUIRES: tsdb::IsUlid(ulid).
-int64_t UlidTime(std::string_view ulid);
 
 // The table of `tsdb list`: columns at least 13 wide, two blanks apart.
 struct BlockRow {

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "storage/queryable.h"
 #include "tsdb/chunk/chunk.h"
+#include "tsdb/head_chunks.h"
 #include "tsdb/wal/checkpoint.h"
 #include "tsdb/wal/record.h"
 
@@ -21,6 +22,8 @@ namespace wal = tsdb::wal;
 constexpr uint32_t kHeadChunksMagic = 0x0130BC91;
 constexpr size_t kHeadChunksHeaderBytes = 8;
 constexpr uint8_t kOutOfOrderBit = 0x80;
+// Files missing in a row, beyond which a number is taken for a stray one and no file for missing.
+constexpr uint32_t kMaxNamedGaps = 1000;
 
 class LogScanner {
  public:
@@ -50,6 +53,7 @@ class LogScanner {
   absl::flat_hash_set<storage::SeriesRef> known_;
   absl::flat_hash_map<storage::SeriesRef, uint64_t> unknown_;  // samples by series without a record
   int checkpoint_ = -1;
+  std::map<int, uint64_t> newer_types_;  // records of the segment, by type
   uint64_t strange_chunks_ = 0;  // of chunks_head, of series that the log does not know
 
   wal::DecodedSeries series_;
@@ -96,7 +100,9 @@ base::Status LogScanner::Record(std::string_view record) {
     case RecordType::kMinValidTime: return {};
     case RecordType::kUnknown: break;
   }
-  return base::DataLoss(record.empty() ? "an empty record" : fmt::format("unknown record type {}", static_cast<int>(record[0])));
+  if (record.empty()) return base::DataLoss("an empty record");
+  ++newer_types_[static_cast<uint8_t>(record[0])];
+  return {};
 }
 
 void LogScanner::Segment(const std::string& path, bool may_be_torn) {
@@ -110,12 +116,16 @@ void LogScanner::Segment(const std::string& path, bool may_be_torn) {
   wal::SegmentReader reader((*file)->data());
   std::string_view record;
   bool damaged = false;
+  newer_types_.clear();
   while (reader.Next(&record)) {
     if (const base::Status s = Record(record); !s) {
       damaged = true;
       scan_.bad_records[path].push_back(reader.record_offset());
       report_->Damage(path, reader.record_offset(), s.error().message(), "what the record holds from there on");
     }
+  }
+  for (const auto& [type, count] : newer_types_) {
+    report_->Note(path, fmt::format("{} records are of type {}, which this version does not know; no start reads them", count, type));
   }
   for (const wal::Damage& d : reader.damage()) {
     if (may_be_torn && reader.torn() && reader.damage().size() == 1) {
@@ -149,8 +159,12 @@ void LogScanner::Segments(const std::string& folder, int after, bool may_be_torn
       scan_.leftovers.push_back(path);
       continue;
     }
-    const int expected = last >= 0 ? last + 1 : after >= 0 ? after + 1 : index;
-    for (int missing = expected; missing < index && missing < expected + 1000; ++missing) {
+    int expected = last >= 0 ? last + 1 : after >= 0 ? after + 1 : index;
+    if (index - expected > static_cast<int>(kMaxNamedGaps)) {
+      report_->Note(path, fmt::format("its number is far behind {:08}, the one expected; it is read nevertheless", expected));
+      expected = index;
+    }
+    for (int missing = expected; missing < index; ++missing) {
       const std::string gap = wal::SegmentPath(folder, missing);
       report_->Damage(gap, std::nullopt, "the segment is missing", "its samples, and those of series that begin in it");
       scan_.missing_segments.push_back(gap);
@@ -213,27 +227,37 @@ void LogScanner::HeadChunks() {
   const std::string folder = base::JoinPath(folder_, "chunks_head");
   const auto listed = fs_->List(folder);
   if (!listed) return;  // there need not be any
-  std::vector<base::FileInfo> files;
+  std::map<uint32_t, std::string> files;  // by number
   for (const base::FileInfo& f : *listed) {
-    if (!f.is_folder && f.name.find_first_not_of("0123456789") == std::string::npos) files.push_back(f);
+    if (f.is_folder) continue;
+    const auto number = FileNumber(f.name);
+    if (number && *number < tsdb::HeadChunks::kMaxFiles && f.name == fmt::format("{:06}", *number)) {
+      files.emplace(*number, f.name);
+    } else {
+      report_->Note("chunks_head/" + f.name, "no file of chunks; nothing reads it");
+    }
   }
   const std::string cost = "what the log no longer has of these samples; the rest comes back from it";
-  int last = -1;
-  for (const base::FileInfo& f : files) {
-    const std::string path = "chunks_head/" + f.name;
+  std::optional<uint32_t> last;
+  for (const auto& [number, name] : files) {
+    const std::string path = "chunks_head/" + name;
     report_->Reading(path);
-    const int number = std::atoi(f.name.c_str());
     const auto damage = [&](std::optional<uint64_t> offset, const std::string& what) {
       report_->Damage(path, offset, what, cost);
       if (scan_.damaged_head_chunks.empty() || scan_.damaged_head_chunks.back() != path) scan_.damaged_head_chunks.push_back(path);
     };
-    for (int missing = last + 1; last >= 0 && missing < number && missing < last + 1000; ++missing) {
-      const std::string gap = fmt::format("chunks_head/{:06}", missing);
-      report_->Damage(gap, std::nullopt, "the file is missing", cost);
-      scan_.missing_head_chunks.push_back(gap);
+    const uint32_t expected = last ? *last + 1 : number;
+    if (number - expected > kMaxNamedGaps) {
+      report_->Note(path, fmt::format("its number is far behind {:06}, the one before; it is read nevertheless", *last));
+    } else {
+      for (uint32_t missing = expected; missing < number; ++missing) {
+        const std::string gap = fmt::format("chunks_head/{:06}", missing);
+        report_->Damage(gap, std::nullopt, "the file is missing", cost);
+        scan_.missing_head_chunks.push_back(gap);
+      }
     }
     last = number;
-    auto mapped = fs_->Map(base::JoinPath(folder, f.name));
+    auto mapped = fs_->Map(base::JoinPath(folder, name));
     if (!mapped) {
       damage(std::nullopt, mapped.error().message());
       continue;
@@ -256,7 +280,7 @@ void LogScanner::HeadChunks() {
         uint64_t next = at;
         const std::string wrong = HeadChunk(data, at, &next);
         if (!wrong.empty()) {
-          if (live_ == Live::kYes && &f == &files.back()) {
+          if (live_ == Live::kYes && number == files.rbegin()->first) {
             report_->Note(path, fmt::format("ends within a chunk at byte {}: the server is writing", at));
           } else {
             damage(at, wrong);

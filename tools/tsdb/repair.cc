@@ -5,7 +5,7 @@
 //   wal, wbl     a torn end is cut; of a segment that is damaged elsewhere the whole records are kept; the original
 //                goes to damaged/ or wal/damaged/; a missing segment becomes an empty one
 //   chunks_head  damaged chunks become nobody's, as at every start; the original is copied to damaged/
-//   leftovers    removed
+//   leftovers    what was never finished is removed; parts of the log that a checkpoint stands for go to damaged/
 // Nothing that holds samples is deleted.  A dry run does all of it on a file system that stays in memory.
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/overlay_file_system.h"
 #include "base/text.h"
-#include "net/event_loop.h"
+#include "tools/server.h"
 #include "tools/tsdb/data_folder.h"
 #include "tools/tsdb/salvage.h"
 #include "tools/tsdb/verbs.h"
@@ -36,7 +36,7 @@ constexpr int kUsage = 2;
 class Repairer {
  public:
   Repairer(const ToolIo& io, base::FileSystem* fs, std::string folder)
-      : io_(io), fs_(fs), folder_(std::move(folder)), clock_({.threads = 1}) {}
+      : io_(io), fs_(fs), folder_(std::move(folder)) {}
   base::Status Run();
 
  private:
@@ -50,11 +50,11 @@ class Repairer {
   // Writes a segment anew without the records that begin at `bad`.
   base::Status DropRecords(const std::string& path, const std::vector<uint64_t>& bad);
   base::Status HeadChunks(const LogScan& log);
+  base::Status Leftover(const std::string& name);
 
   const ToolIo& io_;
   base::FileSystem* const fs_;
   const std::string folder_;
-  const net::EventLoop clock_;
 };
 
 base::Result<std::string> Repairer::AsideFor(const std::string& name) {
@@ -73,7 +73,7 @@ base::Status Repairer::Block(const std::string& name) {
   Report report;
   const BlockScan scan = ScanBlock(fs_, path, name, &report);
   if (!scan.damaged) return {};
-  ASSIGN_OR_RETURN(const std::optional<Salvaged> made, SalvageBlock(fs_, folder_, clock_.Now(), scan));
+  ASSIGN_OR_RETURN(const std::optional<Salvaged> made, SalvageBlock(fs_, folder_, ProcessNow(), scan));
   ASSIGN_OR_RETURN(const std::string aside, AsideFor(name));
   RETURN_IF_ERROR(fs_->Rename(path, aside));
   RETURN_IF_ERROR(fs_->SyncFolder(folder_));
@@ -166,6 +166,21 @@ base::Status Repairer::HeadChunks(const LogScan& log) {
   return {};
 }
 
+base::Status Repairer::Leftover(const std::string& name) {
+  if (IsUnfinished(name)) {
+    RETURN_IF_ERROR(fs_->RemoveAll(Path(name)));
+    Say(name + ": removed: it was never finished");
+    return {};
+  }
+  // A segment that a checkpoint stands for may hold the only copy of samples, when the checkpoint or chunks_head/ is
+  // damaged.
+  ASSIGN_OR_RETURN(const std::string aside, AsideFor(base::ReplaceAll(name, "/", "-")));
+  RETURN_IF_ERROR(fs_->Rename(Path(name), aside));
+  RETURN_IF_ERROR(fs_->SyncFolder(base::FolderOf(Path(name))));
+  Say(name + ": nothing reads it; it is in " + aside);
+  return {};
+}
+
 base::Status Repairer::Run() {
   Report report;
   ASSIGN_OR_RETURN(const FolderScan scan, ScanFolder(fs_, folder_, Live::kNo, &report));
@@ -179,10 +194,7 @@ base::Status Repairer::Run() {
   }
   if (!scan.log.damaged_head_chunks.empty() || !scan.log.missing_head_chunks.empty()) RETURN_IF_ERROR(HeadChunks(scan.log));
   for (const auto* list : {&scan.leftovers, &scan.log.leftovers}) {
-    for (const std::string& name : *list) {
-      RETURN_IF_ERROR(fs_->RemoveAll(Path(name)));
-      Say(name + ": removed: nothing reads it");
-    }
+    for (const std::string& name : *list) RETURN_IF_ERROR(Leftover(name));
   }
   return fs_->SyncFolder(folder_);
 }
@@ -215,8 +227,8 @@ base::Result<int> Repair(const ToolIo& io, const std::string& folder, bool dry_r
 int TsdbRepair(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("tocsin tsdb repair [FLAGS] [DIR]",
                 "Mends a database's folder (default data/) that no server has open: what can be read of damaged blocks\n"
-                "becomes new ones, torn ends of the log are cut, leftovers removed.  Damaged files are kept in damaged/ and\n"
-                "wal/damaged/.  Prints what was lost.  Exit status: 0 healthy now, 1 not, 2 used wrongly.");
+                "becomes new ones, torn ends of the log are cut, unfinished files removed.  Damaged files and those that nothing\n"
+                "reads are kept in damaged/ and wal/damaged/.  Prints what was lost.  Exit status: 0 healthy now, 1 not, 2 used wrongly.");
   bool dry_run = false;
   flags.Bool("dry-run", &dry_run, "Only say what would be done.");
   flags.Examples("  tocsin tsdb repair --dry-run /var/lib/tocsin\n  tocsin tsdb repair /var/lib/tocsin\n");

@@ -35,6 +35,10 @@ class Report {
 
   void Damage(const std::string& path, std::optional<uint64_t> offset, std::string what, std::string cost);
   void Note(const std::string& path, std::string what);
+  // Adds what `other` found and read.
+  void Add(Report other);
+  // An empty report that tells its progress as this does.
+  Report Part() const { return Report(progress_); }
   void Reading(const std::string& path) const {
     if (progress_) progress_(path);
   }
@@ -50,6 +54,8 @@ class Report {
 
  private:
   static constexpr size_t kMaxPerFile = 10;
+  void Put(Finding finding);
+
   std::function<void(const std::string&)> progress_;
   std::vector<Finding> findings_;
   std::map<std::string, size_t> damages_by_path_;
@@ -57,6 +63,9 @@ class Report {
   size_t damages_ = 0;
   size_t left_out_ = 0;
 };
+
+// The number that a file's name is, as of a segment; nullopt when it is none or beyond 32 bits.
+std::optional<uint32_t> FileNumber(std::string_view name);
 
 // "from 2026-11-20T07:28:00Z to 2026-11-20T07:30:00Z"
 std::string TimeSpan(model::Timestamp from, model::Timestamp to);

@@ -12,10 +12,8 @@ namespace tocsin::tools {
 namespace {
 
 constexpr int kUsage = 2;
-
-bool IsLeftover(std::string_view name) {
-  return name.ends_with(".tmp-for-creation") || name.ends_with(".tmp-for-deletion") || name.ends_with(".tmp");
-}
+// Readings of a log that a server changes meanwhile; it cuts its log every two hours.
+constexpr int kLogAttempts = 3;
 
 // Blocks that share time, and blocks that others were made of.
 void NoteOverlaps(std::vector<tsdb::BlockMeta> metas, Report* report) {
@@ -33,7 +31,22 @@ void NoteOverlaps(std::vector<tsdb::BlockMeta> metas, Report* report) {
   }
 }
 
+// The names of the head's files.
+std::vector<std::string> LogFiles(base::FileSystem* fs, const std::string& folder) {
+  std::vector<std::string> names;
+  for (const char* part : {"wal", "wbl", "chunks_head"}) {
+    const auto files = fs->List(base::JoinPath(folder, part));
+    if (!files) continue;
+    for (const base::FileInfo& f : *files) names.push_back(base::JoinPath(part, f.name));
+  }
+  return names;
+}
+
 }  // namespace
+
+bool IsUnfinished(std::string_view name) {
+  return name.ends_with(".tmp-for-creation") || name.ends_with(".tmp-for-deletion") || name.ends_with(".tmp");
+}
 
 bool IsOpenElsewhere(base::FileSystem* fs, const std::string& folder) {
   const std::string path = base::JoinPath(folder, "lock");
@@ -47,24 +60,37 @@ base::Result<FolderScan> ScanFolder(base::FileSystem* fs, const std::string& fol
   FolderScan out;
   std::vector<tsdb::BlockMeta> metas;
   for (const base::FileInfo& f : files) {
-    if (IsLeftover(f.name)) {
+    if (IsUnfinished(f.name)) {
       report->Note(f.name, live == Live::kYes ? "unfinished: the server may be at it" : "left by a process that was stopped");
       out.leftovers.push_back(f.name);
       continue;
     }
     if (!f.is_folder || !tsdb::IsUlid(f.name)) continue;
-    const size_t before = report->damages_of(f.name + "/tombstones");
-    const BlockScan scan = ScanBlock(fs, base::JoinPath(folder, f.name), f.name, report);
+    Report part = report->Part();
+    const BlockScan scan = ScanBlock(fs, base::JoinPath(folder, f.name), f.name, &part);
+    if (live == Live::kYes && part.damages() > 0 && !fs->Stat(base::JoinPath(folder, f.name + "/meta.json"))) {
+      report->Note(f.name, "the server removed the block while it was read");
+      continue;
+    }
     if (scan.meta) metas.push_back(*scan.meta);
     if (scan.damaged) {
       out.damaged_blocks.push_back(f.name);
-    } else if (report->damages_of(f.name + "/tombstones") > before) {
+    } else if (part.damages_of(f.name + "/tombstones") > 0) {
       out.damaged_tombstones.push_back(f.name);
     }
+    report->Add(std::move(part));
   }
   NoteOverlaps(std::move(metas), report);
-  out.log = ScanLog(fs, folder, live, report);
-  return out;
+  // A server cuts its log behind our back: what is missing then was not needed any more.
+  for (int attempt = 1;; ++attempt) {
+    const std::vector<std::string> before = LogFiles(fs, folder);
+    Report part = report->Part();
+    out.log = ScanLog(fs, folder, live, &part);
+    const bool again = live == Live::kYes && part.damages() > 0 && attempt < kLogAttempts && LogFiles(fs, folder) != before;
+    if (again) continue;
+    report->Add(std::move(part));
+    return out;
+  }
 }
 
 namespace {

@@ -7,6 +7,7 @@
 
 #include <expected>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -29,6 +30,9 @@ base::Result<FolderScan> ScanFolder(base::FileSystem* fs, const std::string& fol
 // The one word of `tsdb verify` and `tsdb repair`, a database's folder, else the usual one.  Says what is wrong with it
 // and returns the exit status, 2.
 std::expected<std::string, int> FolderArgument(const std::vector<std::string>& words, const ToolIo& io);
+
+// Whether a file or folder is what its maker had not finished, or its remover, when it was stopped.
+bool IsUnfinished(std::string_view name);
 
 // Whether another process has the folder open.
 bool IsOpenElsewhere(base::FileSystem* fs, const std::string& folder);

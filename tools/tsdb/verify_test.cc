@@ -8,8 +8,11 @@
 #include "base/log.h"
 #include "tools/tsdb/folder_test_util.h"
 #include "tools/tsdb/verbs.h"
+#include "tools/tsdb/verify.h"
 #include "tsdb/block_meta.h"
 #include "tsdb/index/block_index.h"
+#include "tsdb/wal/checkpoint.h"
+#include "tsdb/wal/record.h"
 #include "tsdb/wal/segment.h"
 
 namespace tocsin::tools {
@@ -45,6 +48,23 @@ class VerifyTest : public TsdbFolderTest {
       if (fs_.Stat(path)->size > 1000) return path;
     }
     return "";
+  }
+
+  // Samples in the records of a segment from the one that holds byte `at` on.
+  size_t SamplesFrom(const std::string& segment, uint64_t at) {
+    const std::string bytes = *fs_.ReadFile(segment);
+    tsdb::wal::SegmentReader reader(bytes);
+    size_t samples = 0, record_samples = 0;
+    for (std::string_view record; reader.Next(&record);) {
+      if (reader.record_offset() > at) samples += record_samples;
+      std::vector<storage::FloatSample> floats;
+      std::vector<tsdb::wal::HistogramEntry> histograms;
+      const auto type = tsdb::wal::TypeOf(record);
+      if (type == tsdb::wal::RecordType::kSamples) base::Ignore(tsdb::wal::DecodeSamples(record, &floats));  // the log is whole
+      if (type == tsdb::wal::RecordType::kHistograms) base::Ignore(tsdb::wal::DecodeHistograms(record, &histograms));
+      record_samples = floats.size() + histograms.size();
+    }
+    return samples + record_samples;
   }
 
   // Verify names `where`; a dry run changes nothing; repair mends it; at most `may_lose` samples are gone.
@@ -166,8 +186,11 @@ TEST_F(VerifyTest, ATornEndOfTheLogIsCut) {
 TEST_F(VerifyTest, AFlippedByteOfTheLogCostsTheRecordsOfItsPages) {
   MakeFolder();
   const std::string before = DumpAll(), segment = LastSegment();
-  FlipByte(segment, fs_.Stat(segment)->size / 2);
-  Mend(segment.substr(5) + ", byte ", before.size(), before);
+  const uint64_t at = fs_.Stat(segment)->size / 2;
+  const size_t behind = SamplesFrom(segment, at);
+  ASSERT_LT(behind, SamplesFrom(segment, 0));
+  FlipByte(segment, at);
+  Mend(segment.substr(5) + ", byte ", behind, before);
   EXPECT_TRUE(fs_.Stat("data/damaged/wal-" + segment.substr(9)));  // one page: nothing tells it from a torn end
 }
 
@@ -179,6 +202,78 @@ TEST_F(VerifyTest, ARecordThatMakesNoSenseIsLeftOut) {
   tsdb::wal::Frame(tsdb::wal::Pack(std::string("\x02short"), tsdb::wal::Compression::kNone), &offset, &bytes);
   ASSERT_TRUE(fs_.WriteFileAtomically(segment, bytes));
   Mend(segment.substr(5) + ", byte ", 0, before);
+}
+
+TEST_F(VerifyTest, ARecordOfANewerVersionIsNotedAndStays) {
+  MakeFolder();
+  const std::string before = DumpAll(), segment = LastSegment();
+  std::string bytes = *fs_.ReadFile(segment);
+  uint64_t offset = bytes.size();
+  for (int i = 0; i < 2; ++i) tsdb::wal::Frame(tsdb::wal::Pack(std::string("\x2asamples"), tsdb::wal::Compression::kNone), &offset, &bytes);
+  ASSERT_TRUE(fs_.WriteFileAtomically(segment, bytes));
+  EXPECT_EQ(Run(TsdbVerify, {"data"}), 0) << out_;
+  EXPECT_NE(out_.find("note    " + segment.substr(5) + ": 2 records are of type 42, which this version does not know"), std::string::npos) << out_;
+  EXPECT_EQ(Run(TsdbRepair, {"data"}), 0) << out_ << err_;
+  EXPECT_EQ(*fs_.ReadFile(segment), bytes);
+  EXPECT_EQ(DumpAll(), before);
+}
+
+TEST_F(VerifyTest, AnEmptyRecordIsDamage) {
+  MakeFolder();
+  const std::string before = DumpAll(), segment = LastSegment();
+  std::string bytes = *fs_.ReadFile(segment);
+  uint64_t offset = bytes.size();
+  tsdb::wal::Frame(tsdb::wal::Pack(std::string(), tsdb::wal::Compression::kNone), &offset, &bytes);
+  ASSERT_TRUE(fs_.WriteFileAtomically(segment, bytes));
+  Mend("an empty record", 0, before);
+}
+
+// A server cuts its log and removes blocks while it is checked.
+TEST_F(VerifyTest, WhatTheServerRemovesMeanwhileIsNoDamage) {
+  MakeFolder();
+  const std::string block = Blocks()[0];
+  const auto segments = tsdb::wal::ListSegments(&fs_, "data/wal");
+  ASSERT_TRUE(segments);
+  const std::string segment = tsdb::wal::SegmentPath("wal", segments->front());
+  const auto checkpoint = tsdb::wal::LastCheckpoint(&fs_, "data/wal");
+  ASSERT_TRUE(checkpoint);
+  const std::string gone[] = {block.substr(5) + "/meta.json", segment,
+                              *checkpoint ? "wal/" + base::NameOf((*checkpoint)->path) + "/00000000" : segment};
+  for (const Live live : {Live::kYes, Live::kNo}) {
+    for (const std::string& path : gone) {
+      SCOPED_TRACE(path);
+      ASSERT_TRUE(fs_.RemoveAll("data"));
+      MakeFolder();
+      const std::string mine = path == gone[0] ? Blocks()[0].substr(5) + "/meta.json" : path;
+      bool removed = false;
+      Report report([&](const std::string& reading) {
+        if (reading != mine || std::exchange(removed, true)) return;
+        EXPECT_TRUE(fs_.RemoveAll(path == gone[0] ? Blocks()[0] : path.starts_with("wal/checkpoint.") ? "data/" + base::FolderOf(path) : "data/" + path));
+      });
+      ASSERT_TRUE(ScanFolder(&fs_, "data", live, &report));
+      EXPECT_TRUE(removed);
+      EXPECT_EQ(report.damages() == 0, live == Live::kYes) << report.damages();
+    }
+  }
+}
+
+TEST_F(VerifyTest, StrayFilesWithNumbersAreNamedAtOnce) {
+  MakeFolder();
+  const std::string before = DumpAll();
+  for (const char* name : {"9", "900000", "4294967295", "99999999999999999999", "1"}) {
+    for (const std::string& folder : {Blocks()[0] + "/chunks/", std::string("data/chunks_head/")}) {
+      SCOPED_TRACE(folder + name);
+      const auto files = Files();
+      ASSERT_TRUE(fs_.WriteFileAtomically(folder + name, "x"));
+      const int exit = Run(TsdbVerify, {"data"});
+      // What is no name of six digits in chunks_head/ no server reads.
+      const bool head = folder == "data/chunks_head/";
+      EXPECT_EQ(exit, head && (name == std::string("1") || name == std::string("9") || std::string_view(name).size() > 6) ? 0 : 1) << out_;
+      EXPECT_EQ(Run(TsdbRepair, {"--dry-run", "data"}), 0) << out_ << err_;
+      ASSERT_TRUE(fs_.Remove(folder + name));
+      EXPECT_EQ(Files(), files);
+    }
+  }
 }
 
 TEST_F(VerifyTest, AMissingSegmentIsNamed) {
@@ -203,11 +298,11 @@ TEST_F(VerifyTest, DamagedHeadChunksAreLeftOut) {
     if (at == SIZE_MAX) {
       ASSERT_TRUE(fs_.Rename(path, "data/chunks_head/000777"));
       ASSERT_TRUE(fs_.WriteFileAtomically("data/chunks_head/000775", ""));
-      Mend("chunks_head/000776: the file is missing", before.size(), before);
+      Mend("chunks_head/000776: the file is missing", 0, before);
       continue;
     }
     FlipByte(path, at);
-    Mend(path.substr(5) + ", byte ", before.size(), before);
+    Mend(path.substr(5) + ", byte ", 0, before);
     EXPECT_TRUE(fs_.Stat("data/damaged/chunks_head-" + files->front().name));
   }
 }
@@ -219,6 +314,25 @@ TEST_F(VerifyTest, LeftoversAreNotedAndRemoved) {
   EXPECT_NE(out_.find("note    01ARZ3NDEKTSV4RRFFQ69G5FAV.tmp-for-creation: left by"), std::string::npos) << out_;
   EXPECT_EQ(Run(TsdbRepair, {"data"}), 0);
   EXPECT_FALSE(fs_.Stat("data/01ARZ3NDEKTSV4RRFFQ69G5FAV.tmp-for-creation"));
+}
+
+// When the checkpoint is damaged, the segments it stands for may be the only copy.
+TEST_F(VerifyTest, WhatACheckpointStandsForIsSetAside) {
+  MakeFolder();
+  ASSERT_TRUE(fs_.CreateFolders("data/wal/checkpoint.00000002"));
+  ASSERT_TRUE(fs_.CreateFolders("data/wal/checkpoint.00000001"));
+  ASSERT_TRUE(fs_.CreateFolders("data/wal/checkpoint.00000003.tmp"));
+  for (const char* path : {"wal/checkpoint.00000002/00000000", "wal/checkpoint.00000001/00000000", "wal/00000000"}) {
+    ASSERT_TRUE(fs_.WriteFileAtomically(std::string("data/") + path, ""));
+  }
+  EXPECT_EQ(Run(TsdbRepair, {"data"}), 0) << out_ << err_;
+  for (const char* path : {"wal-00000000", "wal-checkpoint.00000001/00000000"}) {
+    EXPECT_TRUE(fs_.Stat(std::string("data/damaged/") + path)) << path << out_;
+  }
+  EXPECT_FALSE(fs_.Stat("data/wal/00000000"));
+  EXPECT_FALSE(fs_.Stat("data/wal/checkpoint.00000001"));
+  EXPECT_FALSE(fs_.Stat("data/wal/checkpoint.00000003.tmp"));
+  EXPECT_FALSE(fs_.Stat("data/damaged/wal-checkpoint.00000003.tmp"));
 }
 
 TEST_F(VerifyTest, AFolderThatAServerHoldsIsReadButNotMended) {
