@@ -36,6 +36,8 @@ std::string& DecodeBuffer() {
 
 // Metadata outlives its family by about this many scrapes.
 constexpr uint32_t kKeepFamilyScrapes = 10;
+// Scrapes that fail may add this many families, and as many as there are, before old ones are looked for.
+constexpr size_t kSlackFamilies = 1000;
 // Comments that have not changed are still read each time that this many scrapes have passed, to know
 // which families are there.
 constexpr uint32_t kReadFamiliesScrapes = 8;
@@ -73,10 +75,12 @@ ScrapeReport Intake::Run(Scraped scraped) {
   report.status = Decode(&scraped);
   if (report.status) bytes = scraped.body.size();
   const bool empty = scraped.body.empty();
+  bool read_families = false;
   if (report.status && !empty) {
     // Its memory is used again by the next scrape on this thread.
     thread_local Batch batch;
     report.status = Parse(scraped, &batch);
+    read_families = batch.read_families;
     report.scraped = batch.scraped;
     report.after_relabeling = batch.after_relabeling;
     if (report.status) report.status = Append(app.get(), &batch);
@@ -101,7 +105,10 @@ ScrapeReport Intake::Run(Scraped scraped) {
     batch.Clear();
   }
   MarkStale(app.get(), scraped.t);
-  if (cache_->EndScrape(report.status && !empty)) options_.metrics->cache_flush_forced->Add();
+  const bool flush = report.status && !empty;
+  const bool forced = cache_->EndScrape(flush);
+  if (forced) options_.metrics->cache_flush_forced->Add();
+  ForgetFamilies(flush, forced, read_families);
   report.duration = options_.executor->Monotonic() - scraped.begin;
   AppendReport(app.get(), report, scraped, bytes);
   if (const base::Status committed = app->Commit(); !committed) {
@@ -117,6 +124,22 @@ ScrapeReport Intake::Run(Scraped scraped) {
   }
   KeepBuffer(&scraped);
   return report;
+}
+
+// As Prometheus does, not while scrapes fail, unless they make ever new ones.
+void Intake::ForgetFamilies(bool flushed, bool forced, bool read_all) {
+  if (flushed && read_all) families_read_ = number_;
+  const bool many = families_.size() > 2 * families_before_ + kSlackFamilies;
+  // The pieces of text between series that are remembered name families which were there when all
+  // comments of a page that was kept were read, or later: none of them is that old.
+  if (!(flushed && read_all) && !forced && !many) return;
+  const size_t erased =
+      std::erase_if(families_, [&](const auto& f) { return number_ - f.second.seen > kKeepFamilyScrapes; });
+  if (erased > 0) {
+    families_changed_ = true;
+    if (!flushed) cache_->ForgetGaps();  // the page of before is remembered still
+  }
+  if (flushed) families_before_ = families_.size();
 }
 
 base::Status Intake::Decode(Scraped* scraped) {
@@ -142,7 +165,12 @@ base::Status Intake::Decode(Scraped* scraped) {
 }
 
 void Intake::KeepBuffer(Scraped* scraped) {
-  if (scraped->gzipped && scraped->body.capacity() <= kKeptBufferBytes) DecodeBuffer().swap(scraped->body);
+  std::string& kept = DecodeBuffer();
+  if (scraped->gzipped && scraped->body.capacity() <= kKeptBufferBytes) {
+    kept.swap(scraped->body);
+  } else if (kept.capacity() > kKeptBufferBytes) {
+    std::string().swap(kept);  // the compressed body
+  }
 }
 
 base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
@@ -195,13 +223,7 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
       case EntryKind::kUnit: TakeMetadata(entry); break;
     }
   }
-  // Families that gaps of this scrape name have been seen in it when all comments were read.
-  if (read_families || parser == nullptr) {
-    families_read_ = number_;
-    if (std::erase_if(families_, [&](const auto& f) { return number_ - f.second.seen > kKeepFamilyScrapes; }) > 0) {
-      families_changed_ = true;
-    }
-  }
+  batch->read_families = read_families || parser == nullptr;
   if (batch->over_sample_limit) {
     options_.metrics->exceeded_sample_limit->Add();
     return base::ResourceExhausted("sample limit exceeded (limit: " +
@@ -572,6 +594,7 @@ void Intake::TakeOver(Intake* before) {
   report_refs_ = std::move(before->report_refs_);
   families_ = std::move(before->families_);
   families_read_ = before->families_read_;
+  families_before_ = before->families_before_;
   families_changed_ = true;
   number_ = before->number_;
 }

@@ -86,6 +86,7 @@ class Intake {
   void SetGap(std::string_view text);
   std::string MetricName(SeriesCache::Index i) const;
   void TakeMetadata(const Entry& entry);
+  void ForgetFamilies(bool flushed, bool forced, bool read_all);
   void ForgetSeriesWithoutSamples(Batch* batch);
   base::Status Append(storage::Appender* app, Batch* batch);
   void AppendExemplars(storage::Appender* app, Batch* batch);
@@ -105,7 +106,8 @@ class Intake {
   std::vector<storage::SeriesRef> report_refs_;  // in order of ReportValues
   Families families_;
   bool families_changed_ = false;
-  uint32_t families_read_ = 0;  // the last scrape of which every comment was read
+  uint32_t families_read_ = 0;  // the last scrape that was kept and of which every comment was read
+  size_t families_before_ = 0;  // their number after the last scrape in which old ones were looked for
   const Families::value_type* last_family_ = nullptr;  // whose metadata came last
   uint32_t number_ = 0;      // of the scrape
 };

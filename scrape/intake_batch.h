@@ -52,6 +52,7 @@ struct Intake::Batch {
   bool all_tracked = true;        // of `track`
   bool over_sample_limit = false;
   bool over_bucket_limit = false;
+  bool read_families = false;  // every comment, and not only those that are new
   size_t duplicates = 0;
   size_t out_of_order = 0;
   size_t out_of_bounds = 0;

@@ -324,6 +324,38 @@ TEST_F(IntakeTest, MetadataIsToldWhenItChangesAndKeptForAWhile) {
   EXPECT_THAT(*last, IsEmpty());
 }
 
+TEST_F(IntakeTest, WhatAPageOfBeforeSaysOfAFamilyIsStillKnownAfterFailures) {
+  config_.sample_limit = 3;
+  Scrape("# HELP a A.\n# TYPE a gauge\na 1\n");
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_FALSE(Scrape("# HELP z" + std::to_string(i) + " Z.\nb 1\nc 1\nd 1\ne 1\n").status);
+  }
+  EXPECT_TRUE(Scrape("# HELP a A.\n# TYPE a gauge\na 1\na{x=\"1\"} 1\n").status);
+  const auto* series = storage_.Find(R"(a{instance="i", job="j", x="1"})");
+  ASSERT_NE(series, nullptr);
+  EXPECT_THAT(series->metadata, ElementsAre(model::Metadata{model::MetricType::kGauge, "A.", ""}));
+}
+
+TEST_F(IntakeTest, FailingScrapesWithEverNewFamiliesDoNotGrowTheMetadata) {
+  std::shared_ptr<const FamilyMetadata> last;
+  for (int i = 0; i < 40; ++i) {
+    std::string body;
+    for (int k = 0; k < 500; ++k) body += "# HELP m" + std::to_string(i * 500 + k) + " M.\n";
+    const ScrapeReport report = Scrape(body + "broken{\n");
+    EXPECT_FALSE(report.status);
+    last = report.metadata;
+  }
+  ASSERT_NE(last, nullptr);
+  EXPECT_LE(last->size(), 11u * 500);
+  EXPECT_TRUE(last->contains("m19999"));
+}
+
+TEST_F(IntakeTest, MetadataOutlivesFailures) {
+  Scrape("# HELP a A.\na 1\n");
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Scrape("").metadata, nullptr);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Scrape("broken{\n").metadata, nullptr);
+}
+
 // The same pages read with memory and without: what is stored and reported must be equal.
 TEST_F(IntakeTest, ALineReadByItsLastFormIsReadAsTheParserDoes) {
   const base::CaptureLog log;  // of samples dropped

@@ -82,8 +82,6 @@ class SeriesCache {
   Index Add(std::string_view series, model::MetricType type);
   // Notes that the series is in this scrape.  False if it was already.
   bool Touch(Index i);
-  // Whether this scrape has had the same series as the last one, so far.
-  bool repeating() const { return repeating_; }
   // Forgets some that were added in this scrape.
   void Remove(const std::vector<Index>& added);
 
@@ -106,6 +104,9 @@ class SeriesCache {
   // Ends this scrape.  A flush forgets series that were not in it; without one the cache is still
   // kept from growing beyond twice its size after the last flush.  True if that was forced.
   bool EndScrape(bool flush);
+
+  // Between scrapes: what stood between series is read anew in the next one, because families have gone.
+  void ForgetGaps() { last_gaps_.clear(); }
 
   size_t size() const;
 
