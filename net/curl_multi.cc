@@ -1,6 +1,7 @@
 #include "net/curl_multi.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -49,6 +50,12 @@ CurlMulti::~CurlMulti() {
 }
 
 void CurlMulti::Add(CURL* easy) {
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, this);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, +[](void* self, curlsocktype, curl_sockaddr* address) {
+    const curl_socket_t fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0) static_cast<CurlMulti*>(self)->connections_.insert(fd);
+    return fd;
+  });
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, this);
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, +[](void* self, curl_socket_t fd) {
     static_cast<CurlMulti*>(self)->Forget(fd);
@@ -76,18 +83,22 @@ int CurlMulti::OnTimer(long ms) {
 }
 
 // The loop goes on looking at the socket of a connection that is kept: registering it anew for each
-// request costs more than the request's bytes.
+// request costs more than the request's bytes.  Other descriptors, such as the one that wakes for an
+// answer of libcurl's own look-ups, are closed after this without another word.
 int CurlMulti::OnSocket(int fd, int what) {
-  Socket*& socket = sockets_[fd];
   if (what == CURL_POLL_REMOVE) {
-    if (socket == nullptr) {
-      sockets_.erase(fd);
-    } else {
-      socket->idle = true;
-      if (socket->events != UV_READABLE) Watch(socket, UV_READABLE);
+    const auto found = sockets_.find(fd);
+    if (found == sockets_.end()) return 0;
+    if (!connections_.contains(fd)) {
+      Forget(fd);
+      return 0;
     }
+    Socket* const kept = found->second;
+    kept->idle = true;
+    if (kept->events != UV_READABLE) Watch(kept, UV_READABLE);
     return 0;
   }
+  Socket*& socket = sockets_[fd];
   if (socket == nullptr) {
     socket = new Socket{.poll = {}, .multi = this, .fd = fd};
     uv_poll_init_socket(loop_->uv(), &socket->poll, fd);
@@ -123,6 +134,7 @@ void CurlMulti::Watch(Socket* socket, int events) {
 }
 
 void CurlMulti::Forget(int fd) {
+  connections_.erase(fd);
   const auto node = sockets_.extract(fd);
   if (node.empty()) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&node.mapped()->poll),

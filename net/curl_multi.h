@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "base/executor.h"
 #include "net/event_loop.h"
@@ -42,6 +43,7 @@ class CurlMulti {
   CURLM* multi_;
   std::function<void(CURL*, int)> on_done_;
   std::map<int, Socket*> sockets_;  // by descriptor, until libcurl closes it
+  std::set<int> connections_;       // descriptors of connections: libcurl tells when it closes these, and no others
   base::Timer timer_;
   bool due_ = false;     // libcurl wants to be called at once
   bool acting_ = false;  // Action() is on the stack

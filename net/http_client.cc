@@ -29,6 +29,8 @@ namespace {
 constexpr int kMaxRedirects = 10;
 constexpr size_t kMaxHeaderBytes = 1 << 20;
 constexpr size_t kIdleHandles = 64;
+// How long the first of several addresses may take before the others are tried beside it.
+constexpr base::Duration kFirstAddress = std::chrono::milliseconds(250);
 
 struct ListFree {
   void operator()(curl_slist* l) const { curl_slist_free_all(l); }
@@ -295,7 +297,8 @@ bool CurlClient::BeginPlain(Transfer* t) {
                              .port = ParsePort(t->url.port),
                              .head = "GET " + t->url.path_and_query + " HTTP/1.1\r\n",
                              .max_body_bytes = r.max_response_bytes,
-                             .max_header_bytes = kMaxHeaderBytes};
+                             .max_header_bytes = kMaxHeaderBytes,
+                             .connect_timeout = t->addresses.size() > 1 ? kFirstAddress : base::Duration{}};
   const Headers all = AllHeaders(*t);
   if (!all.Has("Host")) request.head += "Host: " + t->url.Authority() + "\r\n";
   for (const auto& [name, value] : all) {
@@ -342,7 +345,10 @@ void CurlClient::BeginCurl(Transfer* t) {
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 65536L);
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 86400000L);  // the deadline is ours
+  // The deadline is ours and comes first.  libcurl shares what it is told out among the addresses.
+  const base::Duration left = t->request.timeout - (loop_->Monotonic() - t->started) + std::chrono::seconds(1);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(std::clamp<int64_t>(left / std::chrono::milliseconds(1), 1000, 86400000)));
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                    c.enable_http2 ? long{CURL_HTTP_VERSION_2TLS} : long{CURL_HTTP_VERSION_1_1});
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 300L);

@@ -83,7 +83,7 @@ class HttpClient {
 
 struct HttpClientOptions {
   std::string user_agent;           // default: tocsin/<version>
-  int max_connections = 1024;       // kept open in all
+  int max_connections = 1024;       // kept open unused, of plain GETs and of other requests each
   int max_connections_per_host = 0; // 0: no limit
 };
 

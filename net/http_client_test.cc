@@ -389,6 +389,14 @@ TEST_F(HttpClientThreadsTest, AProxyGetsTheWholeUrl) {
   EXPECT_EQ(seen_[0]->headers.Get("Host"), "hook.example.org:8080");
 }
 
+TEST_F(HttpClientThreadsTest, ALookUpByLibcurlLeavesNothingInTheWayOfTheNextConnection) {
+  HttpConfig c;
+  c.proxy.from_environment = true;  // libcurl finds the address
+  EXPECT_FALSE(Get("http://no-such-host.invalid/", c));
+  EXPECT_TRUE(Get("/plain"));
+  EXPECT_TRUE(Get("/libcurl", c));
+}
+
 TEST_F(HttpClientThreadsTest, TlsIsChecked) {
   auto made = MakeSelfSignedCertificate({"tocsin.test"});
   ASSERT_TRUE(made);

@@ -8,15 +8,16 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/duration.h"
 #include "base/text.h"
 
 namespace tocsin::net {
 namespace {
 
 constexpr size_t kBufferBytes = 64 << 10;
-// Servers close what is unused for long, often after minutes: such a connection is not tried.
-constexpr base::Duration kMaxIdle = std::chrono::seconds(300);
 constexpr unsigned kKeepAliveSeconds = 60;
+// A body gets this much memory on the server's word; the rest as it comes.
+constexpr uint64_t kMostReserved = 1 << 20;
 
 base::Error Unanswerable(std::string what) { return base::Error(base::Code::kFailedPrecondition, std::move(what)); }
 
@@ -56,7 +57,9 @@ struct PlainHttp::Parser {
         self->response.status = p->status_code;
         self->response.version = p->http_major * 10 + p->http_minor;
         const uint64_t told = p->content_length;
-        if ((p->flags & F_CONTENT_LENGTH) != 0 && told <= self->Limit()) self->response.body.reserve(told);
+        if ((p->flags & F_CONTENT_LENGTH) != 0 && told <= self->Limit()) {
+          self->response.body.reserve(std::min(told, kMostReserved));
+        }
         return 0;
       };
       s.on_body = [](llhttp_t* p, const char* at, size_t n) -> int {
@@ -116,11 +119,13 @@ struct PlainHttp::Connection {
   bool used = false;     // has answered before
   bool reading = false;
   base::Duration begun{};
+  base::Timer connect_limit;
   base::Duration idle_since{};
+  std::list<Connection*>::iterator idle_place;  // in idle_order_, while idle
 };
 
-PlainHttp::PlainHttp(EventLoop* loop, size_t max_idle)
-    : loop_(loop), max_idle_(max_idle), buffer_(std::make_unique<char[]>(kBufferBytes)) {}
+PlainHttp::PlainHttp(EventLoop* loop, size_t max_idle, base::Duration max_idle_time)
+    : loop_(loop), max_idle_(max_idle), max_idle_time_(max_idle_time), buffer_(std::make_unique<char[]>(kBufferBytes)) {}
 
 PlainHttp::~PlainHttp() {
   alive_.reset();
@@ -131,27 +136,29 @@ void PlainHttp::Close(Connection* c) {
   if (c->owner == nullptr) return;
   c->owner = nullptr;
   c->done = nullptr;
+  c->connect_limit.Cancel();
   busy_.erase(c->ticket);
   all_.erase(std::find(all_.begin(), all_.end(), c));
   if (const auto idle = idle_.find(c->key); idle != idle_.end()) {
-    idle_count_ -= std::erase(idle->second, c);
+    if (std::erase(idle->second, c) > 0) idle_order_.erase(c->idle_place);
     if (idle->second.empty()) idle_.erase(idle);
   }
   uv_close(reinterpret_cast<uv_handle_t*>(&c->tcp), [](uv_handle_t* h) { delete static_cast<Connection*>(h->data); });
 }
 
+void PlainHttp::CloseOld() {
+  const base::Duration now = loop_->Monotonic();
+  while (!idle_order_.empty() && now - idle_order_.front()->idle_since >= max_idle_time_) Close(idle_order_.front());
+}
+
 PlainHttp::Connection* PlainHttp::TakeIdle(const Key& key) {
+  CloseOld();
   const auto found = idle_.find(key);
   if (found == idle_.end()) return nullptr;
   Connection* c = found->second.back();
-  if (loop_->Monotonic() - c->idle_since > kMaxIdle) {
-    // The others are older still.
-    for (Connection* old : std::vector<Connection*>(found->second)) Close(old);
-    return nullptr;
-  }
   found->second.pop_back();
   if (found->second.empty()) idle_.erase(found);
-  --idle_count_;
+  idle_order_.erase(c->idle_place);
   return c;
 }
 
@@ -196,6 +203,7 @@ void PlainHttp::Connect(Connection* c) {
       auto* connection = static_cast<Connection*>(req->data);
       PlainHttp* self = connection->owner;
       if (self == nullptr) return;
+      connection->connect_limit.Cancel();
       if (status != 0) {
         self->Failed(connection, Unanswerable(uv_strerror(status)));
         return;
@@ -209,6 +217,10 @@ void PlainHttp::Connect(Connection* c) {
     loop_->Post([this, alive = std::weak_ptr<bool>(alive_), ticket = c->ticket, error] {
       if (alive.expired()) return;
       if (const auto found = busy_.find(ticket); found != busy_.end()) Failed(found->second, Unanswerable(uv_strerror(error)));
+    });
+  } else if (c->request.connect_timeout > base::Duration{}) {
+    c->connect_limit = loop_->After(c->request.connect_timeout, [this, c] {
+      Failed(c, Unanswerable(fmt::format("no connection within {}", base::FormatGoDuration(c->request.connect_timeout))));
     });
   }
 }
@@ -295,13 +307,17 @@ void PlainHttp::Answered(Connection* c) {
   Done done = std::exchange(c->done, nullptr);
   busy_.erase(c->ticket);
   FetchResponse response = std::move(c->parser.response);
-  if (!c->used || idle_count_ >= max_idle_) {
+  // A server may answer before it has read all: what the system has still to send is in the request.
+  const bool sent = uv_stream_get_write_queue_size(reinterpret_cast<uv_stream_t*>(&c->tcp)) == 0;
+  CloseOld();
+  if (!c->used || !sent || max_idle_ == 0) {
     Close(c);
   } else {
+    if (idle_order_.size() >= max_idle_) Close(idle_order_.front());
     c->idle_since = loop_->Monotonic();
     c->request = {};
     idle_[c->key].push_back(c);
-    ++idle_count_;
+    c->idle_place = idle_order_.insert(idle_order_.end(), c);
   }
   done(std::move(response));
 }

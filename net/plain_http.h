@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,11 +31,16 @@ class PlainHttp {
     std::string head;     // request line and headers, with the empty line
     size_t max_body_bytes = 0;    // 0: no limit
     size_t max_header_bytes = 0;
+    base::Duration connect_timeout{};  // until the connection is there, else kFailedPrecondition; 0: none
   };
   using Done = std::move_only_function<void(base::Result<FetchResponse>)>;  // without duration and URL
 
-  // Keeps at most `max_idle` connections.
-  PlainHttp(EventLoop* loop, size_t max_idle);
+  // Servers close what is unused for long, often after minutes: such a connection is not tried.
+  static constexpr base::Duration kMaxIdleTime = std::chrono::seconds(300);
+
+  // Keeps at most `max_idle` connections that nobody uses; a new one takes the place of the one unused
+  // for longest.
+  PlainHttp(EventLoop* loop, size_t max_idle, base::Duration max_idle_time = kMaxIdleTime);
   ~PlainHttp();  // closes all; what is under way is not answered
   PlainHttp(const PlainHttp&) = delete;
   PlainHttp& operator=(const PlainHttp&) = delete;
@@ -48,6 +54,7 @@ class PlainHttp {
   using Key = std::pair<std::string, uint16_t>;
 
   Connection* TakeIdle(const Key& key);
+  void CloseOld();
   void Connect(Connection* c);
   void Write(Connection* c);
   void Received(Connection* c, std::string_view bytes);
@@ -58,8 +65,9 @@ class PlainHttp {
 
   EventLoop* const loop_;
   const size_t max_idle_;
+  const base::Duration max_idle_time_;
   std::map<Key, std::vector<Connection*>> idle_;  // the one used last is taken first
-  size_t idle_count_ = 0;
+  std::list<Connection*> idle_order_;             // the same, the one unused for longest first
   std::vector<Connection*> all_;
   std::map<uint64_t, Connection*> busy_;  // by the number of the request
   uint64_t next_ticket_ = 1;

@@ -1,6 +1,11 @@
 #include "net/plain_http.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <optional>
 
@@ -9,15 +14,20 @@
 namespace tocsin::net {
 namespace {
 
+struct Reply {
+  std::string bytes;
+  bool close = false;
+};
+
+const std::string kHead = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+const Reply kOk = {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"};
+
 // A server that answers each request with the next text, and then, if told so, closes.
 class PlainHttpThreadsTest : public testing::Test {
  protected:
-  struct Reply {
-    std::string bytes;
-    bool close = false;
-  };
+  PlainHttpThreadsTest() : listener_(Listen()), port_(PortOf(*listener_)) {}
 
-  PlainHttpThreadsTest() {
+  std::unique_ptr<Listener> Listen() {
     auto listener = Listener::Listen(&loop_, "127.0.0.1:0", [this](std::unique_ptr<Stream> accepted) {
       ++connections_;
       streams_.push_back(std::move(accepted));
@@ -25,35 +35,58 @@ class PlainHttpThreadsTest : public testing::Test {
       stream->Start(
           [this, stream](std::string_view bytes) {
             requests_.emplace_back(bytes);
-            if (replies_.empty()) return;
-            const Reply reply = replies_.front();
-            replies_.erase(replies_.begin());
-            stream->Write(reply.bytes);
-            if (reply.close) stream->Shutdown();
+            Answer(stream);
           },
-          [](base::Status) {});
+          [this](base::Status) { ++ended_; });
+      if (answers_unasked_) {
+        stream->PauseReading();
+        Answer(stream);
+      }
     });
     EXPECT_TRUE(listener);
-    listener_ = std::move(*listener);
-    port_ = ParsePort(SplitHostPort(listener_->address())->port);
+    return std::move(*listener);
   }
 
-  base::Result<FetchResponse> Ask(size_t max_body = 0) {
+  static uint16_t PortOf(const Listener& listener) { return ParsePort(SplitHostPort(listener.address())->port); }
+
+  void Answer(Stream* stream) {
+    if (replies_.empty()) return;
+    const Reply reply = replies_.front();
+    replies_.erase(replies_.begin());
+    stream->Write(reply.bytes);
+    if (reply.close) stream->Shutdown();
+  }
+
+  base::Result<FetchResponse> Send(PlainHttp* http, PlainHttp::Request request) {
+    request.address = "127.0.0.1";
+    request.max_header_bytes = 1000;
     std::optional<base::Result<FetchResponse>> got;
-    Call call = http_->Send({.address = "127.0.0.1", .port = port_, .head = "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-                             .max_body_bytes = max_body, .max_header_bytes = 1000},
-                            [&](base::Result<FetchResponse> r) { got = std::move(r); });
+    Call call = http->Send(std::move(request), [&](base::Result<FetchResponse> r) { got = std::move(r); });
     EXPECT_FALSE(got) << "answered before Send() has returned";
     RunUntil(&loop_, [&] { return got.has_value(); });
     return std::move(*got);
   }
 
+  base::Result<FetchResponse> Ask(size_t max_body = 0) {
+    return Send(http_.get(), {.port = port_, .head = kHead, .max_body_bytes = max_body});
+  }
+
+  // By a connection of its own.  What happened on others of the same listener before has been seen then.
+  void RoundTrip() {
+    PlainHttp other(&loop_, 0);
+    replies_.push_back(kOk);
+    ASSERT_TRUE(Send(&other, {.port = port_, .head = kHead}));
+  }
+
+
   EventLoop loop_;
   std::vector<std::unique_ptr<Stream>> streams_;
-  std::unique_ptr<Listener> listener_;
   std::vector<Reply> replies_;
   std::vector<std::string> requests_;
+  bool answers_unasked_ = false;  // and does not read
   int connections_ = 0;
+  int ended_ = 0;  // by the client
+  std::unique_ptr<Listener> listener_;
   uint16_t port_ = 0;
   std::unique_ptr<PlainHttp> http_ = std::make_unique<PlainHttp>(&loop_, 8);
 };
@@ -115,15 +148,75 @@ TEST_F(PlainHttpThreadsTest, FaultsAreToldOrLeftToOthers) {
 }
 
 TEST_F(PlainHttpThreadsTest, AKeptConnectionThatIsClosedIsNotUsedAgain) {
-  const Reply ok = {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"};
-  replies_ = {ok, ok};
+  replies_ = {kOk};
   ASSERT_TRUE(Ask());
   streams_.clear();  // the server closes
-  bool seen = false;
-  const base::Timer wait = loop_.After(std::chrono::milliseconds(20), [&] { seen = true; });
-  RunUntil(&loop_, [&] { return seen; });
+  RoundTrip();
+  replies_ = {kOk};
+  EXPECT_TRUE(Ask());
+  EXPECT_EQ(connections_, 3);
+}
+
+TEST_F(PlainHttpThreadsTest, AConnectionWhoseRequestIsNotSentYetIsNotKept) {
+  answers_unasked_ = true;
+  replies_ = {kOk};
+  ASSERT_TRUE(Send(http_.get(), {.port = port_, .head = std::string(32 << 20, 'x')}));
+  answers_unasked_ = false;
+  replies_ = {kOk};
   EXPECT_TRUE(Ask());
   EXPECT_EQ(connections_, 2);
+}
+
+TEST_F(PlainHttpThreadsTest, ALengthThatCannotBeIsNotBelieved) {
+  replies_ = {{"HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000000\r\n\r\nabc", true}};
+  const auto got = Ask();
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().message(), "unexpected EOF: the connection was closed inside the body");
+}
+
+TEST_F(PlainHttpThreadsTest, TheConnectionUnusedForLongestMakesRoom) {
+  const std::unique_ptr<Listener> gone = Listen();
+  http_ = std::make_unique<PlainHttp>(&loop_, 1);
+  replies_ = {kOk, kOk, kOk};
+  ASSERT_TRUE(Send(http_.get(), {.port = PortOf(*gone), .head = kHead}));
+  ASSERT_TRUE(Ask());
+  ASSERT_TRUE(Ask());
+  EXPECT_EQ(connections_, 2);
+}
+
+TEST_F(PlainHttpThreadsTest, AConnectionUnusedForTooLongIsClosedWhileOthersAreUsed) {
+  const std::unique_ptr<Listener> gone = Listen();
+  http_ = std::make_unique<PlainHttp>(&loop_, 8, base::Duration{});
+  replies_ = {kOk, kOk};
+  ASSERT_TRUE(Send(http_.get(), {.port = PortOf(*gone), .head = kHead}));
+  EXPECT_EQ(ended_, 0);
+  ASSERT_TRUE(Ask());
+  RunUntil(&loop_, [&] { return ended_ == 1; });
+}
+
+TEST_F(PlainHttpThreadsTest, AnAddressThatDoesNotAnswerIsLeftAfterTheTimeToConnect) {
+  // Linux drops who wants to connect to a listener whose queue is full.
+  const int full = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(full, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(full, 0), 0);
+  ASSERT_EQ(getsockname(full, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  std::vector<int> waiting;
+  for (bool connected = true; connected && waiting.size() < 100;) {
+    waiting.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    connect(waiting.back(), reinterpret_cast<sockaddr*>(&address), size);
+    pollfd ready{.fd = waiting.back(), .events = POLLOUT, .revents = 0};
+    connected = poll(&ready, 1, 50) == 1;
+  }
+  const auto got = Send(http_.get(), {.port = ntohs(address.sin_port), .head = kHead, .connect_timeout = std::chrono::milliseconds(10)});
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code(), base::Code::kFailedPrecondition);
+  EXPECT_EQ(got.error().message(), "no connection within 10ms");
+  for (const int fd : waiting) close(fd);
+  close(full);
 }
 
 TEST_F(PlainHttpThreadsTest, WhatIsCancelledIsNotAnswered) {
@@ -142,9 +235,7 @@ TEST_F(PlainHttpThreadsTest, WhatIsCancelledIsNotAnswered) {
   http_ = nullptr;
   last.Cancel();
   streams_.back()->Write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-  bool later = false;
-  const base::Timer wait = loop_.After(std::chrono::milliseconds(20), [&] { later = true; });
-  RunUntil(&loop_, [&] { return later; });
+  RoundTrip();
   EXPECT_FALSE(answered);
 }
 

@@ -123,8 +123,10 @@ int CheckClientName(int verified, X509_STORE_CTX* store) {
       text.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.ia5)), static_cast<size_t>(ASN1_STRING_length(name->d.ia5)));
     } else if (name->type == GEN_IPADD) {
       char buffer[INET6_ADDRSTRLEN] = {};
-      const int family = ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6;
-      if (inet_ntop(family, ASN1_STRING_get0_data(name->d.iPAddress), buffer, sizeof buffer) != nullptr) text = buffer;
+      const int bytes = ASN1_STRING_length(name->d.iPAddress);
+      if (bytes != 4 && bytes != 16) continue;
+      inet_ntop(bytes == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress), buffer, sizeof buffer);
+      text = buffer;
     }
     found = found || std::ranges::find(*allowed, text) != allowed->end();
   }
@@ -194,6 +196,9 @@ base::Result<std::shared_ptr<TlsServerContext>> TlsServerContext::Make(
     const bool named = config.verify_client_cert && !config.client_allowed_sans.empty();
     SSL_CTX_set_verify(out->ctx_, mode, !config.verify_client_cert ? kAny : named ? CheckClientName : nullptr);
     SSL_CTX_set_app_data(out->ctx_, &out->client_allowed_sans_);
+    // Without a name for whose sessions they are OpenSSL refuses clients that resume one.
+    constexpr std::string_view kSessions = "tocsin";
+    SSL_CTX_set_session_id_context(out->ctx_, reinterpret_cast<const unsigned char*>(kSessions.data()), kSessions.size());
   }
   if (!config.curves.empty()) RETURN_IF_ERROR(SetCurves(out->ctx_, config.curves));
   if (!config.cipher_suites.empty()) {
