@@ -81,6 +81,19 @@ void AlertList::Look(const ListParts& parts, const KnownAlert& known) {
   if (Wanted(filter_, view.status)) out_.push_back(std::move(view));
 }
 
+KnownList::KnownList(const ListParts& parts, Matchers matchers, size_t limit) : matchers_(std::move(matchers)), limit_(limit) {
+  auto found = parts.alerts->Candidates(matchers_);
+  fingerprints_ = found ? std::move(*found) : parts.alerts->Fingerprints();
+}
+
+bool KnownList::Step(const ListParts& parts, size_t count) {
+  for (; count > 0 && at_ < fingerprints_.size() && out_.size() < limit_; --count, ++at_) {
+    const KnownAlert* known = parts.alerts->Find(fingerprints_[at_]);
+    if (known != nullptr && MatchesAll(matchers_, known->alert->labels)) out_.push_back(known->alert);
+  }
+  return at_ < fingerprints_.size() && out_.size() < limit_;
+}
+
 // ---- groups ------------------------------------------------------------------------------------
 
 GroupList::GroupList(const ListParts& parts, AlertFilter filter) : filter_(std::move(filter)) {
@@ -88,35 +101,43 @@ GroupList::GroupList(const ListParts& parts, AlertFilter filter) : filter_(std::
 }
 
 bool GroupList::Step(const ListParts& parts, size_t count) {
-  size_t seen = 0;
-  while (at_ < groups_.size() && seen < count) {
-    // Null when it was swept meanwhile, or belongs to a configuration that has gone.
-    const auto group = groups_[at_++].lock();
-    if (group != nullptr) seen += 1 + Look(parts, *group);
+  for (; count > 0 && (!members_.empty() || at_ < groups_.size()); --count) {
+    if (members_.empty()) {
+      // Null when it was swept meanwhile, or belongs to a configuration that has gone.
+      if (const auto group = groups_[at_++].lock()) Begin(parts, *group);
+    } else {
+      Look(parts, members_.back());
+      members_.pop_back();
+      if (members_.empty()) End();
+    }
   }
-  return at_ < groups_.size();
+  return !members_.empty() || at_ < groups_.size();
 }
 
-size_t GroupList::Look(const ListParts& parts, const AggregationGroup& group) {
+void GroupList::Begin(const ListParts& parts, const AggregationGroup& group) {
   const RouteOptions& route = group.route().options();
-  if (!ReceiverWanted(filter_, *parts.prepared->config, route.receiver)) return 0;
-  GroupView view{.key = group.key(),
-                 .labels = group.labels(),
-                 .route_index = group.route().index(),
-                 .route_labels = route.labels,
-                 .receiver = route.receiver,
-                 .alerts = {},
-                 .next_flush = group.next_flush()};
-  const std::vector<model::AlertPtr> members = group.Alerts();
-  for (const model::AlertPtr& member : members) {
-    if (member->ResolvedAt(parts.now) || !MatchesAll(filter_.matchers, member->labels)) continue;
-    AlertView alert{.alert = member, .status = StatusOfAlert(parts, *member), .receivers = nullptr};
-    alert.status.muted_by = group.muted_by();
-    alert.status.suppressed = alert.status.suppressed || !group.muted_by().empty();
-    if (Wanted(filter_, alert.status)) view.alerts.push_back(std::move(alert));
-  }
-  if (!view.alerts.empty()) out_.push_back(std::move(view));
-  return members.size();
+  if (!ReceiverWanted(filter_, *parts.prepared->config, route.receiver)) return;
+  view_ = {.key = group.key(),
+           .labels = group.labels(),
+           .route_index = group.route().index(),
+           .route_labels = route.labels,
+           .receiver = route.receiver,
+           .alerts = {},
+           .next_flush = group.next_flush()};
+  members_ = group.Alerts();
+  muted_by_ = group.muted_by();
+}
+
+void GroupList::Look(const ListParts& parts, const model::AlertPtr& member) {
+  if (member->ResolvedAt(parts.now) || !MatchesAll(filter_.matchers, member->labels)) return;
+  AlertView alert{.alert = member, .status = StatusOfAlert(parts, *member), .receivers = nullptr};
+  alert.status.muted_by = muted_by_;
+  alert.status.suppressed = alert.status.suppressed || !muted_by_.empty();
+  if (Wanted(filter_, alert.status)) view_.alerts.push_back(std::move(alert));
+}
+
+void GroupList::End() {
+  if (!view_.alerts.empty()) out_.push_back(std::move(view_));
 }
 
 void GroupList::Finish(std::vector<GroupView>* groups) {

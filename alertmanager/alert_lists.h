@@ -55,20 +55,41 @@ class AlertList {
   std::vector<AlertView> out_;
 };
 
+// Alerts that match, also resolved ones.
+class KnownList {
+ public:
+  KnownList(const ListParts& parts, Matchers matchers, size_t limit);
+  bool Step(const ListParts& parts, size_t count);
+  std::vector<model::AlertPtr> Take() { return std::move(out_); }  // by fingerprint
+
+ private:
+  const Matchers matchers_;
+  const size_t limit_;
+  std::vector<uint64_t> fingerprints_;
+  size_t at_ = 0;
+  std::vector<model::AlertPtr> out_;
+};
+
 class GroupList {
  public:
   GroupList(const ListParts& parts, AlertFilter filter);
-  bool Step(const ListParts& parts, size_t count);  // `count` alerts, at least one group
+  bool Step(const ListParts& parts, size_t count);  // `count` alerts or groups
   std::vector<GroupView> Take() { return std::move(out_); }
   // Sorts groups and their alerts and names the alerts' receivers.
   static void Finish(std::vector<GroupView>* groups);
 
  private:
-  size_t Look(const ListParts& parts, const AggregationGroup& group);
+  void Begin(const ListParts& parts, const AggregationGroup& group);
+  void Look(const ListParts& parts, const model::AlertPtr& member);
+  void End();
 
   const AlertFilter filter_;
   std::vector<std::weak_ptr<const AggregationGroup>> groups_;
   size_t at_ = 0;
+  // Of the group that is being looked at.
+  GroupView view_;
+  std::vector<model::AlertPtr> members_;
+  std::vector<std::string> muted_by_;
   std::vector<GroupView> out_;
 };
 

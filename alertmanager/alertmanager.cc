@@ -201,11 +201,7 @@ void Alertmanager::Impl::CountReceived(const model::Alert& alert, std::string_vi
 }
 
 void Alertmanager::Impl::JournalSilence(const Silence& silence, const Silence* before) {
-  std::string matchers;
-  for (const Matchers& set : silence.matcher_sets) {
-    if (!matchers.empty()) matchers += " or ";
-    matchers += MatchersText(set);
-  }
+  const std::string matchers = MatcherSetsText(silence.matcher_sets);
   const bool ended = silence.ends_at <= executor->Now();
   const SilenceChange change = before == nullptr ? SilenceChange::kCreated
                                : ended           ? SilenceChange::kExpired
@@ -294,8 +290,7 @@ void Alertmanager::Impl::ArmMaintenance() {
     log.Collect();
     journal.Collect();
     state::Transaction t;
-    // Alerts are forgotten by their own collection.
-    t.ForgetExpired(executor->Now(), base::Time(base::Duration(1)));
+    t.ForgetExpired(executor->Now());
     store->Commit(std::move(t), [](base::Status s) {
       if (!s) base::LogWarn("expired records could not be forgotten", {{"error", s.error()}});
     });
@@ -456,14 +451,11 @@ state::Store* Alertmanager::store() const { return impl_->store; }
 const Transport& Alertmanager::transport() const { return impl_->transport; }
 AlertJournal& Alertmanager::journal() const { return impl_->journal; }
 
-std::vector<model::AlertPtr> Alertmanager::Known(const Matchers& matchers, size_t limit) const {
-  std::vector<model::AlertPtr> out;
-  for (const model::AlertPtr& alert : impl_->alerts.List()) {
-    if (!MatchesAll(matchers, alert->labels)) continue;
-    out.push_back(alert);
-    if (out.size() == limit) break;
-  }
-  return out;
+void Alertmanager::FindKnown(Matchers matchers, size_t limit,
+                             std::move_only_function<void(std::vector<model::AlertPtr>)> done) const {
+  auto list = std::make_shared<KnownList>(impl_->Parts(), std::move(matchers), limit);
+  impl_->executor->Slice(GatedStep(impl_->gate, [impl = impl_.get(), list] { return list->Step(impl->Parts(), kStep); }),
+                         [list, done = std::move(done)]() mutable { done(list->Take()); });
 }
 
 model::AlertPtr Alertmanager::FindAlert(uint64_t fingerprint) const {
@@ -475,15 +467,10 @@ const NotificationEntry* Alertmanager::LastTold(const std::string& group_key, co
   return impl_->log.Find(group_key, integration_key);
 }
 
-std::map<std::string, Alertmanager::GroupClock, std::less<>> Alertmanager::GroupClocks() const {
-  std::map<std::string, GroupClock, std::less<>> out;
-  if (impl_->dispatcher == nullptr) return out;
-  for (const auto& weak : impl_->dispatcher->Groups()) {
-    const auto group = weak.lock();
-    if (group == nullptr) continue;
-    out[group->key()] = {.next_flush = group->next_flush(), .muted_by = group->muted_by()};
-  }
-  return out;
+std::optional<Alertmanager::GroupClock> Alertmanager::ClockOf(const Route& route, model::LabelsView labels) const {
+  const AggregationGroup* group = impl_->dispatcher == nullptr ? nullptr : impl_->dispatcher->Find(route, labels);
+  if (group == nullptr) return std::nullopt;
+  return GroupClock{.next_flush = group->next_flush(), .muted_by = group->muted_by()};
 }
 
 }  // namespace tocsin::alertmanager

@@ -16,7 +16,6 @@
 // Order:   the inhibitor knows every alert before the first flush, at start and after each Apply().
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -132,6 +131,7 @@ struct NotificationEntry;
 
 // What Prepare() made of a configuration: routes, receivers, templates.
 class Prepared;
+class Route;
 using PreparedPtr = std::shared_ptr<const Prepared>;
 
 class Alertmanager : public model::AlertSink {
@@ -187,15 +187,16 @@ class Alertmanager : public model::AlertSink {
   state::Store* store() const;
   const Transport& transport() const;
   AlertJournal& journal() const;
-  std::vector<model::AlertPtr> Known(const Matchers& matchers, size_t limit) const;  // also resolved ones
+  // Alerts that match, also resolved ones, gathered in slices of loop time.
+  void FindKnown(Matchers matchers, size_t limit, std::move_only_function<void(std::vector<model::AlertPtr>)> done) const;
   model::AlertPtr FindAlert(uint64_t fingerprint) const;
   const NotificationEntry* LastTold(const std::string& group_key, const std::string& integration_key) const;
   struct GroupClock {
     base::Time next_flush{};
     std::vector<std::string> muted_by;
   };
-  // By group key.
-  std::map<std::string, GroupClock, std::less<>> GroupClocks() const;
+  // Of the group that an alert of these labels is in by a route of prepared(); nullopt: there is none.
+  std::optional<GroupClock> ClockOf(const Route& route, model::LabelsView labels) const;
 
   // The number of receivers that are being notified now; for tests and orderly ends.
   size_t sends_in_flight() const;

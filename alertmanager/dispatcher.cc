@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/coding.h"
+
 namespace tocsin::alertmanager {
 
 Dispatcher::Dispatcher(Parts parts, PreparedPtr prepared) : parts_(parts), prepared_(std::move(prepared)) {
@@ -14,11 +16,15 @@ Dispatcher::~Dispatcher() {
   parts_.alerts->ForEach([](KnownAlert& known) { known.placement = nullptr; });
 }
 
-AggregationGroup* Dispatcher::GroupOf(const Route& route, const model::AlertPtr& alert) {
+std::string Dispatcher::KeyOf(const Route& route, model::LabelsView labels) {
   std::string key;
-  const auto index = static_cast<uint32_t>(route.index());
-  for (int shift = 0; shift < 32; shift += 8) key += static_cast<char>(index >> shift);
-  route.AppendGroupLabels(alert->labels, &key);
+  base::PutBe32(&key, static_cast<uint32_t>(route.index()));
+  route.AppendGroupLabels(labels, &key);
+  return key;
+}
+
+AggregationGroup* Dispatcher::GroupOf(const Route& route, const model::AlertPtr& alert) {
+  const std::string key = KeyOf(route, alert->labels);
   std::shared_ptr<AggregationGroup>& group = groups_[key];
   if (group == nullptr) {
     group = std::make_shared<AggregationGroup>(parts_.executor, parts_.notifier, parts_.alerts, prepared_, &route,
@@ -40,13 +46,11 @@ void Dispatcher::InsertInto(AggregationGroup* group, const model::AlertPtr& aler
 std::shared_ptr<const Placement> Dispatcher::Place(const model::AlertPtr& alert) {
   std::vector<AggregationGroup*> groups;
   for (const Route* route : prepared_->root->Match(alert->labels)) groups.push_back(GroupOf(*route, alert));
-  auto& known = placements_[groups.front()];
-  const auto same = std::ranges::find_if(known, [&](const auto& p) { return p->groups == groups; });
-  if (same != known.end()) return *same;
+  if (const auto same = placements_.find(groups); same != placements_.end()) return *same;
   auto placement = std::make_shared<Placement>();
   for (const AggregationGroup* group : groups) placement->receivers.push_back(group->route().options().receiver);
   placement->groups = std::move(groups);
-  known.push_back(placement);
+  placements_.insert(placement);
   return placement;
 }
 
@@ -84,6 +88,11 @@ bool Dispatcher::Holds(const KnownAlert& known) const {
                              [&](const AggregationGroup* g) { return g->Has(known.alert->fingerprint()); });
 }
 
+const AggregationGroup* Dispatcher::Find(const Route& route, model::LabelsView labels) const {
+  const auto at = groups_.find(KeyOf(route, labels));
+  return at == groups_.end() ? nullptr : at->second.get();
+}
+
 std::vector<std::weak_ptr<const AggregationGroup>> Dispatcher::Groups() const {
   std::vector<std::weak_ptr<const AggregationGroup>> out;
   out.reserve(groups_.size());
@@ -105,15 +114,11 @@ void Dispatcher::Sweep() {
     if (group->idle()) swept.insert(group.get());
   }
   if (!swept.empty()) {
-    for (auto it = placements_.begin(); it != placements_.end();) {
-      const auto at = it++;
-      std::erase_if(at->second, [&](const std::shared_ptr<Placement>& p) {
-        if (std::ranges::none_of(p->groups, [&](const AggregationGroup* g) { return swept.contains(g); })) return false;
-        p->valid = false;
-        return true;
-      });
-      if (at->second.empty()) placements_.erase(at);
-    }
+    absl::erase_if(placements_, [&](const std::shared_ptr<Placement>& p) {
+      if (std::ranges::none_of(p->groups, [&](const AggregationGroup* g) { return swept.contains(g); })) return false;
+      p->valid = false;
+      return true;
+    });
     for (auto it = groups_.begin(); it != groups_.end();) {
       const auto at = it++;
       if (swept.contains(at->second.get())) groups_.erase(at);

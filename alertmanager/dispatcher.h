@@ -6,6 +6,8 @@
 // Threads: loop only.
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+#include <absl/hash/hash.h>
 
 #include <memory>
 #include <string>
@@ -50,6 +52,8 @@ class Dispatcher {
   // Whether one of its groups still has it: some receiver is not yet told of its end.
   bool Holds(const KnownAlert& known) const;
 
+  // The group that an alert of these labels is in by that route of the configuration; null: none.
+  const AggregationGroup* Find(const Route& route, model::LabelsView labels) const;
   // In no order.
   std::vector<std::weak_ptr<const AggregationGroup>> Groups() const;
   // Names of the time intervals that mute the alert's groups.
@@ -60,6 +64,7 @@ class Dispatcher {
   using GroupMap = absl::flat_hash_map<std::string, std::shared_ptr<AggregationGroup>>;
 
   std::shared_ptr<const Placement> Place(const model::AlertPtr& alert);
+  static std::string KeyOf(const Route& route, model::LabelsView labels);
   AggregationGroup* GroupOf(const Route& route, const model::AlertPtr& alert);
   void InsertInto(AggregationGroup* group, const model::AlertPtr& alert);
   void Sweep();
@@ -67,8 +72,18 @@ class Dispatcher {
   const Parts parts_;
   const PreparedPtr prepared_;
   GroupMap groups_;
-  // The placements that begin with a group.
-  absl::flat_hash_map<const AggregationGroup*, std::vector<std::shared_ptr<Placement>>> placements_;
+  // One for each list of groups that some alert has.
+  struct ByGroups {
+    using is_transparent = void;
+    size_t operator()(const std::vector<AggregationGroup*>& groups) const { return absl::HashOf(groups); }
+    size_t operator()(const std::shared_ptr<Placement>& p) const { return absl::HashOf(p->groups); }
+  };
+  struct SameGroups {
+    using is_transparent = void;
+    bool operator()(const std::shared_ptr<Placement>& a, const std::shared_ptr<Placement>& b) const { return a->groups == b->groups; }
+    bool operator()(const std::shared_ptr<Placement>& a, const std::vector<AggregationGroup*>& b) const { return a->groups == b; }
+  };
+  absl::flat_hash_set<std::shared_ptr<Placement>, ByGroups, SameGroups> placements_;
   base::Timer timer_;
   base::Gate gate_;
 };

@@ -1,5 +1,8 @@
 // Gathers the facts: alerts that are known now and alerts the journal knows, their routes, groups and
 // what the journal says of each.  The sentences are made in explain_text.cc.
+//
+//   1. loop: alerts that are known   2. the journal's events   3. worker: Gather()
+//   4. loop: LookUp()                5. worker: Write()
 
 #include "alertmanager/explain.h"
 
@@ -19,13 +22,17 @@ constexpr size_t kMaxEvents = 5000;
 constexpr base::Duration kLookBack = std::chrono::hours(24);
 constexpr base::Duration kMaxLookBack = std::chrono::days(30);
 
+// Made on the loop, lent to a worker for each step.
 struct Task {
   const Alertmanager* am;
   base::Executor* executor;
   ExplainQuery query;
-  std::vector<RuleFact> rules;
+  ExplainScene scene;
+  bool journal_on = true;
+  JournalPage page;
   Explanation result;
   std::map<uint64_t, model::AlertPtr> live;
+  std::move_only_function<void(base::Result<Explanation>)> done;
 };
 
 bool SpeaksOf(const JournalEntry& e, uint64_t fingerprint) {
@@ -58,6 +65,25 @@ void NoteDelivery(const JournalEntry& e, RouteFacts* route) {
   }
 }
 
+// The route that a group of the journal belongs to: that of its key, receiver and timers.  Timers that are
+// not known, or that a reload has changed since, do not tell routes apart.
+RouteFacts* RouteOf(const JournalGroup& g, AlertExplanation* alert) {
+  auto timers_known = [](const auto& x) { return x.group_interval != base::Duration{}; };
+  RouteFacts* same_name = nullptr;
+  for (RouteFacts& route : alert->routes) {
+    if (route.group_key != g.key || route.receiver != g.receiver) continue;
+    if (route.group_wait == g.group_wait && route.group_interval == g.group_interval && route.repeat_interval == g.repeat_interval) return &route;
+    if (same_name == nullptr && (route.route != nullptr || !timers_known(route) || !timers_known(g))) same_name = &route;
+  }
+  if (same_name != nullptr) return same_name;
+  alert->routes.push_back({.receiver = g.receiver,
+                           .group_key = g.key,
+                           .group_wait = g.group_wait,
+                           .group_interval = g.group_interval,
+                           .repeat_interval = g.repeat_interval});
+  return &alert->routes.back();
+}
+
 void NoteEvent(const JournalEntry& e, AlertExplanation* alert) {
   switch (e.kind) {
     case JournalKind::kReceived: alert->firing = true; break;
@@ -69,15 +95,7 @@ void NoteEvent(const JournalEntry& e, AlertExplanation* alert) {
     }
   }
   if (e.group == nullptr) return;
-  auto route = std::ranges::find(alert->routes, e.group->key, &RouteFacts::group_key);
-  if (route == alert->routes.end()) {
-    alert->routes.push_back({.receiver = e.group->receiver,
-                             .group_key = e.group->key,
-                             .group_wait = e.group->group_wait,
-                             .group_interval = e.group->group_interval,
-                             .repeat_interval = e.group->repeat_interval});
-    route = std::prev(alert->routes.end());
-  }
+  RouteFacts* const route = RouteOf(*e.group, alert);
   switch (e.kind) {
     case JournalKind::kGrouped: route->grouped = e; break;
     case JournalKind::kSuppressed: route->suppressed = e; break;
@@ -86,28 +104,24 @@ void NoteEvent(const JournalEntry& e, AlertExplanation* alert) {
     case JournalKind::kRequest:
     case JournalKind::kUnanswered:
     case JournalKind::kGaveUp:
-    case JournalKind::kRecovered: NoteDelivery(e, &*route); break;
+    case JournalKind::kRecovered: NoteDelivery(e, route); break;
     default: break;
   }
 }
 
-// The routes an alert takes now, with their clocks.
-void AddRoutes(const Alertmanager& am, const std::map<std::string, Alertmanager::GroupClock, std::less<>>& clocks,
-               AlertExplanation* alert) {
-  if (am.prepared() == nullptr) return;
-  for (const Route* route : am.prepared()->root->Match(alert->labels)) {
+// The routes an alert takes now.
+void AddRoutes(const PreparedPtr& prepared, AlertExplanation* alert) {
+  if (prepared == nullptr) return;
+  for (const Route* route : prepared->root->Match(alert->labels)) {
     const RouteOptions& o = route->options();
-    RouteFacts facts{.path = route->key(),
+    RouteFacts facts{.route = route,
+                     .path = route->key(),
                      .receiver = o.receiver,
                      .group_key = GroupKey(*route, route->GroupLabels(alert->labels)),
                      .group_wait = o.group_wait,
                      .group_interval = o.group_interval,
                      .repeat_interval = o.repeat_interval};
-    if (const auto clock = clocks.find(facts.group_key); clock != clocks.end()) {
-      facts.next_flush = clock->second.next_flush;
-      facts.muted_by = clock->second.muted_by;
-    }
-    for (const Integration& i : am.prepared()->Integrations(o.receiver)) {
+    for (const Integration& i : prepared->Integrations(o.receiver)) {
       facts.integrations.push_back({.key = i.key, .send_resolved = i.send_resolved});
     }
     alert->routes.push_back(std::move(facts));
@@ -148,7 +162,7 @@ AlertExplanation* Subject(uint64_t fingerprint, model::LabelsView labels, Task* 
 }
 
 void AddPendingOfRules(Task* task) {
-  for (const RuleFact& rule : task->rules) {
+  for (const RuleFact& rule : task->scene.rules) {
     for (const RuleAlert& alert : rule.alerts) {
       if (!MatchesAll(task->query.matchers, alert.labels)) continue;
       AlertExplanation* subject = Subject(alert.labels.Fingerprint(), alert.labels, task);
@@ -158,9 +172,10 @@ void AddPendingOfRules(Task* task) {
 }
 
 // What can be said of rules when the question found no alert of theirs.
-void AddGeneral(const JournalPage& page, bool past, Task* task) {
+void AddGeneral(Task* task) {
   Explanation& r = task->result;
-  for (const JournalEntry& e : page.entries) {
+  const bool past = task->scene.past;
+  for (const JournalEntry& e : task->page.entries) {
     if (e.kind != JournalKind::kService) continue;
     if (e.cause == static_cast<uint8_t>(ServiceEvent::kStarted)) {
       r.general.push_back("The Alertmanager was started at " + base::FormatRfc3339(std::chrono::floor<std::chrono::seconds>(e.at)) + ".");
@@ -174,7 +189,7 @@ void AddGeneral(const JournalPage& page, bool past, Task* task) {
   r.general.push_back(past ? "The journal knows of no alert that matches " + asked + " at this time or in the 24 hours before."
                            : "No alert matches " + asked + ": none is known now, and the journal has none of the last 24 hours.");
   size_t told = 0;
-  for (const RuleFact& rule : task->rules) {
+  for (const RuleFact& rule : task->scene.rules) {
     const bool named = std::ranges::any_of(task->query.matchers, [&](const Matcher& m) {
       return m.name() == model::kAlertName && m.Matches(rule.name);
     });
@@ -183,75 +198,129 @@ void AddGeneral(const JournalPage& page, bool past, Task* task) {
   if (told == 0 && task->query.rules != nullptr && !past) {
     r.general.push_back("No alerting rule of this server has such a name; alerts may also come from other senders.");
   }
-  if (!task->am->journal().on()) r.general.push_back("No journal is kept (--journal.retention=0), so nothing older can be told.");
+  if (!task->journal_on) r.general.push_back("No journal is kept (--journal.retention=0), so nothing older can be told.");
 }
 
-void Finish(JournalPage page, Task* task) {
-  const Alertmanager& am = *task->am;
-  Explanation& r = task->result;
-  const bool past = task->query.at.has_value();
+// On a worker: whom the answer is about, and what the journal says of each.
+void Gather(Task* task) {
   for (const auto& [fingerprint, alert] : task->live) {
     AlertExplanation* subject = Subject(fingerprint, alert->labels, task);
     if (subject == nullptr) break;
     subject->annotations = alert->annotations;
     subject->starts_at = alert->starts_at;
   }
-  for (const JournalEntry& e : page.entries) {
-    if (e.alert == nullptr || !MatchesAll(task->query.matchers, e.alert->labels)) continue;
-    AlertExplanation* subject = Subject(e.alert->fingerprint, e.alert->labels, task);
-    if (subject == nullptr) break;
-    if (task->live.contains(subject->fingerprint)) continue;
-    subject->annotations = e.alert->annotations;
-    subject->starts_at = e.alert->starts_at;
+  auto take = [task](const JournalAlertPtr& alert) {
+    if (alert == nullptr || task->live.contains(alert->fingerprint) || !MatchesAll(task->query.matchers, alert->labels)) return;
+    AlertExplanation* subject = Subject(alert->fingerprint, alert->labels, task);
+    if (subject == nullptr) return;
+    subject->annotations = alert->annotations;
+    subject->starts_at = alert->starts_at;
+  };
+  for (const JournalEntry& e : task->page.entries) {
+    take(e.alert);
+    for (const JournalAlertPtr& alert : e.firing) take(alert);
+    for (const JournalAlertPtr& alert : e.resolved) take(alert);
   }
-  if (!past) AddPendingOfRules(task);
-  const auto clocks = past ? decltype(am.GroupClocks()){} : am.GroupClocks();
-  for (AlertExplanation& alert : r.alerts) {
-    if (!past && task->live.contains(alert.fingerprint)) AddRoutes(am, clocks, &alert);
-    for (const JournalEntry& e : page.entries) {
+  if (!task->scene.past) AddPendingOfRules(task);
+  for (AlertExplanation& alert : task->result.alerts) {
+    if (task->live.contains(alert.fingerprint)) AddRoutes(task->scene.prepared, &alert);
+    for (const JournalEntry& e : task->page.entries) {
       if (SpeaksOf(e, alert.fingerprint)) NoteEvent(e, &alert);
     }
-    if (!past) {
-      if (const auto live = task->live.find(alert.fingerprint); live != task->live.end()) {
-        alert.firing = !live->second->ResolvedAt(r.at);
-        alert.status = am.StatusOf(*live->second);
-        // Routes of an earlier configuration are past.
-        std::erase_if(alert.routes, [](const RouteFacts& route) { return route.path.empty(); });
-      } else {
-        alert.firing = false;
-      }
-      AddRepeats(am, &alert);
-    }
-    WriteSentences(am, task->rules, r.at, past, &alert);
   }
-  AddGeneral(page, past, task);
-  r.events = std::move(page.entries);
+}
+
+// On the loop: what is so now.
+void LookUp(Task* task) {
+  const Alertmanager& am = *task->am;
+  ExplainScene& scene = task->scene;
+  auto speak_of_silences = [&](const std::vector<std::string>& ids) {
+    for (const std::string& id : ids) {
+      if (SilencePtr silence = am.silences().Find(id)) scene.silences.emplace(id, std::move(silence));
+    }
+  };
+  auto speak_of_source = [&](const std::vector<std::string>& fingerprints) {
+    if (fingerprints.empty()) return;
+    const uint64_t fingerprint = FingerprintOf(fingerprints.front());
+    if (model::AlertPtr source = am.FindAlert(fingerprint)) scene.sources.emplace(fingerprint, std::move(source));
+  };
+  for (AlertExplanation& alert : task->result.alerts) {
+    const auto live = task->live.find(alert.fingerprint);
+    if (live != task->live.end()) {
+      alert.firing = !live->second->ResolvedAt(scene.at);
+      alert.status = am.StatusOf(*live->second);
+      speak_of_source(alert.status.inhibited_by);
+      // Routes of an earlier configuration are past.
+      std::erase_if(alert.routes, [](const RouteFacts& route) { return route.route == nullptr; });
+    } else if (!scene.past) {
+      alert.firing = false;
+    }
+    for (RouteFacts& route : alert.routes) {
+      if (route.route != nullptr && am.prepared() == scene.prepared) {
+        if (const auto clock = am.ClockOf(*route.route, alert.labels)) {
+          route.next_flush = clock->next_flush;
+          route.muted_by = clock->muted_by;
+        }
+      }
+      if (!scene.past) route.silenced_by = am.silences().Muting(alert.labels, scene.at, route.receiver);
+      speak_of_silences(route.silenced_by);
+      if (!route.suppressed) continue;
+      const auto cause = static_cast<SuppressCause>(route.suppressed->cause);
+      if (cause == SuppressCause::kSilence) speak_of_silences(route.suppressed->by);
+      if (cause == SuppressCause::kInhibition) speak_of_source(route.suppressed->by);
+    }
+    if (!scene.past) AddRepeats(am, &alert);
+  }
+}
+
+// On a worker.
+void Write(Task* task) {
+  for (AlertExplanation& alert : task->result.alerts) WriteSentences(task->scene, &alert);
+  AddGeneral(task);
+  task->result.events = std::move(task->page.entries);
+}
+
+using TaskPtr = std::shared_ptr<Task>;
+
+void WithPage(TaskPtr task, base::Result<JournalPage> page) {
+  if (!page) return task->done(std::unexpected(page.error()));
+  task->page = std::move(*page);
+  base::Executor* const executor = task->executor;
+  executor->Offload(base::Lane::kQueries, [task] { Gather(task.get()); }, [task, executor] {
+    LookUp(task.get());
+    executor->Offload(base::Lane::kQueries, [task] { Write(task.get()); }, [task] { task->done(std::move(task->result)); });
+  });
+}
+
+void ReadJournal(TaskPtr task, std::vector<model::AlertPtr> live) {
+  const base::Time at = task->scene.at;
+  base::Time from = at - kLookBack;
+  for (model::AlertPtr& alert : live) {
+    from = std::min(from, std::max(alert->starts_at - std::chrono::minutes(5), at - kMaxLookBack));
+    const uint64_t fingerprint = alert->fingerprint();
+    task->live.emplace(fingerprint, std::move(alert));
+  }
+  task->am->journal().FlushSoon();
+  SearchJournal(task->am->store(),
+                {.matchers = task->query.matchers, .service = true, .from = from, .to = at + base::Duration(1), .limit = kMaxEvents},
+                [task](base::Result<JournalPage> page) { WithPage(task, std::move(page)); });
 }
 
 }  // namespace
 
 void Explain(const Alertmanager* am, base::Executor* executor, ExplainQuery query,
              std::move_only_function<void(base::Result<Explanation>)> done) {
-  auto task = std::make_shared<Task>(Task{.am = am, .executor = executor, .query = std::move(query)});
-  const base::Time now = executor->Now();
-  const base::Time at = task->query.at.value_or(now);
-  task->result.at = at;
-  base::Time from = at - kLookBack;
-  if (!task->query.at) {
-    if (task->query.rules) task->rules = task->query.rules();
-    for (const model::AlertPtr& alert : am->Known(task->query.matchers, kMaxExplained)) {
-      task->live.emplace(alert->fingerprint(), alert);
-      from = std::min(from, std::max(alert->starts_at - std::chrono::minutes(5), at - kMaxLookBack));
-    }
-  }
-  am->journal().FlushSoon();
-  SearchJournal(am->store(),
-                {.matchers = task->query.matchers, .service = true, .from = from, .to = at + base::Duration(1), .limit = kMaxEvents},
-                [task, done = std::move(done)](base::Result<JournalPage> page) mutable {
-                  if (!page) return done(std::unexpected(page.error()));
-                  Finish(std::move(*page), task.get());
-                  done(std::move(task->result));
-                });
+  auto task = std::make_shared<Task>(Task{.am = am, .executor = executor, .query = std::move(query), .done = std::move(done)});
+  ExplainScene& scene = task->scene;
+  scene.past = task->query.at.has_value();
+  scene.at = task->query.at.value_or(executor->Now());
+  scene.prepared = am->prepared();
+  task->result.at = scene.at;
+  task->journal_on = am->journal().on();
+  if (scene.past) return ReadJournal(std::move(task), {});
+  if (task->query.rules) scene.rules = task->query.rules();
+  am->FindKnown(task->query.matchers, kMaxExplained,
+                [task](std::vector<model::AlertPtr> live) { ReadJournal(task, std::move(live)); });
 }
 
 }  // namespace tocsin::alertmanager

@@ -6,11 +6,12 @@
 //   ExplainQuery query{.matchers = m, .rules = rules_now};
 //   Explain(&alertmanager, executor, query, [](base::Result<Explanation> e) { ... e->text ... });
 //
-// Threads: loop only; the journal is read on a worker.
+// Threads: loop only; the journal is read and sentences are made on workers.
 // Errors:  the store's.
 // Bounds:  kMaxExplained alerts; events of the 24 hours before and since the alert fires, at most 5,000.
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,12 +70,14 @@ struct IntegrationFacts {
 };
 
 struct RouteFacts {
-  std::string path{};               // the route's matchers from the root down; empty: only the journal knows it
+  const Route* route = nullptr;     // of the configuration in use; null: only the journal knows it
+  std::string path{};               // the route's matchers from the root down; empty: as `route`
   std::string receiver{};
   std::string group_key{};
   base::Duration group_wait{}, group_interval{}, repeat_interval{};
   base::Time next_flush{};        // zero: no group is there
   std::vector<std::string> muted_by{};
+  std::vector<std::string> silenced_by{};  // ids, for this receiver, now
   std::optional<JournalEntry> suppressed{};  // still so at the moment asked for
   std::optional<JournalEntry> grouped{};
   std::optional<JournalEntry> not_sent{};  // the last flush at which no integration was called
@@ -107,9 +110,18 @@ struct Explanation {
 void Explain(const Alertmanager* am, base::Executor* executor, ExplainQuery query,
              std::move_only_function<void(base::Result<Explanation>)> done);
 
+// What sentences need beside an alert's facts, looked up on the loop so that they are made anywhere.
+struct ExplainScene {
+  base::Time at{};
+  bool past = false;
+  PreparedPtr prepared{};  // may be null
+  std::vector<RuleFact> rules{};
+  std::map<std::string, SilencePtr> silences{};      // that are spoken of and still known
+  std::map<uint64_t, model::AlertPtr> sources{};     // of inhibitions
+};
+
 // The sentences of an alert whose facts are complete; for Explain().
-void WriteSentences(const Alertmanager& am, const std::vector<RuleFact>& rules, base::Time at, bool past,
-                    AlertExplanation* alert);
+void WriteSentences(const ExplainScene& scene, AlertExplanation* alert);
 // About a rule that has no alert for the question.
 std::string RuleSentence(const RuleFact& rule, base::Time at);
 

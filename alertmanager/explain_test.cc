@@ -192,6 +192,49 @@ TEST_F(ExplainTest, AMomentInThePastIsToldFromTheJournal) {
   EXPECT_THAT(ended.Text(), HasSubstr("because: all alerts resolved"));
 }
 
+TEST_F(ExplainTest, AnAlertThatFiresForDaysIsFoundByWhatItsGroupWasTold) {
+  Start(OneWebhook());
+  Post({{"alertname", "Down"}, {"instance", "a"}}, 0s, 1000h);
+  RunTo(60h);
+  const Explanation e = Ask(R"({instance="a"})", 59h);
+  ASSERT_THAT(e.alerts, SizeIs(1));
+  EXPECT_TRUE(e.alerts[0].firing);
+  EXPECT_EQ(e.alerts[0].starts_at, kStart);
+  EXPECT_THAT(e.Text(), HasSubstr("because: repeat interval elapsed"));
+}
+
+TEST_F(ExplainTest, SiblingRoutesOfOneKeyEachHaveTheirOwnClock) {
+  Start(
+      "route:\n  receiver: ops\n  group_by: [alertname]\n  routes:\n"
+      "  - matchers: [alertname=\"Down\"]\n    group_wait: 30s\n    continue: true\n"
+      "  - matchers: [alertname=\"Down\"]\n    group_wait: 10m\n"
+      "receivers:\n- name: ops\n  webhook_configs:\n  - url: http://hook/\n");
+  Fire("a", 0s);
+  RunTo(1min);
+  const Explanation e = Ask(R"({instance="a"})");
+  ASSERT_THAT(e.alerts, SizeIs(1));
+  ASSERT_THAT(e.alerts[0].routes, SizeIs(2));
+  EXPECT_EQ(e.alerts[0].routes[0].next_flush, kStart + 5min + 30s);
+  EXPECT_EQ(e.alerts[0].routes[1].next_flush, kStart + 10min);
+  ASSERT_THAT(e.alerts[0].routes[0].integrations, SizeIs(1));
+  EXPECT_TRUE(e.alerts[0].routes[0].integrations[0].told.has_value());
+  EXPECT_FALSE(e.alerts[0].routes[1].integrations[0].told.has_value());
+}
+
+TEST_F(ExplainTest, WhatWasToldUnderOtherTimersStaysKnownAfterAReload) {
+  Start(OneWebhook());
+  Fire("a", 0s);
+  RunTo(1min);
+  std::string config = OneWebhook();
+  config.replace(config.find("group_interval: 5m"), 18, "group_interval: 7m");
+  Apply(config);
+  RunTo(2min);
+  const Explanation e = Ask(R"({instance="a"})");
+  ASSERT_THAT(e.alerts, SizeIs(1));
+  ASSERT_THAT(e.alerts[0].routes, SizeIs(1));
+  EXPECT_TRUE(e.alerts[0].routes[0].integrations[0].told.has_value());
+}
+
 TEST_F(ExplainTest, AReceiverWithoutIntegrationsDropsOnPurpose) {
   Start("route:\n  receiver: none\n  group_wait: 30s\nreceivers:\n- name: none\n");
   Fire("a", 0s);
@@ -222,6 +265,10 @@ TEST_F(ExplainTest, TheJournalIsSearchedByMatchersKindsAndReceiver) {
   EXPECT_THAT(search({.matchers = a, .to = kStart + 1min}), SizeIs(3));
   EXPECT_THAT(search({.kinds = {JournalKind::kRequest}, .receiver = "ops"}), SizeIs(3));
   EXPECT_THAT(search({.receiver = "other"}), SizeIs(0));
+  // A page names a bounded number of alerts.
+  EXPECT_THAT(search({.kinds = {JournalKind::kRequest}, .named = 5}),
+              ElementsAre("10:30 request ops/webhook/0 delivered 200 #1 repeat interval elapsed a+ b+",
+                          "20:30 request ops/webhook/0 delivered 200 #1 repeat interval elapsed a+ b+", "more"));
   EXPECT_THAT(search({.from = kStart + 4min, .limit = 2}), ElementsAre("15:30 not_sent ops/webhook/0 repeat_not_due a+ b+",
       "20:30 request ops/webhook/0 delivered 200 #1 repeat interval elapsed a+ b+", "more"));
 }

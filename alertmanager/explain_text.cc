@@ -35,25 +35,31 @@ std::string AnswerText(const JournalEntry& e) {
   return text.empty() ? "accepted it" : text;
 }
 
-std::string SilenceText(const Alertmanager& am, const std::string& id, base::Time at) {
+std::string SilenceText(const ExplainScene& scene, const std::string& id) {
   std::string text = "silence " + id;
-  const SilencePtr silence = am.silences().Find(id);
-  if (silence == nullptr) return text;
-  std::string matchers;
-  for (const Matchers& set : silence->matcher_sets) matchers += (matchers.empty() ? "" : " or ") + MatchersText(set);
-  text += fmt::format(" {} of {}", matchers, silence->created_by.empty() ? "an unnamed creator" : silence->created_by);
+  const auto known = scene.silences.find(id);
+  if (known == scene.silences.end()) return text;
+  const SilencePtr& silence = known->second;
+  text += fmt::format(" {} of {}", MatcherSetsText(silence->matcher_sets), silence->created_by.empty() ? "an unnamed creator" : silence->created_by);
   if (!silence->comment.empty()) text += " (\"" + silence->comment + "\")";
   if (!silence->receivers.empty()) text += " for receiver " + base::Join(silence->receivers, ", ") + " only";
   if (!silence->schedule.empty()) text += ", recurring (" + silence->schedule + ")";
-  return text + fmt::format(", {} {}", silence->ends_at > at ? "until" : "ended", When(silence->ends_at, at));
+  return text + fmt::format(", {} {}", silence->ends_at > scene.at ? "until" : "ended", When(silence->ends_at, scene.at));
 }
 
-std::string SourceText(const Alertmanager& am, model::LabelsView target, const std::string& fingerprint) {
-  const model::AlertPtr source = am.FindAlert(std::strtoull(fingerprint.c_str(), nullptr, 16));
-  if (source == nullptr) return "the alert with fingerprint " + fingerprint;
+std::string SilencesText(const ExplainScene& scene, const std::vector<std::string>& ids) {
+  std::string text;
+  for (const std::string& id : ids) text += (text.empty() ? "" : " and ") + SilenceText(scene, id);
+  return text;
+}
+
+std::string SourceText(const ExplainScene& scene, model::LabelsView target, const std::string& fingerprint) {
+  const auto known = scene.sources.find(FingerprintOf(fingerprint));
+  if (known == scene.sources.end()) return "the alert with fingerprint " + fingerprint;
+  const model::AlertPtr& source = known->second;
   std::string text = AlertTitle(source->labels);
-  if (am.prepared() == nullptr) return text;
-  const auto& rules = am.prepared()->config->inhibit_rules;
+  if (scene.prepared == nullptr) return text;
+  const auto& rules = scene.prepared->config->inhibit_rules;
   for (size_t i = 0; i < rules.size(); ++i) {
     const InhibitRuleConfig& rule = rules[i];
     const bool equal = std::ranges::all_of(rule.equal, [&](const std::string& name) {
@@ -79,17 +85,17 @@ base::Time NextChange(const Prepared& prepared, const std::vector<std::string>& 
   return base::kZeroTime;
 }
 
-std::string IntervalText(const Alertmanager& am, SuppressCause cause, const std::vector<std::string>& names, base::Time at) {
+std::string IntervalText(const ExplainScene& scene, SuppressCause cause, const std::vector<std::string>& names) {
   std::string list;
   for (const std::string& name : names) list += (list.empty() ? "" : ", ") + base::Quote(name);
   std::string text = cause == SuppressCause::kActiveInterval ? "outside the active time interval " + list
                                                              : "within the mute time interval " + list;
-  if (am.prepared() == nullptr) return text;
+  if (scene.prepared == nullptr) return text;
   for (const std::string& name : names) {
-    if (am.prepared()->config->FindTimeInterval(name) == nullptr) return text;  // of an earlier configuration
+    if (scene.prepared->config->FindTimeInterval(name) == nullptr) return text;  // of an earlier configuration
   }
-  if (const base::Time end = NextChange(*am.prepared(), names, at); end != base::kZeroTime) {
-    text += ", which changes at " + When(end, at);
+  if (const base::Time end = NextChange(*scene.prepared, names, scene.at); end != base::kZeroTime) {
+    text += ", which changes at " + When(end, scene.at);
   }
   return text;
 }
@@ -99,44 +105,33 @@ struct Held {
   std::string by;
 };
 
-Held HeldByJournal(const Alertmanager& am, model::LabelsView labels, const JournalEntry& e, base::Time at) {
+Held HeldByJournal(const ExplainScene& scene, model::LabelsView labels, const JournalEntry& e) {
   const auto cause = static_cast<SuppressCause>(e.cause);
   switch (cause) {
-    case SuppressCause::kSilence: {
-      std::string text;
-      for (const std::string& id : e.by) text += (text.empty() ? "" : " and ") + SilenceText(am, id, at);
-      return {Verdict::kSilenced, text};
-    }
+    case SuppressCause::kSilence: return {Verdict::kSilenced, SilencesText(scene, e.by)};
     case SuppressCause::kInhibition:
-      return {Verdict::kInhibited, e.by.empty() ? "another alert" : SourceText(am, labels, e.by.front())};
+      return {Verdict::kInhibited, e.by.empty() ? "another alert" : SourceText(scene, labels, e.by.front())};
     default:
-      return {Verdict::kMuted, IntervalText(am, cause, e.by, at)};
+      return {Verdict::kMuted, IntervalText(scene, cause, e.by)};
   }
 }
 
 // What holds the alert back at the moment asked for, as far as this route goes.
-Held HeldNow(const Alertmanager& am, const AlertExplanation& alert, const RouteFacts& route, base::Time at, bool past) {
-  if (past) return route.suppressed ? HeldByJournal(am, alert.labels, *route.suppressed, at) : Held{};
+Held HeldNow(const ExplainScene& scene, const AlertExplanation& alert, const RouteFacts& route) {
+  if (scene.past) return route.suppressed ? HeldByJournal(scene, alert.labels, *route.suppressed) : Held{};
   if (!alert.status.inhibited_by.empty()) {
-    return {Verdict::kInhibited, SourceText(am, alert.labels, alert.status.inhibited_by.front())};
+    return {Verdict::kInhibited, SourceText(scene, alert.labels, alert.status.inhibited_by.front())};
   }
-  if (am.prepared() != nullptr) {
-    for (const Route* r : am.prepared()->root->Match(alert.labels)) {
-      if (r->key() != route.path || r->options().receiver != route.receiver) continue;
-      const RouteOptions& o = r->options();
-      if (!o.active_time_intervals.empty() && am.prepared()->ActiveIntervals(o.active_time_intervals, at).empty()) {
-        return {Verdict::kMuted, IntervalText(am, SuppressCause::kActiveInterval, o.active_time_intervals, at)};
-      }
-      if (auto muting = am.prepared()->ActiveIntervals(o.mute_time_intervals, at); !muting.empty()) {
-        return {Verdict::kMuted, IntervalText(am, SuppressCause::kMuteInterval, muting, at)};
-      }
+  if (route.route != nullptr) {
+    const RouteOptions& o = route.route->options();
+    if (!o.active_time_intervals.empty() && scene.prepared->ActiveIntervals(o.active_time_intervals, scene.at).empty()) {
+      return {Verdict::kMuted, IntervalText(scene, SuppressCause::kActiveInterval, o.active_time_intervals)};
+    }
+    if (auto muting = scene.prepared->ActiveIntervals(o.mute_time_intervals, scene.at); !muting.empty()) {
+      return {Verdict::kMuted, IntervalText(scene, SuppressCause::kMuteInterval, muting)};
     }
   }
-  if (const auto ids = am.silences().Muting(alert.labels, at, route.receiver); !ids.empty()) {
-    std::string text;
-    for (const std::string& id : ids) text += (text.empty() ? "" : " and ") + SilenceText(am, id, at);
-    return {Verdict::kSilenced, text};
-  }
+  if (!route.silenced_by.empty()) return {Verdict::kSilenced, SilencesText(scene, route.silenced_by)};
   return {};
 }
 
@@ -247,23 +242,24 @@ void Consider(Outcome outcome, AlertExplanation* alert, bool* any) {
   alert->summary = std::move(outcome.text);
 }
 
-void ExplainRoute(const Alertmanager& am, const RouteFacts& route, base::Time at, bool past, AlertExplanation* alert, bool* any) {
+void ExplainRoute(const ExplainScene& scene, const RouteFacts& route, AlertExplanation* alert, bool* any) {
+  const base::Time at = scene.at;
   std::vector<std::string>* out = &alert->sentences;
   out->push_back(fmt::format("{} {} receiver {} in group {} (group_wait {}, group_interval {}, repeat_interval {}).",
                              route.path.empty() ? "It went to" : "Route " + route.path + " takes it to", "the", route.receiver,
                              route.group_key, base::FormatDuration(route.group_wait), base::FormatDuration(route.group_interval),
                              base::FormatDuration(route.repeat_interval)));
-  const Held held = HeldNow(am, *alert, route, at, past);
+  const Held held = HeldNow(scene, *alert, route);
   if (held.verdict != Verdict::kUnknown) {
     std::string text = "It is held back by ";
     if (held.verdict == Verdict::kMuted) text = "It is held back: the time is ";
     out->push_back(text + held.by + "." +
                    (route.suppressed ? fmt::format(" So it was at the flush of {}.", When(route.suppressed->at, at)) : ""));
-  } else if (route.suppressed && !past) {
+  } else if (route.suppressed && !scene.past) {
     out->push_back("At the flush of " + When(route.suppressed->at, at) + " it was held back by " +
-                   HeldByJournal(am, alert->labels, *route.suppressed, at).by + "; nothing holds it back now.");
+                   HeldByJournal(scene, alert->labels, *route.suppressed).by + "; nothing holds it back now.");
   }
-  const bool dropped = !past || (route.not_sent && route.not_sent->cause == static_cast<uint8_t>(NotSentCause::kNoIntegrations));
+  const bool dropped = !scene.past || (route.not_sent && route.not_sent->cause == static_cast<uint8_t>(NotSentCause::kNoIntegrations));
   if (route.integrations.empty() && !dropped) {
     if (held.verdict != Verdict::kUnknown) {
       Consider({held.verdict, "it is held back by " + held.by}, alert, any);
@@ -354,7 +350,8 @@ std::string RuleSentence(const RuleFact& rule, base::Time at) {
   return text + fmt::format(": it has {} alerts, none of which matches.", rule.alerts.size());
 }
 
-void WriteSentences(const Alertmanager& am, const std::vector<RuleFact>& rules, base::Time at, bool past, AlertExplanation* alert) {
+void WriteSentences(const ExplainScene& scene, AlertExplanation* alert) {
+  const base::Time at = scene.at;
   bool any = false;
   const bool known = !alert->routes.empty();
   const std::string title = AlertTitle(alert->labels);
@@ -362,8 +359,8 @@ void WriteSentences(const Alertmanager& am, const std::vector<RuleFact>& rules, 
     alert->sentences.push_back(alert->firing ? fmt::format("{} fires since {}.", title, When(alert->starts_at, at))
                                              : fmt::format("{} has ended; it had fired since {}.", title, When(alert->starts_at, at)));
   }
-  ExplainRules(rules, at, alert, known, &any);
-  for (const RouteFacts& route : alert->routes) ExplainRoute(am, route, at, past, alert, &any);
+  ExplainRules(scene.rules, at, alert, known, &any);
+  for (const RouteFacts& route : alert->routes) ExplainRoute(scene, route, alert, &any);
   if (!alert->firing && known && alert->verdict == Verdict::kNotified) alert->verdict = Verdict::kResolved;
   if (!any) alert->summary = "nothing is known of its way";
   const bool woken = alert->verdict == Verdict::kNotified || alert->verdict == Verdict::kDeduplicated ||

@@ -1,8 +1,10 @@
 #include "alertmanager/journal.h"
 
+#include <absl/hash/hash.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <tuple>
 
@@ -28,6 +30,8 @@ constexpr size_t kBoundEvery = 8 << 20;
 constexpr size_t kMaxText = 1000;
 // How far before the journal's last event a delivery may have begun that is missing in it.
 constexpr base::Duration kRecoverWithin = std::chrono::hours(2);
+// What holds an alert back is forgotten when no flush has asked for so many chapters.
+constexpr uint32_t kHoldsFor = 48;
 
 int64_t Millis(base::Time t) { return base::ToUnixMillis(t); }
 int64_t Millis(base::Duration d) { return std::chrono::floor<std::chrono::milliseconds>(d).count(); }
@@ -35,6 +39,12 @@ int64_t Millis(base::Duration d) { return std::chrono::floor<std::chrono::millis
 }  // namespace
 
 std::string FingerprintText(uint64_t fingerprint) { return fmt::format("{:016x}", fingerprint); }
+
+uint64_t FingerprintOf(std::string_view text) {
+  uint64_t fingerprint = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fingerprint, 16);
+  return error == std::errc() && end == text.data() + text.size() ? fingerprint : 0;
+}
 
 AlertJournal::AlertJournal(base::Executor* executor, state::Store* store, base::Registry* registry,
                            JournalOptions options)
@@ -66,13 +76,21 @@ void AlertJournal::NextChapter(base::Time now) {
     return entry.second.chapter != chapter_serial_ && entry.second.chapter_seen != chapter_serial_;
   });
   ++chapter_serial_;
+  absl::erase_if(suppressed_, [this](const auto& entry) { return chapter_serial_ - entry.second.chapter > kHoldsFor; });
   alerts_described_ = 0;
+  groups_.clear();
+  texts_.clear();
+  BeginPack();
+}
+
+void AlertJournal::BeginPack() {
+  pack_.clear();
+  before_pack_ = {.alerts = alerts_described_,
+                  .groups = static_cast<uint32_t>(groups_.size()),
+                  .texts = static_cast<uint32_t>(texts_.size())};
   described_labels_ = {};
   described_annotations_ = {};
   described_url_.clear();
-  groups_.clear();
-  texts_.clear();
-  suppressed_.clear();
 }
 
 AlertJournal::KnownAlert& AlertJournal::Known(const model::Alert& alert) {
@@ -97,8 +115,16 @@ AlertJournal::KnownAlert& AlertJournal::Known(const model::Alert& alert) {
   return known;
 }
 
+uint64_t AlertJournal::HashOf(const Group& g) {
+  return absl::HashOf(g.key, g.receiver, g.wait.count(), g.interval.count(), g.repeat.count());
+}
+
+uint64_t AlertJournal::PairOf(const model::Alert& alert, const Group& group) {
+  return absl::HashOf(HashOf(group), alert.fingerprint());
+}
+
 uint32_t AlertJournal::NumberOf(const Group& group) {
-  const auto [at, added] = groups_.try_emplace(group.key, static_cast<uint32_t>(groups_.size()));
+  const auto [at, added] = groups_.try_emplace(HashOf(group), static_cast<uint32_t>(groups_.size()));
   if (!added) return at->second;
   describing_.clear();
   base::PutText(&describing_, group.key);
@@ -140,6 +166,7 @@ void AlertJournal::AddTo(JournalKind kind, const std::string& payload) {
     last_ms_ = now;
     pack_ += static_cast<char>(kJournalVersion);
     base::PutUvarint(&pack_, static_cast<uint64_t>(now));
+    for (const uint32_t count : {before_pack_.alerts, before_pack_.groups, before_pack_.texts}) base::PutUvarint(&pack_, count);
   }
   pack_ += static_cast<char>(kind);
   base::PutVarint(&pack_, now - last_ms_);
@@ -158,6 +185,8 @@ void AlertJournal::Add(JournalKind kind) {
 
 void AlertJournal::Received(const model::Alert& alert, bool again) {
   if (!Begin()) return;
+  // Described anew: its start and texts may be others than those of the time before.
+  alerts_[alert.fingerprint()].chapter = 0;
   KnownAlert& known = Known(alert);
   known.resolved = false;
   base::PutUvarint(&payload_, known.number);
@@ -199,14 +228,14 @@ void AlertJournal::Grouped(const model::Alert& alert, const Group& group, base::
 void AlertJournal::Suppressed(const model::Alert& alert, const Group& group, SuppressCause cause,
                               std::span<const std::string> by) {
   if (!Begin()) return;
-  const uint32_t alert_number = NumberOf(alert);
-  const uint32_t group_number = NumberOf(group);
   uint64_t hash = base::kFnv1a64Offset + static_cast<uint64_t>(cause);
   for (const std::string& text : by) hash = base::Fnv1a64(hash, text);
-  uint64_t& before = suppressed_[PairOf(alert_number, group_number)];
-  if (std::exchange(before, hash) == hash) return;
-  base::PutUvarint(&payload_, alert_number);
-  base::PutUvarint(&payload_, group_number);
+  // Each chapter tells it once, so that it need not be looked for further back.
+  Hold& hold = suppressed_[PairOf(alert, group)];
+  if (hold.cause == hash && hold.chapter == chapter_serial_) return;
+  hold = {.cause = hash, .chapter = chapter_serial_};
+  base::PutUvarint(&payload_, NumberOf(alert));
+  base::PutUvarint(&payload_, NumberOf(group));
   payload_ += static_cast<char>(cause);
   base::PutUvarint(&payload_, by.size());
   for (const std::string& text : by) base::PutUvarint(&payload_, NumberOfText(text));
@@ -214,13 +243,9 @@ void AlertJournal::Suppressed(const model::Alert& alert, const Group& group, Sup
 }
 
 void AlertJournal::Passed(const model::Alert& alert, const Group& group) {
-  if (suppressed_.empty() || !Begin()) return;
-  const auto known = alerts_.find(alert.fingerprint());
-  const auto in = groups_.find(group.key);
-  if (known == alerts_.end() || known->second.chapter != chapter_serial_ || in == groups_.end()) return;
-  if (suppressed_.erase(PairOf(known->second.number, in->second)) == 0) return;
-  base::PutUvarint(&payload_, known->second.number);
-  base::PutUvarint(&payload_, in->second);
+  if (suppressed_.empty() || suppressed_.erase(PairOf(alert, group)) == 0 || !Begin()) return;
+  base::PutUvarint(&payload_, NumberOf(alert));
+  base::PutUvarint(&payload_, NumberOf(group));
   Add(JournalKind::kReleased);
 }
 
@@ -316,10 +341,12 @@ void AlertJournal::Write(base::Task done) {
   armed_ = false;
   timer_.Cancel();
   state::Transaction t;
-  const size_t bytes = pack_.size();
-  const uint32_t events = std::exchange(events_, 0);
+  size_t bytes = pack_.size();
+  uint32_t events = std::exchange(events_, 0);
   if (bytes > 0 && unwritten_ + bytes > kMaxUnwritten) {
     Lost(events);
+    bytes = 0;
+    events = 0;
   } else if (bytes > 0) {
     unwritten_ += bytes;
     chapter_bytes_ += bytes;
@@ -328,7 +355,7 @@ void AlertJournal::Write(base::Task done) {
                  {.chapter = chapter_, .first = first_, .last = last_, .events = events, .bytes = std::move(pack_)});
     if (unbounded_bytes_ >= kBoundEvery) Bound(&t);
   }
-  pack_.clear();
+  BeginPack();
   store_->Commit(std::move(t), Gated<base::Status>(gate_, [this, bytes, events, done = std::move(done)](base::Status s) mutable {
     unwritten_ -= std::min(unwritten_, bytes);
     if (s) {

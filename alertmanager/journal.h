@@ -24,9 +24,9 @@
 #include <vector>
 
 #include "alertmanager/journal_format.h"
-#include "base/digest.h"
 #include "base/executor.h"
 #include "base/metrics.h"
+#include "base/text_hash.h"
 #include "base/time.h"
 #include "model/alert.h"
 #include "state/store.h"
@@ -41,6 +41,7 @@ struct JournalOptions {
 };
 
 std::string FingerprintText(uint64_t fingerprint);  // 16 hex digits
+uint64_t FingerprintOf(std::string_view text);      // and back; 0 for what is none
 
 class AlertJournal {
  public:
@@ -115,6 +116,15 @@ class AlertJournal {
     uint32_t chapter_seen = 0;  // in which it was last asked about
     bool resolved = false;
   };
+  // What holds an alert back in a group.
+  struct Hold {
+    uint64_t cause = 0;    // a hash
+    uint32_t chapter = 0;  // that was told of it last
+  };
+  // How many of each the chapter has described.
+  struct Described {
+    uint32_t alerts = 0, groups = 0, texts = 0;
+  };
 
   // Every event begins with this.  False: no journal is kept.
   bool Begin();
@@ -122,12 +132,15 @@ class AlertJournal {
   void Lost(uint32_t events);
   void Bound(state::Transaction* t);
   void NextChapter(base::Time now);
+  void BeginPack();
   // Describes the alert if this chapter has not; until the next one.
   KnownAlert& Known(const model::Alert& alert);
   uint32_t NumberOf(const model::Alert& alert) { return Known(alert).number; }
   uint32_t NumberOf(const Group& group);
   uint32_t NumberOfText(std::string_view text);
-  static uint64_t PairOf(uint32_t alert, uint32_t group) { return static_cast<uint64_t>(group) << 32 | alert; }
+  // Two groups of one key may differ in receiver or timers.
+  static uint64_t HashOf(const Group& group);
+  static uint64_t PairOf(const model::Alert& alert, const Group& group);
   void Ended(const model::Alert& alert, bool timed_out);
   void Finish(JournalKind kind, const FlushOf& flush, uint8_t cause, int attempt, std::string_view text);
   void AppendAlerts(const std::vector<model::AlertPtr>* alerts);
@@ -155,18 +168,14 @@ class AlertJournal {
   size_t chapter_bytes_ = 0;
   size_t unbounded_bytes_ = 0;  // since the store was last told the bounds
   uint32_t alerts_described_ = 0;
-  model::Labels described_labels_;  // of the alert described last
+  Described before_pack_;
+  model::Labels described_labels_;  // of the alert described last in this pack
   model::Labels described_annotations_;
   std::string described_url_;
   absl::flat_hash_map<uint64_t, KnownAlert> alerts_;
-  struct TextHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return base::Xxh64(text); }
-  };
-  using Numbers = absl::flat_hash_map<std::string, uint32_t, TextHash, std::equal_to<>>;
-  Numbers groups_;
-  Numbers texts_;
-  absl::flat_hash_map<uint64_t, uint64_t> suppressed_;  // alert and group to a hash of the cause
+  absl::flat_hash_map<uint64_t, uint32_t> groups_;  // by HashOf()
+  absl::flat_hash_map<std::string, uint32_t, base::TextHash, std::equal_to<>> texts_;
+  absl::flat_hash_map<uint64_t, Hold> suppressed_;  // by PairOf()
 
   size_t unwritten_ = 0;
   base::Timer timer_;

@@ -46,6 +46,9 @@ std::span<const std::string_view> CauseNames(JournalKind kind) {
   }
 }
 
+// A pack whose head speaks of more descriptions than a chapter can hold is damaged.
+constexpr uint64_t kMaxDescriptions = 1 << 22;
+
 // How a label stands to the one at its place in the label set before.
 enum : char { kSame = 0, kOtherValue = 1, kOther = 2, kEnd = 3 };
 
@@ -63,23 +66,27 @@ base::Duration MillisOf(int64_t ms) {
 }
 base::Time TimeOf(int64_t ms) { return base::Time(MillisOf(ms)); }
 
-model::Labels TakeLabels(base::Decoder& in, model::LabelsView previous) {
+// False: it refers to labels that the set before does not have.
+bool TakeLabels(base::Decoder& in, model::LabelsView previous, model::Labels* out) {
   std::vector<model::Label> labels;
   auto before = previous.begin();
   while (true) {
     const auto how = static_cast<char>(in.Byte());
-    if (!in.ok() || how == kEnd) break;
+    if (!in.ok() || how > kEnd || how < kSame) return false;
+    if (how == kEnd) break;
     const bool has_before = before != previous.end();
-    if (how == kSame || how == kOtherValue) {
-      if (!has_before) break;
-      labels.push_back({before->name, how == kSame ? before->value : in.Text()});
-    } else {
+    if (how == kOther) {
       const std::string_view name = in.Text();
       labels.push_back({name, in.Text()});
+    } else if (has_before) {
+      labels.push_back({before->name, how == kSame ? before->value : in.Text()});
+    } else {
+      return false;
     }
     if (has_before) ++before;
   }
-  return model::Labels::FromLabels(std::move(labels));
+  *out = model::Labels::FromLabels(std::move(labels));
+  return true;
 }
 
 std::vector<JournalAlertPtr> TakeAlerts(base::Decoder& in, const std::vector<JournalAlertPtr>& known) {
@@ -87,7 +94,7 @@ std::vector<JournalAlertPtr> TakeAlerts(base::Decoder& in, const std::vector<Jou
   uint64_t number = 0;
   for (uint64_t n = in.Uvarint(); n > 0 && in.ok(); --n) {
     number += static_cast<uint64_t>(in.Varint());
-    if (number < known.size()) out.push_back(known[number]);
+    if (number < known.size() && known[number] != nullptr) out.push_back(known[number]);
   }
   return out;
 }
@@ -141,6 +148,14 @@ base::Status JournalChapter::Read(std::string_view pack, const Take& take) {
                           std::to_string(kJournalVersion));
   }
   int64_t at = static_cast<int64_t>(in.Uvarint());
+  const uint64_t alerts = in.Uvarint(), groups = in.Uvarint(), texts = in.Uvarint();
+  if (!in.ok() || std::max({alerts, groups, texts}) > kMaxDescriptions) {
+    return base::DataLoss("journal: the head of a pack of " + std::to_string(pack.size()) + " bytes is damaged");
+  }
+  alerts_.resize(alerts);
+  groups_.resize(groups);
+  texts_.resize(texts);
+  described_ = std::make_shared<const JournalAlert>();
   while (in.more()) {
     const size_t offset = in.offset();
     const auto kind = static_cast<JournalKind>(in.Byte());
@@ -160,14 +175,13 @@ bool JournalChapter::Payload(JournalKind kind, std::string_view bytes, JournalEn
   base::Decoder in(bytes);
   switch (kind) {
     case JournalKind::kDescribeAlert: {
-      static const JournalAlert kNone;
-      const JournalAlert& before = alerts_.empty() ? kNone : *alerts_.back();
       auto alert = std::make_shared<JournalAlert>();
       alert->starts_at = TimeOf(in.Varint());
-      alert->labels = TakeLabels(in, before.labels);
-      alert->annotations = TakeLabels(in, before.annotations);
-      alert->generator_url = in.Byte() == 0 ? before.generator_url : std::string(in.Text());
+      if (!TakeLabels(in, described_->labels, &alert->labels)) return false;
+      if (!TakeLabels(in, described_->annotations, &alert->annotations)) return false;
+      alert->generator_url = in.Byte() == 0 ? described_->generator_url : std::string(in.Text());
       alert->fingerprint = alert->labels.Fingerprint();
+      described_ = alert;
       alerts_.push_back(std::move(alert));
       break;
     }

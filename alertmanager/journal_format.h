@@ -2,14 +2,16 @@
 
 // The journal's events as values and as bytes.
 //
-//   pack   = version:byte  base:varint (ms since 1970)  event*
+//   pack   = version:byte  base:varint (ms since 1970)  alerts:varint groups:varint texts:varint  event*
 //   event  = kind:byte  time:zigzag (ms since the event before, at first since base)
 //            size:varint  payload
 //   text   = size:varint bytes          span, tick = varint, zigzag (ms)
 //
 // Alerts, groups and texts are described once a chapter, before their first use, by events of their
-// own that number them from 0; later events say the number.  A description of an alert says only in
-// what its labels differ from the alert described before.  A reader skips kinds it does not know.
+// own that number them from 0; later events say the number.  A pack begins with how many of each the
+// chapter has described before it, so that one that is lost costs what it described and no more.  A
+// description of an alert says only in what its labels differ from the alert described before in the
+// same pack.  A reader skips kinds it does not know.
 //
 // Threads: plain values.
 // Errors:  kDataLoss with the offset; what stood before it has been given out.
@@ -27,7 +29,7 @@
 
 namespace tocsin::alertmanager {
 
-inline constexpr uint8_t kJournalVersion = 1;
+inline constexpr uint8_t kJournalVersion = 2;
 
 // Numbers are on disk: none is ever used for another meaning.
 enum class JournalKind : uint8_t {
@@ -121,7 +123,8 @@ std::string_view JournalCauseName(const JournalEntry& entry);
 // In what `labels` differ from `previous`, position by position.
 void AppendLabelsAfter(model::LabelsView labels, model::LabelsView previous, std::string* out);
 
-// Reads the packs of one chapter in order.
+// Reads the packs of one chapter in order; some may be missing.  Events then lack the alerts, groups and
+// texts that only these described.
 class JournalChapter {
  public:
   using Take = std::function<void(JournalEntry)>;
@@ -129,7 +132,8 @@ class JournalChapter {
 
  private:
   bool Payload(JournalKind kind, std::string_view bytes, JournalEntry* entry);
-  std::vector<JournalAlertPtr> alerts_;
+  std::vector<JournalAlertPtr> alerts_;  // null: its description is lost
+  JournalAlertPtr described_;            // last in this pack
   std::vector<JournalGroupPtr> groups_;
   std::vector<std::string> texts_;
 };

@@ -4,6 +4,7 @@
 #include <deque>
 #include <iterator>
 #include <map>
+#include <utility>
 
 #include "base/log.h"
 
@@ -16,6 +17,8 @@ struct Search {
   JournalChapter chapter;
   int64_t number = 0;
   std::deque<JournalEntry> found;  // of the chapter
+  size_t found_named = 0;          // alerts, by these
+  size_t page_named = 0;           // and by the page
   std::map<const JournalAlert*, bool> matched;  // of the chapter
 
   bool Wants(const JournalAlertPtr& alert) {
@@ -37,9 +40,12 @@ struct Search {
     return wanted(e.alert) || std::ranges::any_of(e.firing, wanted) || std::ranges::any_of(e.resolved, wanted);
   }
 
+  static size_t Named(const JournalEntry& e) { return e.firing.size() + e.resolved.size(); }
+
   // What the chapter had goes before what later chapters had.
   void EndChapter() {
     page.entries.insert(page.entries.begin(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+    page_named += std::exchange(found_named, 0);
     found.clear();
     matched.clear();
     chapter = {};
@@ -53,16 +59,19 @@ struct Search {
     const size_t room = query.limit - std::min(query.limit, page.entries.size());
     auto read = chapter.Read(pack.bytes, [&](JournalEntry e) {
       if (!Wants(e)) return;
+      found_named += Named(e);
       found.push_back(std::move(e));
-      if (found.size() <= room) return;
-      page.more = true;
-      found.pop_front();
+      while (!found.empty() && (found.size() > room || page_named + found_named > query.named)) {
+        page.more = true;
+        found_named -= Named(found.front());
+        found.pop_front();
+      }
     });
     if (!read) {
       ++page.damaged;
       base::LogWarn("a part of the alert journal is damaged and left out", {{"error", read.error()}});
     }
-    return page.entries.size() + found.size() < query.limit;
+    return !page.more && page.entries.size() + found.size() < query.limit;
   }
 };
 

@@ -6,7 +6,8 @@
 //
 // Threads: called on the loop, answers there; reads and decodes on lane kQueries.
 // Errors:  the store's.  A damaged pack is left out and counted in the page.
-// Bounds:  at most `limit` events are kept, the newest; one chapter's descriptions are in memory.
+// Bounds:  at most `limit` events are kept, the newest, and of these no more than together name
+//          `named` alerts; one chapter's descriptions are in memory.
 
 #include <functional>
 #include <optional>
@@ -20,6 +21,9 @@
 
 namespace tocsin::alertmanager {
 
+// A message may name a hundred thousand alerts, and a page may hold many messages.
+inline constexpr size_t kMaxNamed = 1'000'000;
+
 struct JournalQuery {
   Matchers matchers{};                   // of one alert that the event is about; all must match
   std::optional<uint64_t> fingerprint{}; // the same for one alert
@@ -30,6 +34,7 @@ struct JournalQuery {
   base::Time from{};                   // [from, to)
   base::Time to{base::Duration(INT64_MAX)};
   size_t limit = 1000;
+  size_t named = kMaxNamed;
 };
 
 struct JournalPage {

@@ -223,6 +223,70 @@ TEST_F(JournalTest, DamagedBytesAreAnErrorOrOtherEventsNeverACrash) {
   EXPECT_FALSE(chapter.Read("", [](JournalEntry) {}));
 }
 
+TEST_F(JournalTest, APackThatIsLostCostsItsOwnEventsAndNoOthers) {
+  Start(OneWebhook());
+  for (int i = 0; i < 6; ++i) {
+    Fire(std::string(1, static_cast<char>('a' + i)), i * 10s);
+    RunTo((i + 1) * 10s);
+  }
+  RunTo(6min);
+  const std::vector<std::string> all = Rows();
+  const std::vector<state::EventPack> packs = store_.packs;
+  ASSERT_GT(packs.size(), 6U);
+  for (size_t lost = 0; lost < packs.size(); ++lost) {
+    store_.packs = packs;
+    store_.packs.erase(store_.packs.begin() + static_cast<ptrdiff_t>(lost));
+    const std::vector<JournalEntry> entries = store_.Journal();
+    EXPECT_EQ(entries.size() + packs[lost].events, all.size());
+    for (const JournalEntry& e : entries) {
+      // What is named is what was meant; what only the lost pack described is not named at all.
+      std::string row = Row(e);
+      if (e.kind != JournalKind::kReceived || e.alert == nullptr) continue;
+      EXPECT_THAT(all, Contains(row)) << "without pack " << lost;
+      EXPECT_EQ(e.alert->annotations.Get("summary"), "it is down");
+    }
+  }
+}
+
+TEST_F(JournalTest, AnAlertThatFiresAgainIsDescribedAnew) {
+  Start(OneWebhook());
+  Fire("a", 0s);
+  RunTo(1min);
+  Resolve("a", 0s, 1min);
+  RunTo(7min);
+  Fire("a", 7min);
+  RunTo(8min);
+  const auto entries = store_.Journal();
+  const auto again = std::ranges::find_if(entries, [](const JournalEntry& e) { return e.kind == JournalKind::kReceived && e.cause == 1; });
+  ASSERT_NE(again, entries.end());
+  EXPECT_EQ(again->alert->starts_at, kStart + 7min);
+}
+
+TEST_F(JournalTest, AReleaseIsToldAlsoWhenAnEarlierChapterToldOfTheSuppression) {
+  Start(OneWebhook());
+  AddSilence("instance=\"a\"", 70min);
+  Fire("a", 0s);
+  RunTo(80min);
+  const auto rows = Rows();
+  EXPECT_THAT(rows, Contains(HasSubstr("suppressed a silence")).Times(2));  // once a chapter
+  EXPECT_THAT(rows, Contains("70:30 released a").Times(1));
+}
+
+TEST_F(JournalTest, GroupsOfOneKeyWithOtherTimersAreToldApart) {
+  Start(
+      "route:\n  receiver: ops\n  group_by: [alertname]\n  routes:\n"
+      "  - matchers: [alertname=\"Down\"]\n    group_wait: 30s\n    continue: true\n"
+      "  - matchers: [alertname=\"Down\"]\n    group_wait: 2m\n"
+      "receivers:\n- name: ops\n  webhook_configs:\n  - url: http://hook/\n");
+  Fire("a", 0s);
+  RunTo(3min);
+  std::set<base::Duration> waits;
+  for (const JournalEntry& e : store_.Journal()) {
+    if (e.kind == JournalKind::kGrouped) waits.insert(e.group->group_wait);
+  }
+  EXPECT_THAT(waits, ElementsAre(30s, 2min));
+}
+
 TEST_F(JournalTest, AnEventTakesUnder200BytesAlsoUncompressed) {
   Start(OneWebhook());
   for (int i = 0; i < 1000; ++i) {

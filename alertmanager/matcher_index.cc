@@ -29,10 +29,11 @@ size_t MatcherIndex::Crowd(const std::string& name, const std::vector<std::strin
 }
 
 size_t MatcherIndex::NameIndex(const std::string& name) {
-  const auto it = std::ranges::find(by_name_, name, &ByValue::name);
-  if (it != by_name_.end()) return static_cast<size_t>(it - by_name_.begin());
-  by_name_.push_back({.name = name, .values = {}});
-  return by_name_.size() - 1;
+  auto it = std::ranges::find(by_name_, name, &ByValue::name);
+  if (it == by_name_.end()) it = std::ranges::find_if(by_name_, [](const ByValue& b) { return b.values.empty(); });
+  if (it == by_name_.end()) it = by_name_.emplace(by_name_.end());
+  it->name = name;
+  return static_cast<size_t>(it - by_name_.begin());
 }
 
 void MatcherIndex::Add(uint32_t id, std::span<const Matcher> matchers) {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "alertmanager/matchers.h"
+#include "base/text_hash.h"
 #include "model/labels.h"
 
 namespace tocsin::alertmanager {
@@ -47,21 +48,11 @@ class MatcherIndex {
     }
   }
 
-  bool empty() const { return places_.empty(); }
-
  private:
-  struct TextHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
-  struct TextEqual {
-    using is_transparent = void;
-    bool operator()(std::string_view a, std::string_view b) const { return a == b; }
-  };
-
   struct ByValue {
     std::string name;
-    absl::flat_hash_map<std::string, std::vector<uint32_t>, TextHash, TextEqual> values;
+    // Empty: the place is free.
+    absl::flat_hash_map<std::string, std::vector<uint32_t>, base::TextHash, std::equal_to<>> values;
   };
   struct Place {
     size_t name;        // in by_name_; kAnywhere

@@ -1,5 +1,6 @@
 #include "alertmanager/matcher_index.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -64,7 +65,10 @@ TEST(MatcherIndexTest, AnIdOfSeveralSetsIsGoneAfterOneRemoval) {
   index.Add(1, *ParseMatchers("b!=\"1\""));
   index.Remove(1);
   EXPECT_TRUE(Candidates(index, model::Labels::FromPairs({{"a", "1"}})).empty());
-  EXPECT_TRUE(index.empty());
+  // Its names' places are used again.
+  index.Add(2, *ParseMatchers("c=\"1\""));
+  index.Add(3, *ParseMatchers("a=\"1\""));
+  EXPECT_THAT(Candidates(index, model::Labels::FromPairs({{"a", "1"}, {"c", "1"}})), testing::UnorderedElementsAre(2, 3));
 }
 
 }  // namespace

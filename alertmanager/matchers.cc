@@ -117,6 +117,12 @@ std::string MatchersText(std::span<const Matcher> matchers) {
   return out + "}";
 }
 
+std::string MatcherSetsText(std::span<const Matchers> sets) {
+  std::string text;
+  for (const Matchers& set : sets) text += (text.empty() ? "" : " or ") + MatchersText(set);
+  return text;
+}
+
 bool IsValidLabelName(std::string_view name, MatcherMode mode) {
   return mode == MatcherMode::kClassic ? model::IsLegacyLabelName(name)
                                        : !name.empty() && base::IsValidUtf8(name);

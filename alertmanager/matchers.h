@@ -68,6 +68,8 @@ using Matchers = std::vector<Matcher>;
 bool MatchesAll(std::span<const Matcher> matchers, model::LabelsView labels);
 // {a="x",b=~"y"}, in the given order.  Sorted it is part of group keys, so it never changes.
 std::string MatchersText(std::span<const Matcher> matchers);
+// {a="x"} or {b="y"}
+std::string MatcherSetsText(std::span<const Matchers> sets);
 
 enum class MatcherMode { kFallback, kUtf8, kClassic };
 

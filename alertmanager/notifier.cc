@@ -188,7 +188,8 @@ void Notifier::Delivery::NextStep() {
       build();
     };
   }
-  parts().executor->Offload(base::Lane::kQueries, std::move(build),
+  // Not behind queries, which may take their time.
+  parts().executor->Offload(base::Lane::kIntake, std::move(build),
                             gate_.Wrap([this, built] { BuiltOne(std::move(**built)); }));
 }
 

@@ -7,6 +7,7 @@
 
 #include "alertmanager/notifier.h"
 #include "alertmanager/prepared.h"
+#include "alertmanager/secret_mask.h"
 #include "base/text.h"
 
 namespace tocsin::alertmanager {
@@ -15,76 +16,42 @@ namespace {
 constexpr size_t kMaxAnswer = 2000;
 constexpr base::Duration kTestTimeout = std::chrono::seconds(30);
 
-// The texts of a receiver's secrets, longest first.
-std::vector<std::string> SecretsOf(const Config& config, const std::string& receiver) {
-  std::vector<std::string> out;
-  auto add = [&](const Block& block) {
-    for (const Field& field : block.table().fields) {
-      const bool secret = field.kind == Kind::kSecret || field.kind == Kind::kSecretUrl || field.kind == Kind::kTemplateUrl;
-      if (secret && block.Has(field.key)) out.push_back(block.Text(field.key));
-    }
-  };
-  add(config.global);
-  if (const ReceiverConfig* r = config.FindReceiver(receiver)) {
-    for (const IntegrationConfig& i : r->integrations) add(i.block);
-  }
-  std::erase_if(out, [](const std::string& s) { return s.size() < 4; });
-  std::ranges::sort(out, std::greater<>(), &std::string::size);
-  return out;
-}
+// What messages say of where they come from.
+struct Sender {
+  std::string external_url;
+  std::string hostname;
+};
+Sender SenderOf(const Alertmanager& am) { return {.external_url = am.options().external_url, .hostname = am.options().hostname}; }
 
-// And those that stand in files; reads them, so on a worker.
-void AddSecretFiles(const Config& config, const std::string& receiver, base::FileSystem* fs, std::vector<std::string>* out) {
-  auto add = [&](const Block& block) {
-    for (const Field& field : block.table().fields) {
-      if (field.kind != Kind::kPath || !block.Has(field.key)) continue;
-      // What cannot be read cannot be shown either.
-      if (auto text = fs->ReadFile(block.Text(field.key)); text && base::Trim(*text).size() >= 4) out->emplace_back(base::Trim(*text));
-    }
-  };
-  add(config.global);
-  if (const ReceiverConfig* r = config.FindReceiver(receiver)) {
-    for (const IntegrationConfig& i : r->integrations) add(i.block);
-  }
-  std::ranges::sort(*out, std::greater<>(), &std::string::size);
-}
-
-std::string Masked(std::string text, const std::vector<std::string>& secrets) {
-  for (const std::string& secret : secrets) text = base::ReplaceAll(text, secret, kMaskedSecret);
-  return text;
-}
-
-RenderedRequest Show(const Message& message, const std::vector<std::string>& secrets) {
+RenderedRequest Show(const Message& message, const SecretMask& mask) {
   RenderedRequest out;
   if (const auto* http = std::get_if<net::FetchRequest>(&message)) {
     out.method = http->method;
-    out.url = Masked(http->url, secrets);
-    for (const auto& [name, value] : http->headers) {
-      const bool hidden = base::EqualsIgnoreCase(name, "Authorization") || base::EqualsIgnoreCase(name, "X-Auth-Token");
-      out.headers.emplace_back(name, hidden ? std::string(kMaskedSecret) : Masked(value, secrets));
-    }
-    out.body = Masked(http->body, secrets);
+    out.url = mask.Text(http->url);
+    for (const auto& [name, value] : http->headers) out.headers.emplace_back(name, mask.Header(name, value));
+    out.body = mask.Text(http->body);
     return out;
   }
   const auto& mail = std::get<net::SmtpMessage>(message);
   out.method = "SMTP";
   out.url = mail.smarthost;
   out.headers = {{"MAIL FROM", mail.from}, {"RCPT TO", base::Join(mail.recipients, ", ")}};
-  out.body = Masked(mail.data, secrets);
+  out.body = mask.Text(mail.data);
   return out;
 }
 
-std::shared_ptr<Notification> NotificationOf(const Alertmanager& am, const FlushedGroup& group, std::string_view reason, base::Time now) {
-  auto notification = std::make_shared<Notification>(Notification{
+// What the group's receiver would be told.  Expands templates: on a worker.
+Notification NotificationOf(const FlushedGroup& group, const Sender& sender) {
+  Notification notification{
       .group_key = group.key,
-      .data = MakeNotificationData(group, group.route->options().receiver, group.alerts, reason, am.options().external_url),
+      .data = MakeNotificationData(group, group.route->options().receiver, group.alerts, "first notification", sender.external_url),
       .route_labels = group.route->options().labels,
       .receiver_data = {},
-      .now = now,
-      .random = static_cast<uint64_t>(now.time_since_epoch().count()),
-      .hostname = am.options().hostname});
+      .now = group.tick,
+      .random = static_cast<uint64_t>(group.tick.time_since_epoch().count()),
+      .hostname = sender.hostname};
   // One that fails shows empty, as in the message itself.
-  base::Ignore(ExpandRouteLabels(*group.prepared->templates, notification.get()));
+  base::Ignore(ExpandRouteLabels(*group.prepared->templates, &notification));
   return notification;
 }
 
@@ -96,23 +63,24 @@ std::vector<model::AlertPtr> AsFlushed(std::vector<model::AlertPtr> alerts, base
     firing->ends_at = base::Time{};
     alert = std::move(firing);
   }
-  std::ranges::stable_sort(alerts, [](const auto& a, const auto& b) { return AlertBefore(*a, *b); });
+  SortAlerts(&alerts);
   return alerts;
 }
 
-void Render(const FlushedGroup& group, const Notification& notification, bool any_firing, RoutePreview* out) {
-  std::vector<std::string> secrets = SecretsOf(*group.prepared->config, out->receiver);
-  AddSecretFiles(*group.prepared->config, out->receiver, base::RealFileSystem(), &secrets);
+void Render(const FlushedGroup& group, const Sender& sender, RoutePreview* out) {
+  const Notification notification = NotificationOf(group, sender);
+  const bool any_firing = std::ranges::any_of(group.alerts, [](const auto& a) { return a->ends_at == base::Time{}; });
   for (const Integration& i : group.prepared->Integrations(out->receiver)) {
+    const SecretMask mask(*group.prepared, i, notification, base::RealFileSystem());
     RenderedMessage m{.integration = i.key, .error = {}, .replaced = {}, .request = {}};
     m.nothing = !any_firing && !i.send_resolved;
     if (!m.nothing) {
       auto built = i.receiver->Build(notification, {});
       if (built) {
-        m.request = Show(built->message, secrets);
-        if (built->replaced) m.replaced = built->replaced->message();
+        m.request = Show(built->message, mask);
+        if (built->replaced) m.replaced = mask.Text(built->replaced->message());
       } else {
-        m.error = built.error().message();
+        m.error = mask.Text(built.error().message());
       }
     }
     out->messages.push_back(std::move(m));
@@ -135,7 +103,6 @@ void Preview(const Alertmanager* am, base::Executor* executor, std::vector<model
   struct Work {
     std::vector<RoutePreview> previews;
     std::vector<FlushedGroup> groups;  // one each
-    std::vector<std::shared_ptr<Notification>> notifications;
   };
   auto work = std::make_shared<Work>();
   const base::Time now = executor->Now();
@@ -165,15 +132,11 @@ void Preview(const Alertmanager* am, base::Executor* executor, std::vector<model
     work->groups[i].alerts = AsFlushed(std::move(work->groups[i].alerts), now);
     work->previews[i].alerts = work->groups[i].alerts;
     for (const model::AlertPtr& alert : work->groups[i].alerts) work->previews[i].statuses.push_back(am->StatusOf(*alert));
-    work->notifications.push_back(NotificationOf(*am, work->groups[i], "first notification", now));
   }
   executor->Offload(
       base::Lane::kQueries,
-      [work] {
-        for (size_t i = 0; i < work->groups.size(); ++i) {
-          const bool any_firing = std::ranges::any_of(work->groups[i].alerts, [](const auto& a) { return a->ends_at == base::Time{}; });
-          Render(work->groups[i], *work->notifications[i], any_firing, &work->previews[i]);
-        }
+      [work, sender = SenderOf(*am)] {
+        for (size_t i = 0; i < work->groups.size(); ++i) Render(work->groups[i], sender, &work->previews[i]);
       },
       [work, done = std::move(done)] { done(std::move(work->previews)); });
 }
@@ -188,7 +151,7 @@ class Test : public std::enable_shared_from_this<Test> {
   Test(const Alertmanager* am, base::Executor* executor, FlushedGroup group, const std::vector<Integration>* integrations,
        std::function<void(base::Result<std::vector<IntegrationTest>>)> done)
       : executor_(executor), transport_(am->transport()), group_(std::move(group)), integrations_(integrations), done_(std::move(done)),
-        notification_(NotificationOf(*am, group_, "first notification", executor->Now())) {}
+        sender_(SenderOf(*am)) {}
 
   void Next() {
     if (results_.size() == integrations_->size()) return done_(std::move(results_));
@@ -201,37 +164,46 @@ class Test : public std::enable_shared_from_this<Test> {
   const Integration& Current() const { return (*integrations_)[results_.size() - 1]; }
 
   void NextStep() {
-    auto built = std::make_shared<std::optional<base::Result<Built>>>();
-    auto secrets = std::make_shared<std::vector<std::string>>();
+    struct Made {
+      std::optional<base::Result<Built>> built;
+      SecretMask mask;
+    };
+    auto made = std::make_shared<Made>();
     const Integration* integration = &Current();
+    // While a step is built nothing else touches the test.
     executor_->Offload(
         base::Lane::kQueries,
-        [self = shared_from_this(), built, secrets, integration] {
-          *secrets = SecretsOf(*self->group_.prepared->config, integration->receiver_name);
-          AddSecretFiles(*self->group_.prepared->config, integration->receiver_name, base::RealFileSystem(), secrets.get());
-          built->emplace(integration->receiver->Build(*self->notification_, self->step_));
+        [self = shared_from_this(), made, integration] {
+          if (!self->notification_) self->notification_ = NotificationOf(self->group_, self->sender_);
+          made->built.emplace(integration->receiver->Build(*self->notification_, self->step_));
+          made->mask = SecretMask(*self->group_.prepared, *integration, *self->notification_, base::RealFileSystem());
         },
-        [self = shared_from_this(), built, secrets] { self->Send(std::move(**built), *secrets); });
+        [self = shared_from_this(), made] {
+          self->mask_ = std::move(made->mask);
+          self->Send(std::move(*made->built));
+        });
   }
 
-  void Send(base::Result<Built> built, const std::vector<std::string>& secrets) {
+  void Send(base::Result<Built> built) {
     IntegrationTest& result = results_.back();
     if (!built) {
-      result.error = built.error().message();
+      result.error = mask_.Text(built.error().message());
       return Next();
     }
-    if (built->replaced) result.replaced = built->replaced->message();
-    result.requests.push_back({.request = Show(built->message, secrets), .answer = {}, .error = {}});
+    if (built->replaced) result.replaced = mask_.Text(built->replaced->message());
+    result.requests.push_back({.request = Show(built->message, mask_), .answer = {}, .error = {}});
     began_ = executor_->Monotonic();
     auto self = shared_from_this();
     if (auto* request = std::get_if<net::FetchRequest>(&built->message)) {
       request->timeout = request->timeout > base::Duration{} ? std::min(kTestTimeout, request->timeout) : kTestTimeout;
-      call_ = transport_.http->Fetch(std::move(*request), [self, secrets](base::Result<net::FetchResponse> r) {
+      call_ = transport_.http->Fetch(std::move(*request), [self](base::Result<net::FetchResponse> r) {
         if (!r) return self->Answered(OutcomeOfError(r.error()));
         TestedRequest& last = self->results_.back().requests.back();
         last.status = r->status;
-        last.answer = Masked(r->body.substr(0, kMaxAnswer), secrets);
-        self->Answered(self->Current().receiver->Judge(*self->notification_, self->step_, *r));
+        Outcome outcome = self->Current().receiver->Judge(*self->notification_, self->step_, *r);
+        // What the next request needs may be a credential.
+        last.answer = outcome.more ? "(not shown: the next request is made of it)" : self->mask_.Text(r->body.substr(0, kMaxAnswer));
+        self->Answered(std::move(outcome));
       });
     } else {
       auto& mail = std::get<net::SmtpMessage>(built->message);
@@ -249,7 +221,7 @@ class Test : public std::enable_shared_from_this<Test> {
   void Answered(Outcome outcome) {
     IntegrationTest& result = results_.back();
     result.requests.back().duration = executor_->Monotonic() - began_;
-    result.requests.back().error = outcome.error;
+    result.requests.back().error = mask_.Text(outcome.error);
     if (outcome.ok && outcome.more) {
       step_ = {.index = step_.index + 1, .carried = std::move(outcome.carried)};
       return NextStep();
@@ -265,7 +237,9 @@ class Test : public std::enable_shared_from_this<Test> {
   const FlushedGroup group_;  // holds the configuration
   const std::vector<Integration>* const integrations_;
   const std::function<void(base::Result<std::vector<IntegrationTest>>)> done_;
-  const std::shared_ptr<Notification> notification_;
+  const Sender sender_;
+  std::optional<Notification> notification_;
+  SecretMask mask_;  // of the step
   std::vector<IntegrationTest> results_;
   Step step_;
   base::Duration began_{};

@@ -96,6 +96,27 @@ TEST_F(ReceiverTestTest, SendsOnceAndTellsTheAnswer) {
   EXPECT_THAT((*fine)[0].requests[0].request.body, Not(HasSubstr("topsecretkey")));
 }
 
+TEST_F(ReceiverTestTest, WhatServersHandOutIsNotShown) {
+  Start(
+      "route:\n  receiver: ops\nreceivers:\n- name: ops\n  wechat_configs:\n  - api_url: http://wechat/\n    corp_id: corp\n"
+      "    api_secret: 'a&b \"c\" d'\n");
+  http_.bodies = {R"({"errcode":0,"access_token":"tokentokentoken"})", R"({"errcode":0})", R"({"errcode":93000,"errmsg":"no a\u0026b tokentokentoken"})"};
+  const auto tested = Ask("ops");
+  ASSERT_TRUE(tested.has_value());
+  ASSERT_THAT((*tested)[0].requests, SizeIs(2));
+  for (const TestedRequest& r : (*tested)[0].requests) {
+    for (const std::string& text : {r.request.url, r.answer}) {
+      EXPECT_THAT(text, Not(HasSubstr("tokentoken")));
+      EXPECT_THAT(text, Not(HasSubstr("a%26b")));
+    }
+  }
+  EXPECT_THAT(http_.requests[0].request.url, HasSubstr("corpsecret=a%26b+%22c%22+d"));
+  EXPECT_THAT(http_.requests[1].request.url, HasSubstr("tokentoken"));
+  const auto refused = Ask("ops");
+  EXPECT_THAT((*refused)[0].requests[0].error, HasSubstr("93000"));
+  EXPECT_THAT((*refused)[0].requests[0].error, Not(HasSubstr("tokentoken")));
+}
+
 TEST_F(ReceiverTestTest, ReceiversThatAreNotThereOrNotMadeAreNamed) {
   Start(std::string(kTwoTeams));
   EXPECT_THAT(Ask("nobody").error().message(), HasSubstr("there is no receiver nobody"));

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "alertmanager/alertmanager.h"
 #include "alertmanager/config.h"
@@ -83,6 +84,8 @@ class Receiver {
   virtual base::Result<Built> Build(const Notification& n, const Step& step) const = 0;
   // Of the HTTP answer to a step; 2xx is fine and 5xx worth a retry unless a receiver knows better.
   virtual Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const;
+  // What servers gave it that must not be shown: tokens and keys that its next requests bear.
+  virtual std::vector<std::string> Secrets() const { return {}; }
 };
 
 // Null for a kind that is not built.

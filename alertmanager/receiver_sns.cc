@@ -103,6 +103,11 @@ class Sns : public Receiver {
     return o;
   }
 
+  std::vector<std::string> Secrets() const override {
+    base::MutexLock lock(&mutex_);
+    return {assumed_.secret_key, assumed_.session_token};
+  }
+
  private:
   base::Result<Built> Signed(std::string url, const net::Params& form, const net::AwsIdentity& identity,
                              std::string_view service, const Notification& n, Expander& expand) const {

@@ -86,6 +86,11 @@ class WeChat : public Receiver {
             .error = "WeChat: " + base::TruncateRunes(response.body, 200)};
   }
 
+  std::vector<std::string> Secrets() const override {
+    base::MutexLock lock(&mutex_);
+    return {token_};
+  }
+
  private:
   std::string Token(base::Time now) const {
     base::MutexLock lock(&mutex_);

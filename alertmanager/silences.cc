@@ -232,7 +232,6 @@ void Silences::Insert(SilencePtr silence) {
   slots_[slot] = silence;
   const std::string& id = slots_[slot]->id;
   Index(by_id_.insert_or_assign(id, Entry{.silence = std::move(silence), .slot = slot}).first->second, executor_->Now());
-  ++version_;
 }
 
 void Silences::Erase(std::map<std::string, Entry, std::less<>>::iterator entry) {
@@ -392,15 +391,6 @@ std::vector<std::string> Silences::Muting(model::LabelsView labels, base::Time n
   return ids;
 }
 
-bool Silences::Mutes(model::LabelsView labels, base::Time now, std::string_view receiver) const {
-  bool mutes = false;
-  VisitMatching(labels, now, receiver, [&](const Silence&) {
-    mutes = true;
-    return false;
-  });
-  return mutes;
-}
-
 size_t Silences::Collect() {
   const base::Duration begin = executor_->Monotonic();
   const base::Time now = executor_->Now();
@@ -416,7 +406,6 @@ size_t Silences::Collect() {
       bytes += EncodeSilence(*entry->second.silence).size();
     }
   }
-  if (forgotten > 0) ++version_;
   size_bytes_->Set(static_cast<double>(bytes));
   maintenance_->Add();
   gc_duration_->Observe(base::ToSeconds(executor_->Monotonic() - begin));

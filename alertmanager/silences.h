@@ -94,13 +94,9 @@ class Silences {
 
   // Ids of the silences that hold now, for this receiver (empty: for all), and match; sorted.
   std::vector<std::string> Muting(model::LabelsView labels, base::Time now, std::string_view receiver = {}) const;
-  bool Mutes(model::LabelsView labels, base::Time now, std::string_view receiver = {}) const;
 
   // Forgets what ended longer ago than the retention; the number of them.
   size_t Collect();
-
-  // Rises with every change.
-  uint64_t version() const { return version_; }
 
  private:
   struct Entry {
@@ -128,7 +124,6 @@ class Silences {
   std::vector<bool> indexed_;      // by slot
   MatcherIndex index_;             // of slots
   int64_t being_added_ = 0;
-  uint64_t version_ = 0;
   base::Counter* queries_;
   base::Histogram* query_duration_;
   base::Gauge* size_bytes_;

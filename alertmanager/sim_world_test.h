@@ -41,11 +41,15 @@ class FakeHttp : public net::HttpClient {
       statuses.pop_front();
     }
     if (status == kNever) return net::Call([cancelled] { *cancelled = true; });
-    timers_.push_back(sim_->After(latency, [cancelled, keep, status, headers = headers] {
+    timers_.push_back(sim_->After(latency, [this, cancelled, keep, status, headers = headers] {
       if (*cancelled) return;
       net::FetchResponse r;
       r.status = status;
       r.headers = headers;
+      if (!bodies.empty()) {
+        r.body = bodies.front();
+        bodies.pop_front();
+      }
       if (status == kReset) {
         (*keep)(base::Unavailable("connection reset"));
       } else {
@@ -60,6 +64,7 @@ class FakeHttp : public net::HttpClient {
   std::vector<Request> requests;
   std::deque<int> statuses;  // of the next answers; then 200
   net::Headers headers;      // of answers
+  std::deque<std::string> bodies;  // of the next answers; then empty
   base::Duration latency = 1ms;
 
  private:

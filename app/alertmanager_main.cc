@@ -210,12 +210,10 @@ base::Status Service::Start() {
   router_ = std::make_unique<api::Router>(api::RouterOptions{.prefix = address.route_prefix});
   int concurrency = static_cast<int>(flags_.Int("web.get-concurrency"));
   if (concurrency <= 0) concurrency = std::max(8, static_cast<int>(std::thread::hardware_concurrency()));
-  api_ = std::make_unique<api::AlertmanagerApi>(
-      &loop_, alertmanager_.get(), &registry_,
-      api::AlertmanagerApiOptions{.get_concurrency = concurrency,
-                                  .timeout = flags_.Duration("web.timeout"),
-                                  .version = options_.version + " (tocsin " + std::string(base::kVersion) + ")"});
-  insight_ = std::make_unique<api::InsightApi>(&loop_, alertmanager_.get());
+  const auto replies = std::make_shared<api::Replies>(
+      &loop_, &registry_, api::AlertmanagerApiOptions{.get_concurrency = concurrency, .timeout = flags_.Duration("web.timeout")});
+  api_ = std::make_unique<api::AlertmanagerApi>(&loop_, alertmanager_.get(), replies);
+  insight_ = std::make_unique<api::InsightApi>(&loop_, alertmanager_.get(), replies);
   insight_->Register(router_.get());
   api_->Register(router_.get());
   RegisterManagement();

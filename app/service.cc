@@ -286,10 +286,10 @@ base::Status Service::Listen() {
   api_ = std::make_unique<api::PrometheusApi>(options, &backend_);
   api_->Register(router_.get());
   if (alertmanager_) {
-    alertmanager_api_ = std::make_unique<api::AlertmanagerApi>(&loop_, alertmanager_.get(), &registry_,
-                                                               api::AlertmanagerApiOptions{});
+    const auto replies = std::make_shared<api::Replies>(&loop_, &registry_, api::AlertmanagerApiOptions{});
+    alertmanager_api_ = std::make_unique<api::AlertmanagerApi>(&loop_, alertmanager_.get(), replies);
     insight_ = std::make_unique<api::InsightApi>(
-        &loop_, alertmanager_.get(), [this] { return ruler_ ? RuleFacts(*ruler_) : std::vector<alertmanager::RuleFact>{}; });
+        &loop_, alertmanager_.get(), replies, [this] { return ruler_ ? RuleFacts(*ruler_) : std::vector<alertmanager::RuleFact>{}; });
     insight_->Register(router_.get());
     alertmanager_api_->Register(router_.get());
   }

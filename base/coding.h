@@ -1,6 +1,6 @@
 #pragma once
 
-// Numbers and counted text of binary formats: big-endian integers, varints as Go's encoding/binary
+// Numbers and counted text of binary formats: integers of fixed size, varints as Go's encoding/binary
 // writes them (signed ones zigzag), text behind its length.
 //
 // Threads: plain values.
@@ -23,6 +23,9 @@ inline void PutBe64(std::string* out, uint64_t v) {
   v = __builtin_bswap64(v);
   out->append(reinterpret_cast<const char*>(&v), 8);
 }
+// Little-endian, as this processor has them.
+inline void PutLe32(std::string* out, uint32_t v) { out->append(reinterpret_cast<const char*>(&v), 4); }
+inline void PutLe64(std::string* out, uint64_t v) { out->append(reinterpret_cast<const char*>(&v), 8); }
 inline void PutDouble(std::string* out, double v) { PutBe64(out, std::bit_cast<uint64_t>(v)); }
 inline void PutUvarint(std::string* out, uint64_t v) {
   for (; v >= 0x80; v >>= 7) out->push_back(static_cast<char>(v | 0x80));
@@ -64,6 +67,8 @@ class Decoder {
     p_ += 8;
     return __builtin_bswap64(v);
   }
+  uint32_t Le32() { return __builtin_bswap32(Be32()); }
+  uint64_t Le64() { return __builtin_bswap64(Be64()); }
   double Double() { return std::bit_cast<double>(Be64()); }
   uint64_t Uvarint() {
     if (p_ != end_ && static_cast<uint8_t>(*p_) < 0x80) [[likely]] return static_cast<uint8_t>(*p_++);

@@ -1,8 +1,8 @@
 #include "state/alert_packs.h"
 
-#include <cstring>
 #include <functional>
 
+#include "base/coding.h"
 #include "base/compress.h"
 #include "base/digest.h"
 
@@ -13,26 +13,11 @@ constexpr size_t kMaxRowBytes = 1 << 30;
 // Rows with less outdated than this are left alone.
 constexpr size_t kSlack = 4096;
 
-template <class Int>
-void AppendInt(Int v, std::string* out) {
-  for (size_t i = 0; i < sizeof v; ++i) out->push_back(static_cast<char>(static_cast<uint64_t>(v) >> (8 * i)));
-}
-
-template <class Int>
-bool TakeInt(std::string_view* in, Int* v) {
-  if (in->size() < sizeof *v) return false;
-  uint64_t n = 0;
-  for (size_t i = 0; i < sizeof *v; ++i) n |= static_cast<uint64_t>(static_cast<unsigned char>((*in)[i])) << (8 * i);
-  in->remove_prefix(sizeof *v);
-  *v = static_cast<Int>(n);
-  return true;
-}
-
 void AppendAlert(const AlertRecord& record, std::string* out) {
   out->push_back(1);
-  AppendInt(record.fingerprint, out);
-  AppendInt(record.ends_at.time_since_epoch().count(), out);
-  AppendInt(static_cast<uint32_t>(record.bytes.size()), out);
+  base::PutLe64(out, record.fingerprint);
+  base::PutLe64(out, static_cast<uint64_t>(record.ends_at.time_since_epoch().count()));
+  base::PutLe32(out, static_cast<uint32_t>(record.bytes.size()));
   out->append(record.bytes);
 }
 
@@ -40,30 +25,23 @@ struct Entry {
   uint64_t fingerprint = 0;
   bool forgotten = false;
   base::Time ends_at{};
-  std::string_view bytes;
+  std::string_view bytes{};
 };
 
 base::Status EachEntry(std::string_view packed, const std::function<void(const Entry&)>& visit) {
   ASSIGN_OR_RETURN(const std::string plain, base::ZstdDecode(packed, kMaxRowBytes));
-  std::string_view in = plain;
-  uint64_t hash = 0;
-  if (!TakeInt(&in, &hash) || hash != base::Xxh64(in)) return base::DataLoss("a row of alerts does not match its hash");
-  while (!in.empty()) {
-    Entry entry;
-    uint8_t kind = 0;
-    int64_t ends = 0;
-    uint32_t length = 0;
-    bool whole = TakeInt(&in, &kind) && TakeInt(&in, &entry.fingerprint) && kind <= 1;
-    entry.forgotten = kind == 0;
-    if (whole && kind == 1) {
-      whole = TakeInt(&in, &ends) && TakeInt(&in, &length) && length <= in.size();
-      if (whole) {
-        entry.ends_at = base::Time(base::Duration(ends));
-        entry.bytes = in.substr(0, length);
-        in.remove_prefix(length);
-      }
+  base::Decoder in(plain);
+  if (const uint64_t hash = in.Le64(); !in.ok() || hash != base::Xxh64(std::string_view(plain).substr(sizeof hash))) {
+    return base::DataLoss("a row of alerts does not match its hash");
+  }
+  while (in.more()) {
+    const uint8_t kind = in.Byte();
+    Entry entry{.fingerprint = in.Le64(), .forgotten = kind == 0};
+    if (kind == 1) {
+      entry.ends_at = base::Time(base::Duration(static_cast<int64_t>(in.Le64())));
+      entry.bytes = in.Bytes(in.Le32());
     }
-    if (!whole) return base::DataLoss("a row of alerts is cut short");
+    if (!in.ok() || kind > 1) return base::DataLoss("a row of alerts is cut short");
     visit(entry);
   }
   return {};
@@ -87,7 +65,7 @@ base::Status AlertPacks::Read(std::vector<AlertRecord>* alerts, size_t* losses) 
         return;
       }
       current[entry.fingerprint] = {.fingerprint = entry.fingerprint, .bytes = std::string(entry.bytes), .ends_at = entry.ends_at};
-      places_[entry.fingerprint] = {.row = id, .ends_at = entry.ends_at};
+      places_[entry.fingerprint] = id;
     });
     if (!read && losses == nullptr) return read;
     if (!read) ++*losses;
@@ -98,23 +76,13 @@ base::Status AlertPacks::Read(std::vector<AlertRecord>* alerts, size_t* losses) 
   return {};
 }
 
-void AlertPacks::ForgetEndedBy(base::Time limit) {
-  auto ended = [limit](base::Time ends) { return ends != base::Time{} && ends <= limit; };
-  for (const auto& [fingerprint, place] : places_) {
-    if (ended(place.ends_at)) waiting_.try_emplace(fingerprint, std::nullopt);
-  }
-  for (auto& [fingerprint, record] : waiting_) {
-    if (record && ended(record->ends_at)) record = std::nullopt;
-  }
-}
-
 base::Status AlertPacks::Insert(int64_t row, const std::string& entries) {
   if (insert_ == nullptr) {
     ASSIGN_OR_RETURN(insert_, db_->Prepare("INSERT INTO alert_packs VALUES (?, ?)"));
   }
   std::string plain;
   plain.reserve(entries.size() + sizeof(uint64_t));
-  AppendInt(base::Xxh64(entries), &plain);
+  base::PutLe64(&plain, base::Xxh64(entries));
   plain += entries;
   const std::string packed = base::ZstdEncode(plain);
   return insert_->Bind(1, row).Bind(2, packed).Run();
@@ -134,10 +102,10 @@ base::Status AlertPacks::MoveOldest(std::string* entries, size_t* count) {
   if (found) {
     RETURN_IF_ERROR(EachEntry(packed, [&](const Entry& entry) {
       const auto place = places_.find(entry.fingerprint);
-      if (entry.forgotten || place == places_.end() || place->second.row != id || waiting_.contains(entry.fingerprint)) return;
+      if (entry.forgotten || place == places_.end() || place->second != id || waiting_.contains(entry.fingerprint)) return;
       AppendAlert({.fingerprint = entry.fingerprint, .bytes = std::string(entry.bytes), .ends_at = entry.ends_at}, entries);
       ++*count;
-      new_places_.emplace_back(entry.fingerprint, Place{.row = next_row_, .ends_at = entry.ends_at});
+      new_places_.emplace_back(entry.fingerprint, next_row_);
     }));
   }
   dropped_rows_.push_back(id);
@@ -151,10 +119,10 @@ base::Status AlertPacks::Write() {
   for (const auto& [fingerprint, record] : waiting_) {
     if (record) {
       AppendAlert(*record, &entries);
-      new_places_.emplace_back(fingerprint, Place{.row = next_row_, .ends_at = record->ends_at});
+      new_places_.emplace_back(fingerprint, next_row_);
     } else {
       entries.push_back(0);
-      AppendInt(fingerprint, &entries);
+      base::PutLe64(&entries, fingerprint);
       new_places_.emplace_back(fingerprint, std::nullopt);
     }
     ++count;

@@ -34,7 +34,6 @@ class AlertPacks {
   // Changes wait until Write(), the last one of an alert counts.
   void Put(const AlertRecord& record) { waiting_[record.fingerprint] = record; }
   void Forget(uint64_t fingerprint) { waiting_[fingerprint] = std::nullopt; }
-  void ForgetEndedBy(base::Time limit);
 
   // Writes what waits, inside the transaction that is open.  Committed() or RolledBack() follows.
   base::Status Write();
@@ -42,10 +41,6 @@ class AlertPacks {
   void RolledBack();
 
  private:
-  struct Place {
-    int64_t row = 0;
-    base::Time ends_at{};
-  };
   struct Row {
     size_t entries = 0;
   };
@@ -54,13 +49,13 @@ class AlertPacks {
   base::Status MoveOldest(std::string* entries, size_t* count);
 
   Database* const db_;
-  std::unordered_map<uint64_t, Place> places_;  // of current alerts
+  std::unordered_map<uint64_t, int64_t> places_;  // the rows of current alerts
   std::map<int64_t, Row> rows_;
   size_t entries_ = 0;  // of all rows
   int64_t next_row_ = 1;
   std::map<uint64_t, std::optional<AlertRecord>> waiting_;  // nullopt: forget
   // What the open transaction does to the members above.
-  std::vector<std::pair<uint64_t, std::optional<Place>>> new_places_;
+  std::vector<std::pair<uint64_t, std::optional<int64_t>>> new_places_;
   std::vector<int64_t> dropped_rows_;
   std::optional<Row> new_row_;
   std::unique_ptr<Statement> insert_, select_, delete_;

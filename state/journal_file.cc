@@ -1,27 +1,57 @@
 #include "state/journal_file.h"
 
 #include "base/compress.h"
+#include "base/digest.h"
+#include "base/log.h"
 
 namespace tocsin::state {
 namespace {
 
-constexpr int64_t kVersion = 2;
+constexpr int64_t kVersion = 3;
 constexpr size_t kMaxUnpackedBytes = 256 << 20;
 
-// Version 1 held another encoding of events, which nothing reads any more.
-constexpr const char* kForgetVersion1 = "DROP TABLE IF EXISTS events;";
+// Versions 1 and 2 held other encodings of events, which nothing reads any more.
+constexpr const char* kForgetOlder = "DROP TABLE IF EXISTS events; DROP TABLE IF EXISTS packs;";
 
 constexpr const char* kSchema = R"sql(
   CREATE TABLE IF NOT EXISTS packs (
     number INTEGER PRIMARY KEY, journal INTEGER NOT NULL, chapter INTEGER NOT NULL,
-    first INTEGER NOT NULL, last INTEGER NOT NULL, events INTEGER NOT NULL, packed BLOB NOT NULL
+    first INTEGER NOT NULL, last INTEGER NOT NULL, events INTEGER NOT NULL, sum INTEGER NOT NULL, packed BLOB NOT NULL
   );
   CREATE INDEX IF NOT EXISTS packs_chapter ON packs (journal, chapter, first, last);
-  PRAGMA user_version = 2;
+  PRAGMA user_version = 3;
 )sql";
 
 int64_t Nanos(base::Time t) { return t.time_since_epoch().count(); }
 base::Time TimeOf(int64_t nanos) { return base::Time(base::Duration(nanos)); }
+int64_t SumOf(std::string_view packed) { return static_cast<int64_t>(base::Xxh64(packed)); }
+
+// Nothing when the bytes are not those that were written.
+std::string Unpacked(const std::string& packed, int64_t sum) {
+  if (SumOf(packed) != sum) return {};
+  return base::ZstdDecode(packed, kMaxUnpackedBytes).value_or(std::string());
+}
+
+// The rows of a chapter.  A damaged page ends them: where the next row begins is not known then.
+base::Status ReadChapter(Statement* rows, int64_t chapter, const PackQuery& query, bool* wanted) {
+  while (true) {
+    const auto more = rows->Step();
+    if (!more && more.error().code() != base::Code::kDataLoss) return std::unexpected(more.error());
+    if (more && !*more) break;
+    EventPack pack{.chapter = chapter, .bytes = {}};
+    if (more) {
+      pack = {.chapter = chapter,
+              .first = TimeOf(rows->Number(0)),
+              .last = TimeOf(rows->Number(1)),
+              .events = static_cast<uint32_t>(rows->Number(2)),
+              .bytes = Unpacked(rows->Bytes(4), rows->Number(3))};
+    }
+    *wanted = query.visit(pack) && *wanted;
+    if (!more) break;
+  }
+  rows->Reset();
+  return {};
+}
 
 }  // namespace
 
@@ -37,7 +67,7 @@ base::Result<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string& 
                                     std::to_string(version) + ", this one knows up to " +
                                     std::to_string(kVersion) + "); start that version");
   }
-  if (version == 1) RETURN_IF_ERROR(db->Run(kForgetVersion1));
+  if (version != 0 && version < kVersion) RETURN_IF_ERROR(db->Run(kForgetOlder));
   RETURN_IF_ERROR(db->Run(kSchema));
   return std::unique_ptr<JournalFile>(new JournalFile(std::move(db)));
 }
@@ -50,21 +80,26 @@ base::Status JournalFile::Commit(const Transaction::Rep& changes) {
     base::Ignore(db_->Run("ROLLBACK"));  // the first error is the one to tell
     return status;
   }
-  for (const auto& [journal, bound] : changes.bounds) RETURN_IF_ERROR(Bound(journal, bound));
+  // What was to be kept is kept; that something old is still there is no failure of this commit.
+  for (const auto& [journal, bound] : changes.bounds) {
+    if (auto bounded = Bound(journal, bound); !bounded) {
+      base::LogWarn("the oldest events of a journal could not be forgotten", {{"file", path()}, {"error", bounded.error()}});
+    }
+  }
   return {};
 }
 
 base::Status JournalFile::Write(const Transaction::Rep& changes) {
   if (insert_ == nullptr) {
-    ASSIGN_OR_RETURN(insert_, db_->Prepare("INSERT INTO packs (journal, chapter, first, last, events, packed) "
-                                           "VALUES (?, ?, ?, ?, ?, ?)"));
+    ASSIGN_OR_RETURN(insert_, db_->Prepare("INSERT INTO packs (journal, chapter, first, last, events, sum, packed) "
+                                           "VALUES (?, ?, ?, ?, ?, ?, ?)"));
   }
   for (const auto& [journal, packs] : changes.packs) {
     for (const EventPack& pack : packs) {
       const std::string packed = base::ZstdEncode(pack.bytes);
       insert_->Bind(1, static_cast<int64_t>(journal)).Bind(2, pack.chapter).Bind(3, Nanos(pack.first));
       insert_->Bind(4, Nanos(pack.last)).Bind(5, static_cast<int64_t>(pack.events));
-      RETURN_IF_ERROR(insert_->Bind(6, packed).Run());
+      RETURN_IF_ERROR(insert_->Bind(6, SumOf(packed)).Bind(7, packed).Run());
     }
   }
   return {};
@@ -82,7 +117,9 @@ base::Status JournalFile::Bound(Journal journal, const JournalBound& bound) {
   while (true) {
     ASSIGN_OR_RETURN(const std::unique_ptr<Statement> oldest,
                      db_->Prepare("SELECT chapter, MAX(last) FROM packs WHERE journal = ?1 AND chapter = "
-                                  "(SELECT MIN(chapter) FROM packs WHERE journal = ?1) GROUP BY chapter"));
+                                  "(SELECT MIN(chapter) FROM packs WHERE journal = ?1) AND chapter <> "
+                                  "(SELECT chapter FROM packs WHERE journal = ?1 ORDER BY number DESC LIMIT 1) "
+                                  "GROUP BY chapter"));
     oldest->Bind(1, static_cast<int64_t>(journal));
     ASSIGN_OR_RETURN(const bool any, oldest->Step());
     if (!any) break;
@@ -104,7 +141,7 @@ base::Status ReadJournal(const std::string& path, const PackQuery& query) {
                    db->Prepare("SELECT DISTINCT chapter FROM packs WHERE journal = ? AND last >= ? AND "
                                "first < ? ORDER BY chapter DESC"));
   ASSIGN_OR_RETURN(const std::unique_ptr<Statement> rows,
-                   db->Prepare("SELECT first, last, events, packed FROM packs WHERE journal = ? AND "
+                   db->Prepare("SELECT first, last, events, sum, packed FROM packs WHERE journal = ? AND "
                                "chapter = ? AND first < ? ORDER BY number"));
   const auto journal = static_cast<int64_t>(query.journal);
   chapters->Bind(1, journal).Bind(2, Nanos(query.from)).Bind(3, Nanos(query.to));
@@ -114,18 +151,7 @@ base::Status ReadJournal(const std::string& path, const PackQuery& query) {
     if (!more_chapters) break;
     const int64_t chapter = chapters->Number(0);
     rows->Bind(1, journal).Bind(2, chapter).Bind(3, Nanos(query.to));
-    while (true) {
-      ASSIGN_OR_RETURN(const bool more, rows->Step());
-      if (!more) break;
-      EventPack pack{.chapter = chapter,
-                     .first = TimeOf(rows->Number(0)),
-                     .last = TimeOf(rows->Number(1)),
-                     .events = static_cast<uint32_t>(rows->Number(2)),
-                     .bytes = {}};
-      ASSIGN_OR_RETURN(pack.bytes, base::ZstdDecode(rows->Bytes(3), kMaxUnpackedBytes));
-      wanted = query.visit(pack) && wanted;
-    }
-    rows->Reset();
+    RETURN_IF_ERROR(ReadChapter(rows.get(), chapter, query, &wanted));
   }
   return {};
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-// journal.db: packs of events, one row a pack.  For this folder only.
+// journal.db: packs of events, one row a pack, each with a checksum.  For this folder only.
 //
 // Threads: a JournalFile belongs to the durable lane; ReadJournal() opens a connection of its own and
 //          may run anywhere meanwhile.

@@ -19,7 +19,11 @@ class MemoryStore : public Store {
       for (EventPack& pack : packs) journals_[journal].push_back(std::move(pack));
     }
     for (const auto& [journal, bound] : rep->bounds) {
-      std::erase_if(journals_[journal], [limit = bound.before](const EventPack& p) { return p.last < limit; });
+      std::vector<EventPack>& packs = journals_[journal];
+      std::map<int64_t, base::Time> ends;
+      for (const EventPack& p : packs) ends[p.chapter] = std::max(ends[p.chapter], p.last);
+      const int64_t newest = packs.empty() ? 0 : packs.back().chapter;
+      std::erase_if(packs, [&](const EventPack& p) { return p.chapter != newest && ends[p.chapter] < bound.before; });
     }
     executor_->Post(gate_.Wrap([done = std::move(done)]() mutable { done({}); }));
   }

@@ -193,7 +193,6 @@ base::Status RecordFile::Apply(const Change& change) {
   ASSIGN_OR_RETURN(s, Prepared("DELETE FROM silences WHERE expires <= ?"));
   RETURN_IF_ERROR(s->Bind(1, Nanos(r.now)).Run());
   ASSIGN_OR_RETURN(s, Prepared("DELETE FROM notifications WHERE expires <= ?"));
-  alerts_.ForgetEndedBy(r.alerts_ended_by);
   return s->Bind(1, Nanos(r.now)).Run();
 }
 

@@ -112,11 +112,10 @@ class Transaction {
   // does not fail a transaction that changes records too: it is logged and counted.
   void AppendPack(Journal journal, EventPack pack);
 
-  // Silences and notifications with expires_at <= now; alerts whose ends_at is not Time{} and
-  // <= alerts_ended_by.
-  void ForgetExpired(base::Time now, base::Time alerts_ended_by);
+  // Silences and notifications with expires_at <= now.
+  void ForgetExpired(base::Time now);
   // Forgets the chapters that ended before `before`, and the oldest while the journal's file has more
-  // than `max_bytes` in use.
+  // than `max_bytes` in use; never the one that was written last.
   void BoundJournal(Journal journal, base::Time before, uint64_t max_bytes);
 
   bool empty() const;
@@ -132,7 +131,8 @@ struct PackQuery {
   base::Time from{};  // chapters with something in [from, to)
   base::Time to{base::Duration(INT64_MAX)};
   // Called on lane kQueries: chapters from the newest to the oldest, the packs of each in the order of
-  // writing, up to `to`.  False: no further chapter is wanted.
+  // writing, up to `to`.  False: no further chapter is wanted.  A pack that cannot be read any more has
+  // no bytes.
   std::function<bool(const EventPack&)> visit{};
 };
 

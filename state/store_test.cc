@@ -19,6 +19,7 @@ namespace tocsin::state {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -175,14 +176,15 @@ TEST_F(StoreTest, RecordsAreForgottenOneByOneAndWhenTheyExpire) {
   Transaction t;
   t.ForgetSilence("s2");
   t.ForgetIntent("g", "other");
-  t.ForgetExpired(At(100), At(50));
+  t.ForgetExpired(At(100));
+  t.ForgetAlert(UINT64_MAX);
   ASSERT_TRUE(Commit(std::move(t)));
   Stop();
   ASSERT_TRUE(Open());
   EXPECT_THAT(contents_.silences, IsEmpty());
   EXPECT_THAT(contents_.intents, IsEmpty());
   EXPECT_THAT(contents_.notifications, SizeIs(1));
-  ASSERT_THAT(contents_.alerts, SizeIs(1));  // without an end it does not expire
+  ASSERT_THAT(contents_.alerts, SizeIs(1));
   EXPECT_EQ(contents_.alerts[0].fingerprint, 2u);
   Transaction rest;
   rest.ForgetNotification("g", "r");
@@ -274,6 +276,31 @@ TEST_F(StoreTest, AJournalIsBoundedByAgeAndSizeInWholeChapters) {
   ASSERT_THAT(left, SizeIs(6));
   EXPECT_EQ(left.back(), "4");
   EXPECT_THAT(Packs({.journal = Journal::kRules}), SizeIs(6));
+}
+
+TEST_F(StoreTest, TheChapterThatIsBeingWrittenIsNeverForgotten) {
+  ASSERT_TRUE(Open());
+  Transaction t;
+  t.AppendPack(Journal::kAlerts, Pack(7, 1, 2, "a"));
+  t.AppendPack(Journal::kAlerts, Pack(5, 3, 4, "b"));  // after the clock was set back
+  t.BoundJournal(Journal::kAlerts, At(100), 0);
+  ASSERT_TRUE(Commit(std::move(t)));
+  EXPECT_THAT(Packs({}), Contains("5b"));
+}
+
+TEST_F(StoreTest, APackWhoseBytesWereChangedIsEmptyAndTheOthersAreRead) {
+  ASSERT_TRUE(Open());
+  for (const char* text : {"one", "two", "three"}) {
+    Transaction t;
+    t.AppendPack(Journal::kAlerts, Pack(1, 1, 2, text));
+    ASSERT_TRUE(Commit(std::move(t)));
+  }
+  Stop();
+  std::unique_ptr<Database> db = std::move(*Database::Open(folder_ + "/journal.db", Database::Mode::kCreate));
+  ASSERT_TRUE(db->Run("UPDATE packs SET packed = (SELECT packed FROM packs WHERE number = 1) WHERE number = 2"));
+  db.reset();
+  ASSERT_TRUE(Open());
+  EXPECT_THAT(Packs({}), ElementsAre("1one", "1", "1three"));
 }
 
 TEST_F(StoreTest, ADamagedFileIsSetAsideAndItsReadableRecordsAreKept) {

@@ -31,8 +31,8 @@ void Transaction::ForgetAlert(uint64_t fingerprint) {
 void Transaction::AppendPack(Journal journal, EventPack pack) {
   rep_->packs[journal].push_back(std::move(pack));
 }
-void Transaction::ForgetExpired(base::Time now, base::Time alerts_ended_by) {
-  rep_->changes.emplace_back(ForgetExpiredChange{now, alerts_ended_by});
+void Transaction::ForgetExpired(base::Time now) {
+  rep_->changes.emplace_back(ForgetExpiredChange{now});
 }
 namespace {
 void Tighten(const JournalBound& more, JournalBound* bound) {

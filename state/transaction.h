@@ -28,7 +28,6 @@ struct ForgetAlertChange {
 };
 struct ForgetExpiredChange {
   base::Time now;
-  base::Time alerts_ended_by;
 };
 
 struct JournalBound {

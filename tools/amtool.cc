@@ -72,10 +72,8 @@ base::Result<std::string> Amtool::Call(const std::string& method, const std::str
   net::FetchRequest request{.method = method, .url = url_};
   while (request.url.ends_with('/')) request.url.pop_back();
   request.url += "/api/v2" + path;
-  if (!body.empty()) {
-    request.headers.Set("Content-Type", "application/json");
-    request.body = body;
-  }
+  if (method == "POST") request.headers.Set("Content-Type", "application/json");
+  request.body = body;
   ASSIGN_OR_RETURN(request.timeout, base::ParseGoDuration(timeout_));
   if (!http_config_file_.empty()) {
     ASSIGN_OR_RETURN(const std::string text, io_.fs->ReadFile(http_config_file_));

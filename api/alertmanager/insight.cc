@@ -8,7 +8,6 @@
 #include "alertmanager/preview.h"
 #include "api/alertmanager/insight_json.h"
 #include "api/alertmanager/v2_json.h"
-#include "api/http/json.h"
 #include "base/duration.h"
 #include "base/text.h"
 
@@ -20,9 +19,7 @@ constexpr size_t kMaxPreviewed = 1000;
 
 net::HttpResponse Failure(const base::Error& error) {
   const int status = error.code() == base::Code::kInvalidArgument ? 400 : error.code() == base::Code::kNotFound ? 404 : 500;
-  std::string body;
-  JsonWriter(&body).String(error.message());
-  return net::HttpResponse::Json(status, body + "\n");
+  return JsonText(status, error.message());
 }
 
 // RFC 3339, seconds since 1970, or a span before now such as 2h.
@@ -38,18 +35,25 @@ base::Result<base::Time> TimeParam(std::string_view name, std::string_view text,
                                ": not a time; write 2026-01-02T03:04:05Z, seconds since 1970, or a span before now such as 2h");
 }
 
+// The alerts that match and that the page speaks of, as its last word on each has them.
 std::vector<model::AlertPtr> AlertsOf(const alertmanager::JournalPage& page, const alertmanager::Matchers& matchers) {
   std::map<uint64_t, model::AlertPtr> out;
-  for (const alertmanager::JournalEntry& e : page.entries) {
-    if (e.alert == nullptr || !alertmanager::MatchesAll(matchers, e.alert->labels)) continue;
+  auto take = [&](const alertmanager::JournalAlertPtr& a, base::Time ends_at) {
+    const bool known = a != nullptr && out.contains(a->fingerprint);
+    if (a == nullptr || (!known && (out.size() >= kMaxPreviewed || !alertmanager::MatchesAll(matchers, a->labels)))) return;
     model::Alert alert;
-    alert.labels = e.alert->labels;
-    alert.annotations = e.alert->annotations;
-    alert.starts_at = e.alert->starts_at;
-    alert.generator_url = e.alert->generator_url;
-    if (e.kind == alertmanager::JournalKind::kResolved) alert.ends_at = e.due;
-    out[e.alert->fingerprint] = std::make_shared<const model::Alert>(std::move(alert));
-    if (out.size() >= kMaxPreviewed) break;
+    alert.labels = a->labels;
+    alert.annotations = a->annotations;
+    alert.starts_at = a->starts_at;
+    alert.ends_at = ends_at;
+    alert.generator_url = a->generator_url;
+    out[a->fingerprint] = std::make_shared<const model::Alert>(std::move(alert));
+  };
+  for (const alertmanager::JournalEntry& e : page.entries) {
+    if (e.kind == alertmanager::JournalKind::kReceived || e.kind == alertmanager::JournalKind::kGrouped) take(e.alert, {});
+    if (e.kind == alertmanager::JournalKind::kResolved) take(e.alert, e.due);
+    for (const alertmanager::JournalAlertPtr& a : e.firing) take(a, {});
+    for (const alertmanager::JournalAlertPtr& a : e.resolved) take(a, e.tick);
   }
   std::vector<model::AlertPtr> list;
   for (auto& [fingerprint, alert] : out) list.push_back(std::move(alert));
@@ -60,40 +64,36 @@ std::vector<model::AlertPtr> AlertsOf(const alertmanager::JournalPage& page, con
 
 class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
  public:
-  Impl(base::Executor* executor, alertmanager::Alertmanager* am, std::function<std::vector<alertmanager::RuleFact>()> rules)
-      : executor_(executor), am_(am), rules_(std::move(rules)) {}
+  Impl(base::Executor* executor, alertmanager::Alertmanager* am, std::shared_ptr<Replies> replies,
+       std::function<std::vector<alertmanager::RuleFact>()> rules)
+      : executor_(executor), am_(am), replies_(std::move(replies)), rules_(std::move(rules)) {}
 
   void Register(Router* router) {
+    AddGet(router, "/api/v2/journal", &Impl::GetJournal);
+    AddGet(router, "/api/v2/explain", &Impl::GetExplain);
     auto self = shared_from_this();
-    router->Add({"GET", "HEAD"}, "/api/v2/journal", [self](const ExchangePtr& x, const PathParams&) { self->GetJournal(x); });
-    router->Add({"GET", "HEAD"}, "/api/v2/explain", [self](const ExchangePtr& x, const PathParams&) { self->GetExplain(x); });
-    router->Add({"POST"}, "/api/v2/preview", [self](const ExchangePtr& x, const PathParams&) { self->PostPreview(x); });
-    router->Add({"POST"}, "/api/v2/receivers/:name/test",
-                [self](const ExchangePtr& x, const PathParams& path) { self->PostTest(x, std::string(path.Get("name"))); });
+    router->Add({"POST"}, "/api/v2/preview", [self](const ExchangePtr& x, const PathParams&) {
+      self->replies_->BoundTime(x);
+      if (self->replies_->IsJson(x)) self->PostPreview(x);
+    });
+    router->Add({"POST"}, "/api/v2/receivers/:name/test", [self](const ExchangePtr& x, const PathParams& path) {
+      self->replies_->BoundTime(x);
+      if (self->replies_->IsJson(x)) self->PostTest(x, std::string(path.Get("name")));
+    });
   }
 
  private:
   using Alerts = std::vector<model::AlertPtr>;
 
-  void Answer(const ExchangePtr& x, net::HttpResponse response) {
-    response.headers.Set("Cache-Control", "no-store");
-    response.headers.Add("Vary", "Origin");
-    if (!x->request().headers.Get("Origin").empty()) response.headers.Set("Access-Control-Allow-Origin", "*");
-    x->Respond(std::move(response));
+  void AddGet(Router* router, std::string_view path, void (Impl::*get)(const ExchangePtr&)) {
+    router->Add({"GET", "HEAD"}, path, [self = shared_from_this(), get](const ExchangePtr& x, const PathParams&) {
+      self->replies_->BoundTime(x);
+      if (self->replies_->Enter(x)) (self.get()->*get)(x);
+    });
   }
 
-  // Writes on a worker, answers on the loop.
-  template <class Value, class Write>
-  void AnswerWith(const ExchangePtr& x, Value value, Write write) {
-    auto body = std::make_shared<std::string>();
-    executor_->Offload(
-        base::Lane::kQueries,
-        [body, value = std::make_shared<const Value>(std::move(value)), write] {
-          write(*value, body.get());
-          *body += '\n';
-        },
-        [self = shared_from_this(), x, body] { self->Answer(x, net::HttpResponse::Json(200, std::move(*body))); });
-  }
+  void Answer(const ExchangePtr& x, net::HttpResponse response) { replies_->Answer(x, std::move(response)); }
+  void AnswerGet(const ExchangePtr& x, net::HttpResponse response) { replies_->AnswerGet(x, std::move(response)); }
 
   base::Result<alertmanager::Matchers> ReadMatchers(const net::Params& query) const {
     alertmanager::Matchers out;
@@ -148,12 +148,12 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
 
   void GetJournal(const ExchangePtr& x) {
     auto query = ReadJournalQuery(x->request().query);
-    if (!query) return Answer(x, Failure(query.error()));
+    if (!query) return AnswerGet(x, Failure(query.error()));
     am_->journal().FlushSoon();
     alertmanager::SearchJournal(am_->store(), std::move(*query),
                                 [self = shared_from_this(), x](base::Result<alertmanager::JournalPage> page) {
-                                  if (!page) return self->Answer(x, Failure(page.error()));
-                                  self->AnswerWith(x, std::move(*page), WriteJournal);
+                                  if (!page) return self->AnswerGet(x, Failure(page.error()));
+                                  self->replies_->AnswerGetWith(x, std::move(*page), WriteJournal);
                                 });
   }
 
@@ -161,16 +161,16 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
     const net::Params& params = x->request().query;
     alertmanager::ExplainQuery query{.rules = rules_};
     auto matchers = ReadMatchers(params);
-    if (!matchers) return Answer(x, Failure(matchers.error()));
+    if (!matchers) return AnswerGet(x, Failure(matchers.error()));
     query.matchers = std::move(*matchers);
     if (const std::string_view at = params.Get("at"); !at.empty()) {
       auto time = TimeParam("at", at, executor_->Now());
-      if (!time) return Answer(x, Failure(time.error()));
+      if (!time) return AnswerGet(x, Failure(time.error()));
       query.at = *time;
     }
     alertmanager::Explain(am_, executor_, std::move(query), [self = shared_from_this(), x](base::Result<alertmanager::Explanation> e) {
-      if (!e) return self->Answer(x, Failure(e.error()));
-      self->AnswerWith(x, std::move(*e), WriteExplanation);
+      if (!e) return self->AnswerGet(x, Failure(e.error()));
+      self->replies_->AnswerGetWith(x, std::move(*e), WriteExplanation);
     });
   }
 
@@ -179,26 +179,28 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
     const net::Params& params = x->request().query;
     auto matchers = ReadMatchers(params);
     if (!matchers) return Answer(x, Failure(matchers.error()));
-    const std::string& body = x->request().body;
-    if (body.find_first_not_of(" \t\r\n") != std::string::npos) {
-      auto decoded = DecodeAlerts(body);
-      if (const auto* error = std::get_if<SchemaError>(&decoded)) return Answer(x, Failure({base::Code::kInvalidArgument, error->message}));
-      Alerts alerts;
-      for (const std::shared_ptr<model::Alert>& alert : std::get<0>(decoded)) {
-        if (alert->starts_at == base::Time{}) alert->starts_at = executor_->Now();
-        alerts.push_back(alert);
-        if (alerts.size() > kMaxPreviewed) {
-          return Answer(x, Failure({base::Code::kInvalidArgument, "at most " + std::to_string(kMaxPreviewed) + " alerts at once"}));
-        }
-      }
-      return then(std::move(alerts));
+    if (x->request().body.find_first_not_of(" \t\r\n") != std::string::npos) {
+      auto decoded = std::make_shared<Decoded<SharedAlerts>>();
+      return executor_->Offload(
+          base::Lane::kIntake, [x, decoded] { *decoded = DecodeAlerts(x->request().body); },
+          [self = shared_from_this(), x, decoded, then = std::move(then)] {
+            if (const auto* error = std::get_if<SchemaError>(decoded.get())) {
+              return self->Answer(x, Failure({base::Code::kInvalidArgument, error->message}));
+            }
+            const SharedAlerts& posted = std::get<0>(*decoded);
+            if (posted.size() > kMaxPreviewed) {
+              return self->Answer(x, Failure({base::Code::kInvalidArgument, "at most " + std::to_string(kMaxPreviewed) + " alerts at once"}));
+            }
+            for (const std::shared_ptr<model::Alert>& alert : posted) {
+              if (alert->starts_at == base::Time{}) alert->starts_at = self->executor_->Now();
+            }
+            then(Alerts(posted.begin(), posted.end()));
+          });
     }
     if (const std::string_view text = params.Get("at"); !text.empty()) {
       auto at = TimeParam("at", text, executor_->Now());
       if (!at) return Answer(x, Failure(at.error()));
       alertmanager::JournalQuery query{.matchers = *matchers,
-                                       .kinds = {alertmanager::JournalKind::kReceived, alertmanager::JournalKind::kResolved,
-                                                 alertmanager::JournalKind::kGrouped},
                                        .from = *at - std::chrono::hours(24),
                                        .to = *at + base::Duration(1),
                                        .limit = kMaxEvents};
@@ -207,10 +209,15 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
           am_->store(), std::move(query),
           [self = shared_from_this(), x, then = std::move(then), matchers = *matchers](base::Result<alertmanager::JournalPage> page) {
             if (!page) return self->Answer(x, Failure(page.error()));
-            then(AlertsOf(*page, matchers));
+            auto found = std::make_shared<Alerts>();
+            self->executor_->Offload(
+                base::Lane::kQueries,
+                [found, page = std::make_shared<alertmanager::JournalPage>(std::move(*page)), matchers] { *found = AlertsOf(*page, matchers); },
+                [found, then] { then(std::move(*found)); });
           });
     }
-    then(matchers->empty() ? Alerts{} : am_->Known(*matchers, kMaxPreviewed));
+    if (matchers->empty()) return then({});
+    am_->FindKnown(std::move(*matchers), kMaxPreviewed, std::move(then));
   }
 
   void PostPreview(const ExchangePtr& x) {
@@ -220,7 +227,9 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
                                                                "the past with at="}));
       }
       alertmanager::Preview(self->am_, self->executor_, std::move(alerts), std::string(x->request().query.Get("receiver")),
-                            [self, x](std::vector<alertmanager::RoutePreview> routes) { self->AnswerWith(x, std::move(routes), WritePreview); });
+                            [self, x](std::vector<alertmanager::RoutePreview> routes) {
+                              self->replies_->AnswerWith(x, std::move(routes), WritePreview);
+                            });
     });
   }
 
@@ -229,7 +238,7 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
       alertmanager::TestReceiver(self->am_, self->executor_, receiver, std::move(alerts),
                                  [self, x, receiver](base::Result<std::vector<alertmanager::IntegrationTest>> tests) {
                                    if (!tests) return self->Answer(x, Failure(tests.error()));
-                                   self->AnswerWith(x, std::move(*tests), [receiver](const auto& t, std::string* out) {
+                                   self->replies_->AnswerWith(x, std::move(*tests), [receiver](const auto& t, std::string* out) {
                                      WriteReceiverTest(receiver, t, out);
                                    });
                                  });
@@ -238,12 +247,13 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
 
   base::Executor* const executor_;
   alertmanager::Alertmanager* const am_;
+  const std::shared_ptr<Replies> replies_;
   const std::function<std::vector<alertmanager::RuleFact>()> rules_;
 };
 
-InsightApi::InsightApi(base::Executor* executor, alertmanager::Alertmanager* am,
+InsightApi::InsightApi(base::Executor* executor, alertmanager::Alertmanager* am, std::shared_ptr<Replies> replies,
                        std::function<std::vector<alertmanager::RuleFact>()> rules)
-    : impl_(std::make_shared<Impl>(executor, am, std::move(rules))) {}
+    : impl_(std::make_shared<Impl>(executor, am, std::move(replies), std::move(rules))) {}
 InsightApi::~InsightApi() = default;
 void InsightApi::Register(Router* router) { impl_->Register(router); }
 

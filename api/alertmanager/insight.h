@@ -9,7 +9,8 @@
 //                                   /api/v2/alerts takes them, or none and filter=, at=; receiver=
 //   POST /api/v2/receivers/:name/test   sends a test, once; body as above, or none for a made-up alert
 //
-// Answers: JSON; errors are a bare JSON string with 400, 404 or 500, as v2's.
+// Answers: JSON; errors are a bare JSON string with 400, 404 or 500, as v2's.  A POST says that it is
+//          application/json, also without a body: what any page may send makes nobody's phone ring.
 // Threads: loop only.  Reading, rendering and writing are done on workers.
 
 #include <functional>
@@ -18,6 +19,7 @@
 
 #include "alertmanager/alertmanager.h"
 #include "alertmanager/explain.h"
+#include "api/alertmanager/replies.h"
 #include "api/http/router.h"
 #include "base/executor.h"
 
@@ -25,8 +27,8 @@ namespace tocsin::api {
 
 class InsightApi {
  public:
-  // The pointers outlive the object; `rules` may be null.
-  InsightApi(base::Executor* executor, alertmanager::Alertmanager* alertmanager,
+  // The pointers outlive the object; `replies` are those of the AlertmanagerApi; `rules` may be null.
+  InsightApi(base::Executor* executor, alertmanager::Alertmanager* alertmanager, std::shared_ptr<Replies> replies,
              std::function<std::vector<alertmanager::RuleFact>()> rules = nullptr);
   ~InsightApi();
   // Before AlertmanagerApi's, which takes the rest of /api/v2/.

@@ -48,7 +48,8 @@ class InsightApiTest : public testing::Test {
     auto prepared = alertmanager::Alertmanager::Prepare(*config, options);
     am_->Restore({});
     am_->Apply(*prepared);
-    api_ = std::make_unique<InsightApi>(&sim_, am_.get());
+    auto replies = std::make_shared<Replies>(&sim_, &registry_, AlertmanagerApiOptions{.get_concurrency = 2});
+    api_ = std::make_unique<InsightApi>(&sim_, am_.get(), std::move(replies));
     api_->Register(&router_);
     model::Alert alert;
     alert.labels = model::Labels::FromPairs({{"alertname", "Down"}, {"instance", "a"}});
@@ -57,8 +58,11 @@ class InsightApiTest : public testing::Test {
     sim_.RunFor(1min);
   }
 
-  std::shared_ptr<FakeExchange> Ask(std::string_view method, std::string_view target, std::string_view body = {}) {
-    auto x = std::make_shared<FakeExchange>(method, target, body);
+  std::shared_ptr<FakeExchange> Ask(std::string_view method, std::string_view target, std::string_view body = {},
+                                    std::string_view content_type = "application/json") {
+    net::Headers headers;
+    if (!content_type.empty()) headers.Set("Content-Type", content_type);
+    auto x = std::make_shared<FakeExchange>(method, target, body, std::move(headers));
     router_.Serve(x);
     sim_.RunFor(1s);
     return x;
@@ -110,6 +114,29 @@ TEST_F(InsightApiTest, APreviewSendsNothingAndATestSendsOnce) {
   EXPECT_THAT(x->body(), HasSubstr("\"ok\":true"));
   EXPECT_THAT(x->body(), HasSubstr("\"answer\":\"thanks\""));
   EXPECT_EQ(http_.bodies.size(), sent + 1);
+}
+
+TEST_F(InsightApiTest, APostThatAnyPageMaySendIsRefused) {
+  const size_t sent = http_.bodies.size();
+  for (const char* type : {"", "text/plain", "application/x-www-form-urlencoded"}) {
+    EXPECT_EQ(Ask("POST", "/api/v2/receivers/ops/test", "", type)->status(), 415) << type;
+    EXPECT_EQ(Ask("POST", "/api/v2/preview?filter=alertname%3DDown", "", type)->status(), 415) << type;
+  }
+  EXPECT_EQ(http_.bodies.size(), sent);
+}
+
+TEST_F(InsightApiTest, MoreQuestionsAtOnceThanAllowedAreRefused) {
+  std::vector<std::shared_ptr<FakeExchange>> asked;
+  for (int i = 0; i < 3; ++i) {
+    asked.push_back(std::make_shared<FakeExchange>("GET", i == 1 ? "/api/v2/explain?filter=a%3Db" : "/api/v2/journal"));
+    router_.Serve(asked.back());
+  }
+  EXPECT_EQ(asked[2]->status(), 503);
+  EXPECT_THAT(asked[2]->body(), HasSubstr("Limit of concurrent GET requests reached (2)"));
+  sim_.RunFor(1s);
+  EXPECT_EQ(asked[0]->status(), 200);
+  EXPECT_EQ(asked[1]->status(), 200);
+  EXPECT_EQ(Ask("GET", "/api/v2/journal")->status(), 200);
 }
 
 TEST_F(InsightApiTest, WrongQuestionsAreAnsweredWithWhatIsRight) {

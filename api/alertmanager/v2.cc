@@ -21,22 +21,6 @@ using alertmanager::SilenceState;
 // An answer names what is wrong with each alert, but not with a hundred thousand.
 constexpr size_t kMaxProblemBytes = 64 << 10;
 
-net::HttpResponse JsonText(int status, std::string_view text) {
-  std::string body;
-  JsonWriter(&body).String(text);
-  return net::HttpResponse::Json(status, body + "\n");
-}
-
-net::HttpResponse CodeAndMessage(int status, int code, std::string_view message) {
-  std::string body;
-  JsonWriter json(&body);
-  json.BeginObject();
-  json.Member("code", code);
-  json.Member("message", message);
-  json.EndObject();
-  return net::HttpResponse::Json(status, std::move(body));
-}
-
 net::HttpResponse Refused(const SchemaError& error) {
   // Code 0: not the schema but the handler refuses.
   return error.code == 0 ? JsonText(error.status, error.message)
@@ -78,18 +62,8 @@ bool BoolParam(const net::Params& params, std::string_view name, bool otherwise)
 
 class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerApi::Impl> {
  public:
-  Impl(base::Executor* executor, alertmanager::Alertmanager* am, base::Registry* registry,
-       AlertmanagerApiOptions options)
-      : executor_(executor), am_(am), options_(std::move(options)) {
-    over_limit_ = registry
-                      ->AddCounterFamily("alertmanager_http_concurrency_limit_exceeded_total",
-                                         "Requests refused because too many were being answered.", {"method"})
-                      ->With({"get"});
-    in_flight_ = registry
-                     ->AddGaugeFamily("alertmanager_http_requests_in_flight",
-                                      "Requests being answered now.", {"method"})
-                     ->With({"get"});
-  }
+  Impl(base::Executor* executor, alertmanager::Alertmanager* am, std::shared_ptr<Replies> replies)
+      : executor_(executor), am_(am), replies_(std::move(replies)) {}
 
   void Register(Router* router) {
     using Member = void (Impl::*)(const ExchangePtr&, const PathParams&);
@@ -120,8 +94,8 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
           return self->Answer(x, CodeAndMessage(405, 405, "method " + method + " is not allowed, but [" +
                                                               std::string(row.allowed) + "] are"));
         }
-        self->BoundTime(x);
-        if (member == row.get && !self->Enter(x)) return;
+        self->replies_->BoundTime(x);
+        if (member == row.get && !self->replies_->Enter(x)) return;
         (self.get()->*member)(x, path);
       };
       router->Add({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, row.path, handler);
@@ -137,62 +111,8 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
   }
 
  private:
-  // Counts a GET until it is answered.
-  bool Enter(const ExchangePtr& x) {
-    if (running_ < options_.get_concurrency) {
-      ++running_;
-      in_flight_->Set(running_);
-      return true;
-    }
-    over_limit_->Add();
-    Answer(x, net::HttpResponse::Text(
-                  503, "Limit of concurrent GET requests reached (" + std::to_string(options_.get_concurrency) +
-                           "), try again later.\n"));
-    return false;
-  }
-
-  // Answers 503 when nothing else has answered in time.  The work goes on, and its answer is dropped.
-  void BoundTime(const ExchangePtr& x) {
-    if (options_.timeout <= base::Duration{}) return;
-    auto timer = std::make_shared<base::Timer>();
-    // Kept by its own task, until it fires.
-    *timer = executor_->After(options_.timeout, gate_.Wrap([this, timer, weak = std::weak_ptr(x)] {
-      const ExchangePtr late = weak.lock();
-      if (late == nullptr || late->responded()) return;
-      Answer(late, net::HttpResponse::Text(503, "Exceeded configured timeout of " + base::FormatGoDuration(options_.timeout) + ".\n"));
-    }));
-  }
-
-  void Leave() {
-    --running_;
-    in_flight_->Set(running_);
-  }
-
-  void Answer(const ExchangePtr& x, net::HttpResponse response) {
-    if (x->responded()) return;  // too late
-    response.headers.Set("Cache-Control", "no-store");
-    response.headers.Add("Vary", "Origin");
-    if (!x->request().headers.Get("Origin").empty()) response.headers.Set("Access-Control-Allow-Origin", "*");
-    x->Respond(std::move(response));
-  }
-
-  void AnswerGet(const ExchangePtr& x, net::HttpResponse response) {
-    Leave();
-    Answer(x, std::move(response));
-  }
-
-  // Writes on a worker, answers on the loop.
-  template <class Value, class Write>
-  void AnswerList(const ExchangePtr& x, Value value, Write write) {
-    auto body = std::make_shared<std::string>();
-    executor_->Offload(
-        base::Lane::kQueries,
-        [body, value = std::make_shared<Value>(std::move(value)), write] {
-          write(*value, body.get());
-          *body += '\n';
-        },
-        [self = shared_from_this(), x, body] { self->AnswerGet(x, net::HttpResponse::Json(200, std::move(*body))); });
-  }
+  void Answer(const ExchangePtr& x, net::HttpResponse response) { replies_->Answer(x, std::move(response)); }
+  void AnswerGet(const ExchangePtr& x, net::HttpResponse response) { replies_->AnswerGet(x, std::move(response)); }
 
   void Preflight(const ExchangePtr& x) {
     net::HttpResponse response;
@@ -302,7 +222,7 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     AlertFilter filter;
     if (!ReadFilter(x, &filter)) return;
     am_->ListAlerts(std::move(filter), [self = shared_from_this(), x](std::vector<alertmanager::AlertView> alerts) {
-      self->AnswerList(x, std::move(alerts), WriteAlerts);
+      self->replies_->AnswerGetWith(x, std::move(alerts), WriteAlerts);
     });
   }
 
@@ -310,26 +230,15 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     AlertFilter filter;
     if (!ReadFilter(x, &filter)) return;
     am_->ListGroups(std::move(filter), [self = shared_from_this(), x](std::vector<alertmanager::GroupView> groups) {
-      self->AnswerList(x, std::move(groups), [](std::vector<alertmanager::GroupView>& list, std::string* out) {
+      self->replies_->AnswerGetWith(x, std::move(groups), [](std::vector<alertmanager::GroupView>& list, std::string* out) {
         alertmanager::Alertmanager::SortGroups(&list);
         WriteGroups(list, out);
       });
     });
   }
 
-  // Whether the body may be read; false: answered.
-  bool IsJson(const ExchangePtr& x) {
-    const std::string_view header = x->request().headers.Get("Content-Type");
-    const std::string_view type = base::Trim(header.substr(0, header.find(';')));
-    if (base::EqualsIgnoreCase(type, "application/json")) return true;
-    Answer(x, CodeAndMessage(415, 415, "unsupported media type " +
-                                           base::Quote(type.empty() ? "application/octet-stream" : type) +
-                                           ", only [application/json] are allowed"));
-    return false;
-  }
-
   void PostAlerts(const ExchangePtr& x, const PathParams&) {
-    if (!IsJson(x)) return;
+    if (!replies_->IsJson(x)) return;
     struct Posting {
       Decoded<SharedAlerts> decoded;
       size_t at = 0;
@@ -390,13 +299,13 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
       if (x_state == SilenceState::kPending) return a->starts_at < b->starts_at;
       return a->ends_at > b->ends_at;
     });
-    AnswerList(x, std::move(shown), [now](const std::vector<SilencePtr>& silences, std::string* out) {
+    replies_->AnswerGetWith(x, std::move(shown), [now](const std::vector<SilencePtr>& silences, std::string* out) {
       WriteSilences(silences, now, out);
     });
   }
 
   void PostSilence(const ExchangePtr& x, const PathParams&) {
-    if (!IsJson(x)) return;
+    if (!replies_->IsJson(x)) return;
     auto decoded = DecodePostedSilence(x->request().body);
     if (const auto* error = std::get_if<SchemaError>(&decoded)) return Answer(x, Refused(*error));
     alertmanager::Silence silence = std::move(std::get<0>(decoded));
@@ -422,28 +331,25 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     });
   }
 
-  bool CheckId(const ExchangePtr& x, std::string_view id) {
-    if (IsUuid(id)) return true;
-    Answer(x, CodeAndMessage(422, 601, "silenceID in path must be of type uuid: " + base::Quote(id)));
-    return false;
+  static net::HttpResponse WrongId(std::string_view id) {
+    return CodeAndMessage(422, 601, "silenceID in path must be of type uuid: " + base::Quote(id));
   }
 
   void GetSilence(const ExchangePtr& x, const PathParams& path) {
-    Leave();
-    if (!CheckId(x, path.Get("id"))) return;
+    if (!IsUuid(path.Get("id"))) return AnswerGet(x, WrongId(path.Get("id")));
     const SilencePtr silence = am_->silences().Find(path.Get("id"));
     if (silence == nullptr) {
       net::HttpResponse response;
       response.status = 404;
-      return Answer(x, std::move(response));
+      return AnswerGet(x, std::move(response));
     }
     std::string body;
     WriteSilence(*silence, executor_->Now(), &body);
-    Answer(x, net::HttpResponse::Json(200, body + "\n"));
+    AnswerGet(x, net::HttpResponse::Json(200, body + "\n"));
   }
 
   void DeleteSilence(const ExchangePtr& x, const PathParams& path) {
-    if (!CheckId(x, path.Get("id"))) return;
+    if (!IsUuid(path.Get("id"))) return Answer(x, WrongId(path.Get("id")));
     am_->silences().Expire(std::string(path.Get("id")), [self = shared_from_this(), x](base::Status done) {
       if (!done) return self->Answer(x, JsonText(StatusOf(done.error()), done.error().message()));
       self->Answer(x, net::HttpResponse{});
@@ -452,16 +358,11 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
 
   base::Executor* const executor_;
   alertmanager::Alertmanager* const am_;
-  const AlertmanagerApiOptions options_;
-  base::Counter* over_limit_;
-  base::Gauge* in_flight_;
-  int running_ = 0;
-  base::Gate gate_;
+  const std::shared_ptr<Replies> replies_;
 };
 
-AlertmanagerApi::AlertmanagerApi(base::Executor* executor, alertmanager::Alertmanager* am,
-                                 base::Registry* registry, AlertmanagerApiOptions options)
-    : impl_(std::make_shared<Impl>(executor, am, registry, std::move(options))) {}
+AlertmanagerApi::AlertmanagerApi(base::Executor* executor, alertmanager::Alertmanager* am, std::shared_ptr<Replies> replies)
+    : impl_(std::make_shared<Impl>(executor, am, std::move(replies))) {}
 
 AlertmanagerApi::~AlertmanagerApi() = default;
 

@@ -3,36 +3,30 @@
 // Alertmanager's HTTP API v2 under /api/v2/: status, receivers, alerts, alerts/groups, silences.
 // Source: Alertmanager 0.34, api/v2/openapi.yaml.
 //
-//   api::AlertmanagerApi api(executor, &alertmanager, &registry, {});
+//   auto replies = std::make_shared<api::Replies>(executor, &registry, api::AlertmanagerApiOptions{});
+//   api::AlertmanagerApi api(executor, &alertmanager, replies);
 //   api.Register(&router);
 //
 // Answers: JSON.  What a handler refuses is a bare JSON string; what does not fit the schema is
 //          {"code": ..., "message": ...} with 400, 415 or 422.
 // Threads: loop only.  Lists are gathered on the loop and written on lane kQueries.
-// Bounds:  at most `get_concurrency` GETs at once, beyond it 503.
+// Bounds:  those of Replies.
 
 #include <functional>
 #include <memory>
-#include <string>
 
 #include "alertmanager/alertmanager.h"
+#include "api/alertmanager/replies.h"
 #include "api/http/router.h"
 #include "base/executor.h"
 #include "base/metrics.h"
 
 namespace tocsin::api {
 
-struct AlertmanagerApiOptions {
-  int get_concurrency = 8;
-  base::Duration timeout{};  // of an answer, then it is 503; 0: none
-  std::string version;  // shown as versionInfo.version
-};
-
 class AlertmanagerApi {
  public:
   // The pointers outlive the object; it outlives the router's requests.
-  AlertmanagerApi(base::Executor* executor, alertmanager::Alertmanager* alertmanager,
-                  base::Registry* registry, AlertmanagerApiOptions options);
+  AlertmanagerApi(base::Executor* executor, alertmanager::Alertmanager* alertmanager, std::shared_ptr<Replies> replies);
   ~AlertmanagerApi();
 
   void Register(Router* router);
