@@ -252,6 +252,10 @@ size_t Head::CollectGarbage(model::Timestamp mint) {
   std::vector<Slot> empty;
   const uint32_t end = table_.slots_end();
   model::Timestamp oldest = model::kMaxTimestamp;
+  {
+    base::MutexLock commit(&commit_mu_);
+    oldest_since_ = model::kMaxTimestamp;
+  }
   for (Slot first = 0; first < end; first += SeriesPage::kSlots) {
     PageHandle* handle = table_.PageOf(first);
     {
@@ -265,8 +269,14 @@ size_t Head::CollectGarbage(model::Timestamp mint) {
         if (dropped > 0) ++page->edits[at];
         late_samples_.fetch_sub(DropLate(page, at, mint, cut_batch), std::memory_order_relaxed);
         const model::Timestamp first_t = MinTimeOf(*page, at);
-        oldest = std::min(oldest, first_t);
         if (first_t == model::kMaxTimestamp && page->pending[at] == 0) empty.push_back(first + at);
+        // A chunk that lies across `mint` stays whole, but blocks have what is before.  Late samples that are in no
+        // chunk may have come after the block was cut.
+        oldest = std::min(oldest, std::max(first_t, mint));
+        if (page->has(at, SeriesPage::kOutOfOrder)) {
+          const std::vector<LateSample>& late = page->late->find(at)->second.samples;
+          if (!late.empty()) oldest = std::min(oldest, late.front().t);
+        }
       }
     }
     if (empty.size() < kRemoveSlice && first + SeriesPage::kSlots < end) continue;
@@ -283,8 +293,11 @@ size_t Head::CollectGarbage(model::Timestamp mint) {
   }
   chunk_count_.fetch_sub(chunks, std::memory_order_relaxed);
   metrics_->chunks_removed->Add(static_cast<double>(chunks));
-  // Nothing before `mint` is taken any more (min_valid_), so this bound cannot be undercut meanwhile.
-  min_time_.store(std::max(min_time(), std::min(oldest, mint)), std::memory_order_relaxed);
+  {
+    // In order nothing before `mint` is taken any more (min_valid_).
+    base::MutexLock commit(&commit_mu_);
+    min_time_.store(std::max(min_time(), std::min({oldest, mint, oldest_since_})), std::memory_order_relaxed);
+  }
   if (removed > kTrimAfter || chunks > kTrimAfter * 10) malloc_trim(0);
   return removed;
 }
@@ -312,7 +325,11 @@ base::Status Head::Truncate(model::Timestamp mint) {
   base::Status status = FlushChunks();
   if (status && chunk_files_ != nullptr) {
     base::MutexLock flush(&flush_mu_);
-    status = chunk_files_->Truncate(mint);
+    status = chunk_files_->Truncate(mint, FirstLateFile());
+  }
+  {
+    base::WriterLock index(&index_mu_);
+    if (mint > aliases_until_) aliases_.clear();
   }
   if (base::Status log = TruncateLog(mint); !log) status = std::move(log);
   if (status && log_ != nullptr) status = TruncateLateLog();

@@ -207,20 +207,28 @@ class Head {
   void NoteChange(storage::SeriesRef ref, bool created) TOCSIN_REQUIRES(index_mu_);
 
   void NoteTimes(model::Timestamp mint, model::Timestamp maxt);
-  void CountEffect(const AppendEffect& e) {
-    if (e.chunk_created) chunk_count_.fetch_add(1, std::memory_order_relaxed);
-    if (e.stale_change != 0) stale_.fetch_add(e.stale_change, std::memory_order_relaxed);
-  }
-  base::Status LogLate(std::span<const storage::FloatSample> samples, std::span<const wal::HistogramEntry> histograms)
-      TOCSIN_REQUIRES(commit_mu_);
+  // What goes to wbl/ at once.
+  struct LateBatch {
+    std::vector<wal::MmapMarker> markers;
+    std::vector<storage::FloatSample> floats;
+    std::vector<wal::HistogramEntry> histograms;
+    bool empty() const { return markers.empty() && floats.empty() && histograms.empty(); }
+    void Add(storage::SeriesRef ref, std::span<const LateSample> samples);
+    void Add(storage::SeriesRef ref, const storage::SampleColumns& samples);
+  };
+  // Returns what to wait for.
+  base::Result<uint64_t> LogLate(const LateBatch& batch) TOCSIN_REQUIRES(commit_mu_);
   size_t CollectGarbage(model::Timestamp mint);
   base::Status TruncateLog(model::Timestamp mint) TOCSIN_REQUIRES(truncate_mu_);
   // By slot, up to when chunks on stable storage have its samples; empty when they cannot be synced.
   std::vector<model::Timestamp> WrittenUntil();
   // REQUIRES: nobody appends.
   base::Status WriteSnapshot();
-  // Empties the log of late samples once none is left in the head.
+  // Begins the log of late samples anew, with those that are in the head still and in no written chunk.
   base::Status TruncateLateLog();
+  base::Status CollectLate(LateBatch* batch);
+  // The first file of chunks_head/ with late samples in use.
+  uint32_t FirstLateFile();
   base::Status OpenLateLog() TOCSIN_REQUIRES(commit_mu_);
 
   // What became of the chunks of a flush.
@@ -255,6 +263,8 @@ class Head {
 
   base::Mutex commit_mu_;
   uint64_t next_batch_ TOCSIN_GUARDED_BY(commit_mu_) = 1;
+  // The oldest sample that came since garbage was begun to be collected.
+  model::Timestamp oldest_since_ TOCSIN_GUARDED_BY(commit_mu_) = model::kMaxTimestamp;
 
   mutable base::SharedMutex index_mu_;
   index::Symbols symbols_;
@@ -271,6 +281,10 @@ class Head {
   // Removed series and the segment that was written then: their records stay in checkpoints until every
   // sample of theirs is behind one.
   absl::flat_hash_map<storage::SeriesRef, int> removed_ TOCSIN_GUARDED_BY(index_mu_);
+  // Second numbers that the log had for series at the start, to the first; and the last sample of that log.  Their
+  // records are kept until the head begins behind it: samples and written chunks go by them.
+  absl::flat_hash_map<storage::SeriesRef, storage::SeriesRef> aliases_ TOCSIN_GUARDED_BY(index_mu_);
+  model::Timestamp aliases_until_ TOCSIN_GUARDED_BY(index_mu_) = model::kMinTimestamp;
 
   Isolation isolation_;
   Exemplars exemplars_;

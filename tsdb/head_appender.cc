@@ -59,7 +59,7 @@ class HeadAppender : public storage::Appender {
   void Finish();
   std::vector<wal::PackedRecord> PackRecords() const;
   wal::PackedRecord PackSeries();
-  void Apply(uint64_t batch);
+  void Apply(uint64_t batch) TOCSIN_REQUIRES(head_->commit_mu_);
   // Logs, applies and publishes.  `number`: what to wait for.
   base::Status CommitLocked(std::vector<wal::PackedRecord> records, uint64_t* number) TOCSIN_REQUIRES(head_->commit_mu_);
 
@@ -356,9 +356,12 @@ base::Status HeadAppender::CommitLocked(std::vector<wal::PackedRecord> records, 
       *number = *written;
     }
   }
-  if (!late_.empty() || !late_histograms_.empty()) {
-    if (base::Status late = head_->LogLate(late_, late_histograms_); !late) {
-      return std::unexpected(late.error().Within("out-of-order log"));
+  if (head_->log_ != nullptr && (!late_.empty() || !late_histograms_.empty())) {
+    const auto logged = head_->LogLate({{}, late_, late_histograms_});
+    if (!logged) return std::unexpected(logged.error().Within("out-of-order log"));
+    // Late samples are rare; they are synced at once rather than waited for in two logs.
+    if (head_->options_.sync) {
+      if (base::Status s = head_->late_log_->WaitSynced(*logged); !s) return std::unexpected(s.error().Within("out-of-order log"));
     }
   }
   {
@@ -456,6 +459,7 @@ void HeadAppender::Apply(uint64_t batch) {
     for (wal::MetadataEntry& m : metadata_) head_->metadata_[m.ref] = std::move(m.metadata);
   }
   if (mint <= maxt) head_->NoteTimes(mint, maxt);
+  head_->oldest_since_ = std::min(head_->oldest_since_, mint);
   head_->chunk_count_.fetch_add(chunks, std::memory_order_relaxed);
   head_->late_samples_.fetch_add(late, std::memory_order_relaxed);
   head_->logged_samples_.fetch_add(floats + histograms, std::memory_order_relaxed);
@@ -465,33 +469,6 @@ void HeadAppender::Apply(uint64_t batch) {
   if (late > 0) m.out_of_order_appended->Add(static_cast<double>(late));
   if (out_of_order > 0) m.out_of_order_float->Add(static_cast<double>(out_of_order));
   if (chunks > 0) m.chunks_created->Add(static_cast<double>(chunks));
-}
-
-base::Status Head::OpenLateLog() {
-  if (late_log_ != nullptr) return {};
-  ASSIGN_OR_RETURN(late_log_, wal::Log::Open({.fs = options_.fs,
-                                              .folder = base::JoinPath(options_.folder, "wbl"),
-                                              .segment_bytes = options_.segment_bytes,
-                                              .monotonic = {},
-                                              .metrics = {}}));
-  return {};
-}
-
-base::Status Head::LogLate(std::span<const FloatSample> samples, std::span<const wal::HistogramEntry> histograms) {
-  if (log_ == nullptr) return {};
-  RETURN_IF_ERROR(OpenLateLog());
-  std::vector<wal::PackedRecord> records;
-  std::string record;
-  wal::EncodeSamples(samples, &record);
-  if (!record.empty()) records.push_back(wal::Pack(std::exchange(record, {}), options_.compression));
-  for (const wal::HistogramEntry& h : histograms) {
-    wal::EncodeHistograms({&h, 1}, &record);
-    records.push_back(wal::Pack(std::exchange(record, {}), options_.compression));
-  }
-  ASSIGN_OR_RETURN(const uint64_t number, late_log_->Append(records));
-  // Late samples are rare; they are synced at once rather than waited for in two logs.
-  if (options_.sync) return late_log_->WaitSynced(number);
-  return {};
 }
 
 }  // namespace tocsin::tsdb

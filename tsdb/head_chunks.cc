@@ -138,7 +138,7 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
       file->maxt = std::max(file->maxt, c.maxt);
       if (!chunk::IsKnown(c.encoding) || c.samples == 0 || c.mint > c.maxt) {
         ++unknown;
-      } else if (c.maxt >= mint) {
+      } else if (c.maxt >= mint || c.late) {
         loaded->chunks.push_back(c);
       }
       continue;
@@ -205,7 +205,7 @@ base::Result<const base::MappedFile*> HeadChunks::Map(uint32_t file, size_t at_l
 }
 
 base::Result<std::string_view> HeadChunks::Read(uint64_t number) const {
-  const auto file = static_cast<uint32_t>(number >> 32);
+  const uint32_t file = FileOf(number);
   const auto offset = static_cast<uint32_t>(number);
   const auto bad = [&](std::string_view what) {
     return base::DataLoss(fmt::format("{}: {} at offset {}", PathOf(file), what, offset));
@@ -302,9 +302,9 @@ base::Status HeadChunks::Sync() {
   return status;
 }
 
-base::Status HeadChunks::Truncate(model::Timestamp mint) {
+base::Status HeadChunks::Truncate(model::Timestamp mint, uint32_t needed) {
   size_t gone = 0;
-  while (gone < files_.size() && files_[gone].maxt < mint) {
+  while (gone < files_.size() && files_[gone].maxt < mint && files_[gone].number < needed) {
     if (gone + 1 == files_.size() && files_[gone].maxt == model::kMinTimestamp) break;  // without a chunk yet
     ++gone;
   }

@@ -47,7 +47,8 @@ struct HeadChunk {
 class HeadChunks {
  public:
   // Files have numbers below it.
-  static constexpr size_t kMaxFiles = 1 << 20;
+  static constexpr uint32_t kMaxFiles = 1 << 20;
+  static uint32_t FileOf(uint64_t number) { return static_cast<uint32_t>(number >> 32); }
 
   struct Options {
     base::FileSystem* fs = nullptr;
@@ -60,7 +61,8 @@ class HeadChunks {
     bool gaps = false;              // a chunk before others of its series may be missing
   };
 
-  // Lists what is there, repairing it.  Chunks before `mint` and of unknown encodings are left out.
+  // Lists what is there, repairing it.  Chunks of unknown encodings are left out, and those before `mint` but for late
+  // ones.
   // Errors: the file system's.
   static base::Result<std::unique_ptr<HeadChunks>> Open(Options options, model::Timestamp mint, Loaded* loaded);
   ~HeadChunks();
@@ -80,8 +82,8 @@ class HeadChunks {
   base::Status Sync();
   bool sync_failed() const { return sync_failed_.load(std::memory_order_relaxed); }
 
-  // Removes the oldest files while all their samples are before `mint`.
-  base::Status Truncate(model::Timestamp mint);
+  // Removes the oldest files while all their samples are before `mint`, up to file `needed`.
+  base::Status Truncate(model::Timestamp mint, uint32_t needed = kMaxFiles);
   uint64_t size_bytes() const { return bytes_.load(std::memory_order_relaxed); }
   base::Status Close();
 

@@ -126,39 +126,4 @@ base::Status Head::WriteOut(std::vector<Flushed>* flushed) {
   return status;
 }
 
-// The log of late samples says which chunk has what stands before it.  What has come since stands behind it once
-// more.
-base::Status Head::MarkLateChunks(std::span<const Flushed> flushed) {
-  base::MutexLock commit(&commit_mu_);
-  RETURN_IF_ERROR(OpenLateLog());
-  std::vector<wal::MmapMarker> markers;
-  std::vector<storage::FloatSample> floats;
-  std::vector<wal::HistogramEntry> histograms;
-  {
-    PageCursor cursor(table_);
-    Slot last = kNoSlot;
-    for (const Flushed& f : flushed) {
-      if (!f.late) continue;
-      markers.push_back({f.ref, f.number});
-      SeriesPage* page = cursor.MoveTo(f.slot);
-      const uint32_t at = SeriesTable::At(f.slot);
-      if (f.slot == last || page == nullptr || page->ref[at] != f.ref || !page->has(at, SeriesPage::kOutOfOrder)) continue;
-      last = f.slot;
-      for (const LateSample& s : page->late->find(at)->second.samples) {
-        if (s.histogram) {
-          histograms.push_back({f.ref, s.t, s.histogram});
-        } else {
-          floats.push_back({f.ref, s.t, s.v});
-        }
-      }
-    }
-  }
-  std::string record;
-  wal::EncodeMmapMarkers(markers, &record);
-  const wal::PackedRecord packed = wal::Pack(std::move(record), options_.compression);
-  RETURN_IF_ERROR(late_log_->Append({&packed, 1}));
-  if (floats.empty() && histograms.empty()) return {};
-  return LogLate(floats, histograms);
-}
-
 }  // namespace tocsin::tsdb

@@ -26,7 +26,8 @@ base::Status Head::ShortenLog() {
   base::MutexLock once(&truncate_mu_);
   if (log_ == nullptr) return {};
   RETURN_IF_ERROR(FlushChunks());
-  return TruncateLog(min_valid_time());
+  // A block that is being cut, or could not be, has nothing yet of what is in the head before min_valid_.
+  return TruncateLog(std::min(min_valid_time(), min_time()));
 }
 
 std::vector<model::Timestamp> Head::WrittenUntil() {
@@ -39,6 +40,11 @@ std::vector<model::Timestamp> Head::WrittenUntil() {
       for (const SealedChunk& c : page->sealed_of(SeriesTable::At(slot))) {
         if (c.in_memory()) break;
         until[slot] = c.maxt();
+      }
+      if (!page->has(SeriesTable::At(slot), SeriesPage::kOutOfOrder)) continue;
+      // Samples of a damaged chunk, which the log alone has until they are written.
+      for (const SealedChunk& c : page->late->find(SeriesTable::At(slot))->second.chunks) {
+        if (c.in_memory()) until[slot] = std::min(until[slot], c.mint - 1);
       }
     }
   }
@@ -71,9 +77,11 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
     // A writer id keeps the leaves of the reference table while they are looked at, and the slots.
     const uint64_t id = isolation_.EnterWriter();
     absl::flat_hash_map<storage::SeriesRef, int> removed;
+    absl::flat_hash_map<storage::SeriesRef, storage::SeriesRef> aliases;
     {
       base::ReaderLock lock(&index_mu_);
       removed = removed_;
+      aliases = aliases_;
     }
     const wal::CheckpointFilter filter{
         .keep_from = [&](storage::SeriesRef ref) -> std::optional<model::Timestamp> {
@@ -81,6 +89,7 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
           if (slot != RefTable::kNone) {
             return slot < until.size() && until[slot] != model::kMinTimestamp ? std::max(mint, until[slot] + 1) : mint;
           }
+          if (aliases.contains(ref)) return mint;  // what chunks have goes by the first number
           const auto it = removed.find(ref);
           if (it == removed.end() || it->second <= last) return std::nullopt;
           return mint;
@@ -114,19 +123,6 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
   if (options_.monotonic) metrics_->wal_truncate_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
   base::LogInfo("write-ahead log checkpointed", {{"first", first}, {"last", last}, {"series", stats->series},
                                                  {"samples", stats->samples}, {"dropped_samples", stats->dropped_samples}});
-  return {};
-}
-
-base::Status Head::TruncateLateLog() {
-  base::MutexLock commit(&commit_mu_);
-  if (late_samples_.load(std::memory_order_relaxed) > 0) return {};
-  if (late_log_ != nullptr) {
-    ASSIGN_OR_RETURN(const int current, late_log_->Cut());
-    return late_log_->Truncate(current);
-  }
-  const std::string folder = base::JoinPath(options_.folder, "wbl");
-  ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(options_.fs, folder));
-  for (const int index : segments) RETURN_IF_ERROR(options_.fs->Remove(wal::SegmentPath(folder, index)));
   return {};
 }
 

@@ -48,6 +48,7 @@ void HeadReplay::Drain() {
   mint_ = std::min(mint_, done.mint);
   maxt_ = std::max(maxt_, done.maxt);
   sealed_.insert(sealed_.end(), done.sealed.begin(), done.sealed.end());
+  filled_.insert(filled_.end(), done.filled.begin(), done.filled.end());
   head_->chunk_count_.fetch_add(static_cast<uint64_t>(done.chunks), std::memory_order_relaxed);
   head_->stale_.fetch_add(done.stale, std::memory_order_relaxed);
   head_->late_samples_.fetch_add(done.late, std::memory_order_relaxed);
@@ -57,36 +58,54 @@ void HeadReplay::Attach(storage::SeriesRef ref, Slot slot) {
   const auto it = chains_.find(ref);
   if (it == chains_.end()) return;
   if (written_until_.size() <= slot) written_until_.resize(slot + slot / 2 + 1, model::kMinTimestamp);
+  for (uint32_t i = it->second.first; i != kNoSlot; i = next_[i]) {
+    const HeadChunk& c = loaded_.chunks[i];
+    if (c.late && c.maxt < min_valid_) {
+      old_late_[c.number] = {slot, i};
+    } else {
+      AttachChunk(slot, c);
+    }
+  }
+  chains_.erase(it);
+}
+
+void HeadReplay::AttachChunk(Slot slot, const HeadChunk& c) {
   PageCursor cursor(head_->table_);
   SeriesPage* page = cursor.MoveTo(slot);
   const uint32_t at = SeriesTable::At(slot);
-  size_t added = 0;
-  for (uint32_t i = it->second.first; i != kNoSlot; i = next_[i]) {
-    const HeadChunk& c = loaded_.chunks[i];
-    const std::span<const SealedChunk> sealed = page->sealed_of(at);
-    const bool follows = sealed.empty() || sealed.back().maxt() < c.mint;
-    if (c.maxt - c.mint > UINT32_MAX || (!c.late && (!follows || page->open[at] != nullptr))) {
-      ++unattached_;
-      continue;
-    }
-    const SealedChunk chunk{.mint = c.mint, .place = c.number, .span = static_cast<uint32_t>(c.maxt - c.mint),
-                            .count = c.samples, .encoding = c.encoding, .unused = 0};
-    ++attached_;
-    Note(std::max(c.mint, min_valid_));
+  const SealedChunk chunk{.mint = c.mint, .place = c.number, .span = static_cast<uint32_t>(c.maxt - c.mint),
+                          .count = c.samples, .encoding = c.encoding, .unused = 0};
+  const bool too_long = c.maxt - c.mint > UINT32_MAX;
+  if (c.late && !too_long) {
+    AddLate(page, at, chunk);
+    head_->late_samples_.fetch_add(c.samples, std::memory_order_relaxed);
+    // Of one from across the head's beginning no block may have the first samples.
+    Note(c.mint);
     Note(c.maxt);
-    if (c.late) {
-      AddLate(page, at, chunk);
-      head_->late_samples_.fetch_add(c.samples, std::memory_order_relaxed);
-      continue;
+    ++attached_;
+    return;
+  } else if (!too_long && (!page->has(at, SeriesPage::kHasSamples) || page->last_t[at] < c.mint)) {
+    if (page->open[at] != nullptr) {
+      SealOpen(page, at);
+      sealed_.push_back(slot);
+      if (page->has(at, SeriesPage::kStaleLast)) head_->stale_.fetch_sub(1, std::memory_order_relaxed);
     }
     AddSealed(page, at, chunk);
-    ++added;
     page->last_t[at] = c.maxt;
-    page->flags[at] |= SeriesPage::kHasSamples;
-    written_until_[slot] = c.maxt;
+    page->flags[at] = static_cast<uint8_t>((page->flags[at] | SeriesPage::kHasSamples) & ~SeriesPage::kStaleLast);
+  } else if (too_long || !InsertSealed(page, at, chunk)) {
+    ++unattached_;
+    if (c.late) return;
+    // Its samples may be no other chunk's.
+    loaded_.gaps = true;
+    workers_->LookForGaps();
+    return;
   }
-  head_->chunk_count_.fetch_add(added, std::memory_order_relaxed);
-  chains_.erase(it);
+  ++attached_;
+  Note(std::max(c.mint, min_valid_));
+  Note(c.maxt);
+  head_->chunk_count_.fetch_add(1, std::memory_order_relaxed);
+  written_until_[slot] = std::max(written_until_[slot], c.maxt);
 }
 
 void HeadReplay::Finish() {
@@ -99,6 +118,7 @@ void HeadReplay::Finish() {
   for (Slot slot = 0; slot < end; ++slot) {
     SeriesPage* page = cursor.MoveTo(slot);
     const uint32_t at = SeriesTable::At(slot);
+    if (page != nullptr) ForgetWrittenLate(page, at);
     if (page == nullptr || page->open[at] != nullptr || page->sealed_of(at).empty()) continue;
     const SealedChunk& c = page->sealed_of(at).back();
     last.Clear();
@@ -113,8 +133,71 @@ void HeadReplay::Finish() {
     }
   }
   cursor.Release();
+  SealFilled();
   head_->QueueSealed(sealed_);
   sealed_.clear();
+}
+
+// The log of late samples, or a log with samples of a damaged chunk, is read from its beginning, and what stands there
+// may be in a chunk by now.  A marker says so of late samples, but not which of them: those that waited beside the chunk
+// are logged behind the marker once more, and a crash may come between.
+void HeadReplay::ForgetWrittenLate(SeriesPage* page, uint32_t at) {
+  if (!page->has(at, SeriesPage::kOutOfOrder)) return;
+  LateSamples& late = page->late->find(at)->second;
+  const bool in_memory = !late.samples.empty() || std::ranges::any_of(late.chunks, &SealedChunk::in_memory);
+  if (!in_memory) return;
+  const auto bits = [](double v) {
+    uint64_t out;
+    std::memcpy(&out, &v, sizeof out);
+    return out;
+  };
+  absl::flat_hash_set<std::pair<model::Timestamp, uint64_t>> written;
+  storage::SampleColumns columns;
+  const auto decode = [&](const SealedChunk& c) {
+    columns.Clear();
+    const auto bytes = BytesOf(c, head_->chunk_files_.get());
+    return bytes && chunk::Decode(c.encoding, *bytes, {}, 0, &columns);
+  };
+  for (const SealedChunk& c : late.chunks) {
+    if (c.in_memory() || !decode(c)) continue;
+    for (size_t i = 0; i < columns.times.size(); ++i) written.emplace(columns.times[i], bits(columns.values[i]));
+  }
+  if (written.empty()) return;
+  size_t gone = std::erase_if(late.samples, [&](const LateSample& s) { return written.contains({s.t, bits(s.v)}); });
+  std::erase_if(late.chunks, [&](const SealedChunk& c) {
+    if (!c.in_memory() || !decode(c)) return false;
+    for (size_t i = 0; i < columns.times.size(); ++i) {
+      if (!written.contains({columns.times[i], bits(columns.values[i])})) return false;
+    }
+    gone += c.count;
+    FreeBytes(c);
+    return true;
+  });
+  head_->late_samples_.fetch_sub(gone, std::memory_order_relaxed);
+}
+
+void HeadReplay::SealFilled() {
+  std::sort(filled_.begin(), filled_.end());
+  filled_.erase(std::unique(filled_.begin(), filled_.end()), filled_.end());
+  PageCursor cursor(head_->table_);
+  for (const Slot slot : filled_) {
+    SeriesPage* page = cursor.MoveTo(slot);
+    const uint32_t at = SeriesTable::At(slot);
+    if (!page->has(at, SeriesPage::kOutOfOrder) || page->late->find(at)->second.samples.empty()) continue;
+    SealLate(page, at, head_->policy_);
+    sealed_.push_back(slot);
+  }
+}
+
+storage::SeriesRef HeadReplay::OwnRef(Slot slot) const {
+  PageCursor cursor(head_->table_);
+  return cursor.MoveTo(slot)->ref[SeriesTable::At(slot)];
+}
+
+absl::flat_hash_map<storage::SeriesRef, storage::SeriesRef> HeadReplay::Aliases() const {
+  absl::flat_hash_map<storage::SeriesRef, storage::SeriesRef> aliases;
+  for (const auto& [ref, slot] : others_) aliases[ref] = OwnRef(slot);
+  return aliases;
 }
 
 base::Status HeadReplay::Segment(const std::string& path, bool last, bool late, uint64_t offset) {
@@ -126,7 +209,7 @@ base::Status HeadReplay::Segment(const std::string& path, bool last, bool late, 
   if (reader.damage().empty()) return {};
   file.reset();
   const std::string damaged = base::JoinPath(base::FolderOf(path), "damaged");
-  ASSIGN_OR_RETURN(const wal::Repair repair, wal::RepairSegment(fs, path, damaged, last));
+  ASSIGN_OR_RETURN(const wal::Repair repair, wal::RepairSegment(fs, path, damaged, last, offset));
   for (const wal::Damage& d : repair.damage) {
     base::LogWarn(repair.kept_in.empty() ? "write-ahead log: torn end cut off" : "write-ahead log: damaged, read on behind it",
                   {{"segment", path}, {"offset", d.offset}, {"resumed_at", d.resumed_at}, {"what", d.what},
@@ -288,34 +371,30 @@ void HeadReplay::Exemplars() {
   std::string labels;
   for (const wal::ExemplarEntry& e : exemplars_) {
     if (e.exemplar.t < min_valid_) continue;
-    const Slot slot = head_->refs_.Find(e.ref);
-    if (slot == RefTable::kNone) continue;
+    const Slot slot = Known(e.ref);
+    if (slot == kNoSlot) continue;
     labels.clear();
     head_->EncodeLabels(*head_->LabelsOfSlot(slot), &labels);
-    head_->exemplars_.Add(e.ref, model::LabelsView(labels), e.exemplar);
+    head_->exemplars_.Add(OwnRef(slot), model::LabelsView(labels), e.exemplar);
   }
 }
 
 void HeadReplay::Metadata() {
   for (wal::MetadataEntry& m : metadata_) {
-    if (head_->refs_.Find(m.ref) == RefTable::kNone) continue;
+    const Slot slot = Known(m.ref);
+    if (slot == kNoSlot) continue;
     base::MutexLock lock(&head_->metadata_mu_);
-    head_->metadata_[m.ref] = std::move(m.metadata);
+    head_->metadata_[OwnRef(slot)] = std::move(m.metadata);
   }
 }
 
-// What stands before a marker in the log of late samples is in its chunk.
+// A chunk that the log of late samples names is in no block for certain.  What of the log it has: ForgetWrittenLate().
 void HeadReplay::MmapMarkers() {
-  PageCursor cursor(head_->table_);
   for (const wal::MmapMarker& m : markers_) {
-    const Slot slot = head_->refs_.Find(m.ref);
-    SeriesPage* page = slot == RefTable::kNone ? nullptr : cursor.MoveTo(slot);
-    const uint32_t at = SeriesTable::At(slot);
-    if (page == nullptr || !page->has(at, SeriesPage::kOutOfOrder)) continue;
-    LateSamples& late = page->late->find(at)->second;
-    if (std::none_of(late.chunks.begin(), late.chunks.end(), [&](const SealedChunk& c) { return c.place == m.chunk; })) continue;
-    head_->late_samples_.fetch_sub(late.samples.size(), std::memory_order_relaxed);
-    late.samples.clear();
+    const auto it = old_late_.find(m.chunk);
+    if (it == old_late_.end() || it->second.slot != Known(m.ref)) continue;
+    AttachChunk(it->second.slot, loaded_.chunks[it->second.chunk]);
+    old_late_.erase(it);
   }
 }
 
@@ -370,6 +449,11 @@ base::Status Head::Replay(model::Timestamp min_valid) {
     replay.Finish();
     replay.Report();
     if (replay.mint() <= replay.maxt()) NoteTimes(replay.mint(), replay.maxt());
+    {
+      base::WriterLock lock(&index_mu_);
+      aliases_ = replay.Aliases();
+      aliases_until_ = replay.maxt();
+    }
     logged_samples_ = replay.read_samples();
     covered_samples_ = replay.read_samples() - std::min(replay.samples(), replay.read_samples());
     ASSIGN_OR_RETURN(log_, wal::Log::Open({.fs = fs,

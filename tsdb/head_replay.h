@@ -38,7 +38,8 @@ class HeadReplay {
   base::Result<bool> Snapshot(const SnapshotRef& snapshot);
   // Waits until all that was read is in the chunks, and takes the numbers over.
   void Drain();
-  // After the log: the last samples of series whose newest sample is in a written chunk.
+  // After the log: what written chunks have need not be in memory, and what only the log has beside the chunks is
+  // sealed, so that the log can do without it; then the last samples of series whose newest is in a written chunk.
   void Finish();
 
   // Segments behind number `after`; of segment `from` what stands behind `offset`.
@@ -49,6 +50,8 @@ class HeadReplay {
   uint64_t samples() const { return samples_; }
   model::Timestamp mint() const { return mint_; }
   model::Timestamp maxt() const { return maxt_; }
+  // Second numbers of series, to the first.
+  absl::flat_hash_map<storage::SeriesRef, storage::SeriesRef> Aliases() const;
 
  private:
   base::Status Segment(const std::string& path, bool last, bool late, uint64_t offset);
@@ -65,15 +68,23 @@ class HeadReplay {
   void Metadata();
   void MmapMarkers();
   void Attach(storage::SeriesRef ref, Slot slot);
+  void AttachChunk(Slot slot, const HeadChunk& chunk);
+  void ForgetWrittenLate(SeriesPage* page, uint32_t at);
+  void SealFilled();
+  storage::SeriesRef OwnRef(Slot slot) const;
   // Whether a written chunk has the sample; with gaps that takes a closer look.
   bool IsWritten(Slot slot, model::Timestamp t) const { return slot < written_until_.size() && t <= written_until_[slot] && !loaded_.gaps; }
-  // The slot of a reference as the log names it; kNoSlot is noted as lost.
-  Slot Find(storage::SeriesRef ref) {
+  // The slot of a reference as the log names it; kNoSlot: no record of it was read.
+  Slot Known(storage::SeriesRef ref) const {
     const Slot slot = head_->refs_.Find(ref);
-    if (slot != RefTable::kNone) [[likely]] return slot;
-    if (!others_.empty()) {
-      if (const auto it = others_.find(ref); it != others_.end()) return it->second;
-    }
+    if (slot != RefTable::kNone || others_.empty()) [[likely]] return slot;
+    const auto it = others_.find(ref);
+    return it == others_.end() ? kNoSlot : it->second;
+  }
+  // The same; one that is not known is noted as lost.
+  Slot Find(storage::SeriesRef ref) {
+    const Slot slot = Known(ref);
+    if (slot != kNoSlot) [[likely]] return slot;
     ++unknown_samples_;
     if (unknown_.size() < 100000) unknown_.insert(ref);
     return kNoSlot;
@@ -107,8 +118,16 @@ class HeadReplay {
   std::vector<uint32_t> next_;
   std::vector<model::Timestamp> written_until_;  // by slot: up to when chunks have its samples
   size_t attached_ = 0, unattached_ = 0;
+  // Chunks of late samples from before the head, by their number: those that the log of late samples names are in no
+  // block yet.
+  struct OldLate {
+    Slot slot;
+    uint32_t chunk;
+  };
+  absl::flat_hash_map<uint64_t, OldLate> old_late_;
   std::unique_ptr<ReplayWorkers> workers_;
   std::vector<Slot> sealed_;  // with chunks to be written
+  std::vector<Slot> filled_;  // with samples that lay in damaged chunks
   bool snapshot_whole_ = false;
   absl::flat_hash_map<storage::SeriesRef, Slot> others_;  // a second number for a series that has one
   absl::flat_hash_set<storage::SeriesRef> unknown_;

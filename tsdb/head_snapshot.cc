@@ -68,7 +68,7 @@ class Output {
   std::string buffer_;
 };
 
-void PutSeries(storage::SeriesRef ref, model::LabelsView labels, const SeriesPage& page, uint32_t at, std::string* out) {
+void PutLabels(storage::SeriesRef ref, model::LabelsView labels, std::string* out) {
   out->push_back(kSeriesRecord);
   base::PutBe64(out, ref);
   base::PutUvarint(out, labels.size());
@@ -77,6 +77,9 @@ void PutSeries(storage::SeriesRef ref, model::LabelsView labels, const SeriesPag
     base::PutText(out, value);
   }
   base::PutBe64(out, 0);
+}
+
+void PutOpen(const SeriesPage& page, uint32_t at, std::string* out) {
   if (page.open[at] == nullptr || page.has(at, SeriesPage::kHistogramRun)) {
     base::PutUvarint(out, 0);
     return;
@@ -140,6 +143,16 @@ base::Status Head::WriteSnapshot() {
     base::MutexLock flush(&flush_mu_);
     RETURN_IF_ERROR(chunk_files_->Sync());
   }
+  // Chunks that wait in memory would be in neither.
+  {
+    PageCursor cursor(table_);
+    for (Slot slot = 0; slot < end; ++slot) {
+      const SeriesPage* page = cursor.MoveTo(slot);
+      if (page == nullptr) continue;
+      const std::span<const SealedChunk> chunks = page->sealed_of(SeriesTable::At(slot));
+      if (std::ranges::any_of(chunks, &SealedChunk::in_memory)) return base::FailedPrecondition("a chunk is too large for chunks_head/");
+    }
+  }
   base::MutexLock commit(&commit_mu_);
   const wal::Log::Position position = log_->position();
   const std::string path = base::JoinPath(options_.folder, fmt::format("{}{:06}.{:010}", kPrefix, position.segment, position.offset));
@@ -158,7 +171,8 @@ base::Status Head::WriteSnapshot() {
       if (page == nullptr || page->ref[at] == 0 || page->has(at, SeriesPage::kUnlogged)) continue;
       labels.clear();
       EncodeLabels(*page->labels[at], &labels);
-      PutSeries(page->ref[at], model::LabelsView(labels), *page, at, &record);
+      PutLabels(page->ref[at], model::LabelsView(labels), &record);
+      PutOpen(*page, at, &record);
       if (page->has(at, SeriesPage::kDeleted)) {
         for (const Interval& i : page->deleted->find(at)->second) {
           base::PutUvarint(&tombstones, page->ref[at]);
@@ -170,7 +184,23 @@ base::Status Head::WriteSnapshot() {
     RETURN_IF_ERROR(out.Add(std::move(record)));
     ++series;
   }
-  std::string record(1, kTombstonesRecord);
+  std::string record;
+  absl::flat_hash_map<storage::SeriesRef, storage::SeriesRef> aliases;
+  {
+    base::ReaderLock lock(&index_mu_);
+    aliases = aliases_;
+  }
+  for (const auto& [alias, ref] : aliases) {
+    const Slot slot = refs_.Find(ref);
+    if (slot == RefTable::kNone) continue;
+    labels.clear();
+    EncodeLabels(*LabelsOfSlot(slot), &labels);
+    record.clear();
+    PutLabels(alias, model::LabelsView(labels), &record);
+    base::PutUvarint(&record, 0);
+    RETURN_IF_ERROR(out.Add(std::move(record)));
+  }
+  record.assign(1, kTombstonesRecord);
   base::PutText(&record, tombstones);
   RETURN_IF_ERROR(out.Add(std::move(record)));
   std::vector<wal::ExemplarEntry> exemplars = exemplars_.All();

@@ -75,6 +75,7 @@ ReplayWorkers::Totals ReplayWorkers::Take() {
     all.mint = std::min(all.mint, t.mint);
     all.maxt = std::max(all.maxt, t.maxt);
     all.sealed.insert(all.sealed.end(), t.sealed.begin(), t.sealed.end());
+    all.filled.insert(all.filled.end(), t.filled.begin(), t.filled.end());
   }
   return all;
 }
@@ -122,9 +123,11 @@ void ReplayWorkers::Apply(const Batch& batch, Totals* totals) const {
     totals->mint = std::min(totals->mint, t);
     totals->maxt = std::max(totals->maxt, t);
   };
-  const auto fill_gap = [&](SeriesPage* page, uint32_t at, const LateSample& sample) {
+  const bool gaps = gaps_.load(std::memory_order_relaxed);
+  const auto fill_gap = [&](SeriesPage* page, uint32_t at, Slot slot, const LateSample& sample) {
     if (!IsInGap(*page, at, sample.t) || !InsertLate(page, at, sample)) return;
     ++totals->late;
+    if (totals->filled.empty() || totals->filled.back() != slot) totals->filled.push_back(slot);
     totals->mint = std::min(totals->mint, sample.t);
   };
   const std::span<const Sample> floats = batch.floats;
@@ -138,8 +141,8 @@ void ReplayWorkers::Apply(const Batch& batch, Totals* totals) const {
     const AppendEffect effect = AppendFloat(page, at, s.t, s.v, policy_);
     if (effect.appended) [[likely]] {
       note(s.slot, s.t, effect);
-    } else if (gaps_) {
-      fill_gap(page, at, {s.t, s.v, nullptr});
+    } else if (gaps) {
+      fill_gap(page, at, s.slot, {s.t, s.v, nullptr});
     }
   }
   for (const HistogramSample& h : batch.histograms) {
@@ -148,8 +151,8 @@ void ReplayWorkers::Apply(const Batch& batch, Totals* totals) const {
     const AppendEffect effect = AppendHistogram(page, at, h.t, h.histogram, policy_);
     if (effect.appended) {
       note(h.slot, h.t, effect);
-    } else if (gaps_) {
-      fill_gap(page, at, {h.t, h.histogram->sum, h.histogram});
+    } else if (gaps) {
+      fill_gap(page, at, h.slot, {h.t, h.histogram->sum, h.histogram});
     }
   }
 }

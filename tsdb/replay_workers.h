@@ -6,6 +6,7 @@
 // Threads: one that adds; the work is done on `threads` others.  Series may be made meanwhile.
 // Bounds:  a few batches of samples for each thread; whoever adds waits when they are full.
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <thread>
@@ -37,6 +38,7 @@ class ReplayWorkers {
     int64_t stale = 0;
     model::Timestamp mint = model::kMaxTimestamp, maxt = model::kMinTimestamp;
     std::vector<Slot> sealed;  // with chunks to be written
+    std::vector<Slot> filled;  // with samples beside the chunks, which only the log has
   };
 
   // `gaps`: chunks may be missing before others of their series.
@@ -47,6 +49,8 @@ class ReplayWorkers {
 
   void Add(Slot slot, model::Timestamp t, double v);
   void Add(Slot slot, model::Timestamp t, model::HistogramPtr histogram);
+  // Chunks may be missing from now on.
+  void LookForGaps() { gaps_.store(true, std::memory_order_relaxed); }
   // Returns when all that was added is in the chunks.
   void Drain();
   // What was done since the last call.  REQUIRES: drained.
@@ -78,7 +82,7 @@ class ReplayWorkers {
 
   const SeriesTable* const table_;
   const CutPolicy policy_;
-  const bool gaps_;
+  std::atomic<bool> gaps_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

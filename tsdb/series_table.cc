@@ -153,7 +153,10 @@ SealedChunk MakeSealed(model::Timestamp mint, model::Timestamp maxt, uint16_t co
           .unused = 0};
 }
 
-void AddSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk) {
+namespace {
+
+// The slot's list with room for one more.
+SealedList* WithRoom(SeriesPage* page, uint32_t at) {
   SealedList* list = page->sealed[at];
   if (list == nullptr || list->count == list->capacity) {
     const uint32_t n = list == nullptr ? 0 : list->count;
@@ -164,6 +167,13 @@ void AddSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk) {
     grown->capacity = capacity;
     page->sealed[at] = list = grown;
   }
+  return list;
+}
+
+}  // namespace
+
+void AddSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk) {
+  SealedList* list = WithRoom(page, at);
   TOCSIN_DCHECK(list->count == 0 || list->items[list->count - 1].maxt() < chunk.mint) << "invariant 1";
   list->items[list->count++] = chunk;
 }
@@ -276,8 +286,18 @@ AppendEffect AppendHistogram(SeriesPage* page, uint32_t at, model::Timestamp t, 
   return effect;
 }
 
+namespace {
+
+model::Timestamp MinOpenTimeOf(const SeriesPage& page, uint32_t at) {
+  if (page.open[at] == nullptr) return model::kMaxTimestamp;
+  return page.has(at, SeriesPage::kHistogramRun) ? page.run(at)->times.front() : page.xor_chunk(at)->mint;
+}
+
+}  // namespace
+
 model::Timestamp MinTimeOf(const SeriesPage& page, uint32_t at) {
-  model::Timestamp t = MinChunkTimeOf(page, at);
+  const std::span<const SealedChunk> sealed = page.sealed_of(at);
+  model::Timestamp t = sealed.empty() ? MinOpenTimeOf(page, at) : sealed.front().mint;
   if (!page.has(at, SeriesPage::kOutOfOrder)) [[likely]] return t;
   const LateSamples& late = page.late->find(at)->second;
   if (!late.samples.empty()) t = std::min(t, late.samples.front().t);
@@ -285,11 +305,17 @@ model::Timestamp MinTimeOf(const SeriesPage& page, uint32_t at) {
   return t;
 }
 
-model::Timestamp MinChunkTimeOf(const SeriesPage& page, uint32_t at) {
-  if (const std::span<SealedChunk> sealed = page.sealed_of(at); !sealed.empty()) return sealed[0].mint;
-  if (page.open[at] == nullptr) return model::kMaxTimestamp;
-  if (page.has(at, SeriesPage::kHistogramRun)) return page.run(at)->times.front();
-  return page.xor_chunk(at)->mint;
+bool InsertSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk) {
+  const std::span<const SealedChunk> sealed = page->sealed_of(at);
+  const auto next = std::find_if(sealed.begin(), sealed.end(), [&](const SealedChunk& c) { return c.mint > chunk.mint; });
+  if (next != sealed.begin() && std::prev(next)->maxt() >= chunk.mint) return false;
+  if (chunk.maxt() >= (next == sealed.end() ? MinOpenTimeOf(*page, at) : next->mint)) return false;
+  const auto place = next - sealed.begin();
+  SealedList* list = WithRoom(page, at);
+  std::copy_backward(list->items + place, list->items + list->count, list->items + list->count + 1);
+  list->items[place] = chunk;
+  ++list->count;
+  return true;
 }
 
 model::Timestamp MaxTimeOf(const SeriesPage& page, uint32_t at) {
@@ -299,10 +325,6 @@ model::Timestamp MaxTimeOf(const SeriesPage& page, uint32_t at) {
   if (!late.samples.empty()) t = std::max(t, late.samples.back().t);
   for (const SealedChunk& c : late.chunks) t = std::max(t, c.maxt());
   return t;
-}
-
-size_t ChunkCount(const SeriesPage& page, uint32_t at) {
-  return page.sealed_of(at).size() + (page.open[at] != nullptr);
 }
 
 size_t DropChunksBefore(SeriesPage* page, uint32_t at, model::Timestamp mint) {

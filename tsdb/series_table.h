@@ -219,9 +219,8 @@ inline void PrefetchOpen(const SeriesPage& page, Slot now, Slot soon, Slot later
 // Ends the open chunk, if there is one with samples.
 void SealOpen(SeriesPage* page, uint32_t at);
 
-// The first sample's time, out-of-order ones included or not; kMaxTimestamp when there is none.
+// The first sample's time, late ones included; kMaxTimestamp when there is none.
 model::Timestamp MinTimeOf(const SeriesPage& page, uint32_t at);
-model::Timestamp MinChunkTimeOf(const SeriesPage& page, uint32_t at);
 // The last sample's time; late ones included.  REQUIRES: there is one.
 model::Timestamp MaxTimeOf(const SeriesPage& page, uint32_t at);
 
@@ -241,9 +240,6 @@ void HideDeleted(SeriesPage* page, uint32_t at, Interval interval);
 
 // Drops chunks whose last sample is before `mint`; returns how many.
 size_t DropChunksBefore(SeriesPage* page, uint32_t at, model::Timestamp mint);
-
-// Number of chunks, the open one included.
-size_t ChunkCount(const SeriesPage& page, uint32_t at);
 
 // Samples at the end that a reader of batches up to `visible` must not see.
 size_t HiddenSamples(const SeriesPage& page, uint32_t at, uint64_t visible);
@@ -267,6 +263,8 @@ base::Status ReadLate(const SeriesPage& page, uint32_t at, storage::Window windo
 
 // Puts a sealed chunk behind the others.  REQUIRES: it follows them, and there is no open chunk.
 void AddSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk);
+// Puts one where it belongs among the others.  False: it overlaps them, or the open chunk.
+bool InsertSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk);
 // A chunk with its bytes in memory.
 SealedChunk MakeSealed(model::Timestamp mint, model::Timestamp maxt, uint16_t count, chunk::Encoding encoding,
                        std::string_view data);

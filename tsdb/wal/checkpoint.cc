@@ -285,10 +285,10 @@ base::Status RemoveCheckpoints(base::FileSystem* fs, const std::string& folder, 
 }
 
 base::Result<Repair> RepairSegment(base::FileSystem* fs, const std::string& path, const std::string& damaged,
-                                   bool last) {
+                                   bool last, uint64_t from) {
   Repair repair;
   ASSIGN_OR_RETURN(std::unique_ptr<base::MappedFile> file, fs->Map(path));
-  SegmentReader reader(file->data());
+  SegmentReader reader(file->data(), from);
   std::string_view record;
   while (reader.Next(&record)) {
   }
@@ -308,9 +308,9 @@ base::Result<Repair> RepairSegment(base::FileSystem* fs, const std::string& path
     repair.kept_in = base::JoinPath(damaged, fmt::format("{}.{}", base::NameOf(path), n));
   }
   RETURN_IF_ERROR(fs->WriteFileAtomically(repair.kept_in, file->data()));
-  std::string good;
-  uint64_t offset = 0;
-  SegmentReader again(file->data());
+  std::string good(file->data().substr(0, from));
+  uint64_t offset = from;
+  SegmentReader again(file->data(), from);
   while (again.Next(&record)) Frame(Pack(std::string(record), Compression::kSnappy), &offset, &good);
   file.reset();
   RETURN_IF_ERROR(fs->WriteFileAtomically(path, good));

@@ -57,7 +57,8 @@ struct Repair {
 
 // Makes a segment readable from end to end.  The torn end of a `last` segment is cut.  A segment
 // damaged elsewhere is kept in the folder `damaged`, and what can be read of it written in its place.
+// What stands before `from`, where a record begins, is neither read nor moved.
 base::Result<Repair> RepairSegment(base::FileSystem* fs, const std::string& path, const std::string& damaged,
-                                   bool last);
+                                   bool last, uint64_t from = 0);
 
 }  // namespace tocsin::tsdb::wal
