@@ -73,8 +73,12 @@ Status OverlayFileSystem::CopyUp(const std::string& key) {
 
 void OverlayFileSystem::Hide(const std::string& key) {
   moved_.erase(key);
+  // What was below it says nothing of what may come to stand here.
   for (auto it = moved_.lower_bound(key + "/"); it != moved_.end() && it->first.starts_with(key + "/");) {
     it = moved_.erase(it);
+  }
+  for (auto it = hidden_.lower_bound(key + "/"); it != hidden_.end() && it->starts_with(key + "/");) {
+    it = hidden_.erase(it);
   }
   hidden_.insert(key);
 }

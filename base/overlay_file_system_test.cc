@@ -85,6 +85,23 @@ TEST_F(OverlayFileSystemTest, FoldersMoveWithAllTheyHold) {
   EXPECT_EQ(Names("data/damaged"), "");
 }
 
+TEST_F(OverlayFileSystemTest, AFolderMovesToWhereOneWasRemoved) {
+  ASSERT_TRUE(overlay_.CreateFolders("data/new/chunks"));
+  ASSERT_TRUE(overlay_.WriteFileAtomically("data/new/index", "new index"));
+  ASSERT_TRUE(overlay_.Remove("data/block/index"));
+  ASSERT_TRUE(overlay_.RemoveAll("data/block"));
+  ASSERT_TRUE(overlay_.Rename("data/new", "data/block"));
+  EXPECT_EQ(Names("data/block"), "chunks index");
+
+  ASSERT_TRUE(lower_.CreateFolders("other"));
+  ASSERT_TRUE(lower_.WriteFileAtomically("other/index", "other index"));
+  ASSERT_TRUE(overlay_.Remove("data/block/index"));
+  ASSERT_TRUE(overlay_.RemoveAll("data/block"));
+  ASSERT_TRUE(overlay_.Rename("other", "data/block"));
+  EXPECT_EQ(Names("data/block"), "index");
+  EXPECT_EQ(Read("data/block/index"), "other index");
+}
+
 TEST_F(OverlayFileSystemTest, ARenamedFileReplacesItsTarget) {
   ASSERT_TRUE(overlay_.Rename("data/block/index", "data/a"));
   EXPECT_EQ(Read("data/a"), "index");

@@ -18,8 +18,6 @@ constexpr base::Duration kLookEvery = std::chrono::seconds(1);
 constexpr base::Duration kLookUnasked = std::chrono::seconds(10);
 constexpr size_t kMaxRemembered = 100;
 constexpr size_t kMaxWaiting = 100;
-// Of nobody: hashing it makes an unknown user cost what a known one does.
-constexpr const char* kNobody = "$2b$10$7EqJtq98hPqEX7fNZaFWoOhi5rQ0vkS4kFqzqOqFwO1lJ7qf1yOaK";
 
 // The headers that may be set.
 constexpr std::array<std::string_view, 6> kHeaders = {"Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options",
@@ -38,6 +36,26 @@ void ReadVersion(base::yaml::Reader& r, std::string_view key, TlsVersion* out) {
   if (r.Choice(key, kNames, &name)) *out = kVersions[std::ranges::find(kNames, name) - kNames.begin()];
 }
 
+// What a stamp says of one file.  What cannot be read differs from what could.
+std::string StampOf(const std::string& file, const base::Result<std::string>& text) {
+  return file + '\0' + (text ? std::to_string(base::Xxh64(*text)) : text.error().message()) + '\0';
+}
+
+// Reads a file that the configuration is made of.
+base::Result<std::string> ReadPart(const std::string& file, base::FileSystem* fs, WebConfig* out) {
+  auto text = fs->ReadFile(file);
+  out->files.push_back(file);
+  out->stamp += StampOf(file, text);
+  return text;
+}
+
+// The stamp that a configuration read from these files would have now.
+std::string StampNow(base::FileSystem* fs, const std::vector<std::string>& files) {
+  std::string out;
+  for (const std::string& file : files) out += StampOf(file, fs->ReadFile(file));
+  return out;
+}
+
 // A text given as it is or by file.
 std::string ReadPem(base::yaml::Reader& r, std::string_view key, std::string_view file_key, const std::string& config_file,
                     base::FileSystem* fs, WebConfig* out) {
@@ -46,8 +64,7 @@ std::string ReadPem(base::yaml::Reader& r, std::string_view key, std::string_vie
   if (!r.String(file_key, &path) || path.empty()) return text;
   if (!text.empty()) r.Error(file_key, std::string(key) + " and " + std::string(file_key) + " are both set; choose one");
   path = Resolve(config_file, path);
-  out->files.push_back(path);
-  auto read = fs->ReadFile(path);
+  auto read = ReadPart(path, fs, out);
   if (!read) {
     r.Error(file_key, read.error().message());
     return text;
@@ -107,16 +124,16 @@ void ReadUsers(const base::yaml::Node& node, base::yaml::Errors* errors, WebConf
 }  // namespace
 
 base::Result<WebConfigPtr> LoadWebConfig(const std::string& file, base::FileSystem* fs) {
-  ASSIGN_OR_RETURN(const std::string text, fs->ReadFile(file));
-  ASSIGN_OR_RETURN(const base::yaml::Document doc, base::yaml::Parse(text, file));
   auto out = std::make_shared<WebConfig>();
-  out->files.push_back(file);
+  ASSIGN_OR_RETURN(const std::string text, ReadPart(file, fs, out.get()));
+  ASSIGN_OR_RETURN(const base::yaml::Document doc, base::yaml::Parse(text, file));
   base::yaml::Errors errors(file);
   base::yaml::Reader r(doc.root(), &errors, "web config");
   r.With("tls_server_config", [&](const base::yaml::Node& node) { ReadTls(node, file, fs, &errors, out.get()); });
   r.With("http_server_config", [&](const base::yaml::Node& node) {
     base::yaml::Reader http(node, &errors, "http_server_config");
-    http.Bool("http2", &out->http2);
+    bool http2 = true;  // accepted; this server speaks HTTP/1.1
+    http.Bool("http2", &http2);
     std::vector<std::pair<std::string, std::string>> headers;
     http.StringMap("headers", &headers);
     for (const auto& [name, value] : headers) {
@@ -163,7 +180,7 @@ struct WebGuard::Rep : std::enable_shared_from_this<WebGuard::Rep> {
   std::optional<base::Duration> looked_at;
   bool looking = false;
   std::vector<base::Task> after_look;
-  std::string stamp;  // of the files, as of the last look
+  std::string mistake;  // of the files, as last logged; empty: there is none
   std::map<std::string, bool> remembered;
   std::deque<std::string> order;  // of `remembered`, oldest first
   std::deque<Question> questions;  // the first is being answered
@@ -174,18 +191,7 @@ struct WebGuard::Rep : std::enable_shared_from_this<WebGuard::Rep> {
   base::Timer timer;
   base::Gate gate;
 
-  // A text that differs when one of the files does.
-  static std::string Stamp(base::FileSystem* fs, const std::vector<std::string>& files) {
-    std::string out;
-    for (const std::string& f : files) {
-      // What cannot be read differs from what could.
-      auto text = fs->ReadFile(f);
-      out += f + '\0' + (text ? std::to_string(base::Xxh64(*text)) : text.error().message()) + '\0';
-    }
-    return out;
-  }
-
-  // Looks at the files at most once a second, then goes on.
+  // Looks at the files at most once a second, then goes on.  Not beside queries, which may take minutes.
   void Look(base::Task then) {
     if (looking) {
       after_look.push_back(std::move(then));
@@ -194,34 +200,33 @@ struct WebGuard::Rep : std::enable_shared_from_this<WebGuard::Rep> {
     if (looked_at && executor->Monotonic() - *looked_at < kLookEvery) return then();
     looking = true;
     after_look.push_back(std::move(then));
-    struct Result {
-      std::string stamp;
-      std::optional<base::Result<WebConfigPtr>> loaded;
-    };
-    auto result = std::make_shared<Result>();
+    auto loaded = std::make_shared<std::optional<base::Result<WebConfigPtr>>>();
     executor->Offload(
-        base::Lane::kQueries,
-        [result, filesystem = fs, path = file, files = config->files, before = stamp] {
-          result->stamp = Stamp(filesystem, files);
-          if (result->stamp == before) return;
-          result->loaded = LoadWebConfig(path, filesystem);
-          if (*result->loaded) result->stamp = Stamp(filesystem, (**result->loaded)->files);
+        base::Lane::kIntake,
+        [loaded, filesystem = fs, path = file, present = config] {
+          if (StampNow(filesystem, present->files) != present->stamp) *loaded = LoadWebConfig(path, filesystem);
         },
-        gate.Wrap([self = shared_from_this(), result] {
+        gate.Wrap([self = shared_from_this(), loaded] {
           self->looking = false;
           self->looked_at = self->executor->Monotonic();
-          const bool first = self->stamp.empty();
-          self->stamp = std::move(result->stamp);
-          if (result->loaded && !first) self->Take(std::move(*result->loaded));
+          if (*loaded) {
+            self->Take(std::move(**loaded));
+          } else {
+            self->mistake.clear();
+          }
           for (base::Task& task : std::exchange(self->after_look, {})) task();
         }));
   }
 
   void Take(base::Result<WebConfigPtr> loaded) {
     if (!loaded) {
+      // It is read again with each look, because what is wrong may be another file that it names.
+      if (mistake == loaded.error().message()) return;
+      mistake = loaded.error().message();
       base::LogError("the web configuration has become wrong; the one before stays in use", {{"file", file}, {"error", loaded.error()}});
       return;
     }
+    mistake.clear();
     if ((config->tls == nullptr) != ((*loaded)->tls == nullptr)) {
       base::LogWarn("whether the server speaks TLS changes with a restart only", {{"file", file}});
     }
@@ -273,7 +278,8 @@ struct WebGuard::Rep : std::enable_shared_from_this<WebGuard::Rep> {
   void Ask(const std::string& user, std::string password, std::move_only_function<void(bool)> answer, const Exchange& x) {
     const auto found = std::ranges::find(config->users, user, &std::pair<std::string, std::string>::first);
     const bool known = found != config->users.end();
-    const std::string hash = known ? found->second : kNobody;
+    // Hashing some user's makes an unknown one cost what a known one does.
+    const std::string hash = known ? found->second : config->users.front().second;
     const auto digest = base::HmacSha256(salt, user + '\0' + hash + '\0' + password);
     const std::string key(digest.begin(), digest.end());
     if (const auto before = remembered.find(key); before != remembered.end()) return answer(before->second);
@@ -294,7 +300,7 @@ struct WebGuard::Rep : std::enable_shared_from_this<WebGuard::Rep> {
     auto right = std::make_shared<bool>(false);
     const Question& q = questions.front();
     executor->Offload(
-        base::Lane::kQueries,
+        base::Lane::kIntake,
         [right, password = q.password, hash = q.hash, known = q.known] { *right = MatchesBcrypt(password, hash) && known; },
         gate.Wrap([self = shared_from_this(), right] {
           self->hashing = false;

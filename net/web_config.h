@@ -34,11 +34,11 @@ namespace tocsin::net {
 struct WebConfig {
   std::shared_ptr<TlsServerContext> tls;  // null: plain
   Headers headers;                        // added to every answer
-  bool http2 = true;                      // accepted; this server speaks HTTP/1.1
   std::vector<std::pair<std::string, std::string>> users;  // name, bcrypt hash; empty: no auth
   double rate_per_second = 0;             // 0: no limit
   int64_t rate_burst = 0;
   std::vector<std::string> files;         // that it was made of
+  std::string stamp;                      // of what they held: a text that differs when it does
 };
 using WebConfigPtr = std::shared_ptr<const WebConfig>;
 

@@ -60,7 +60,6 @@ TEST_F(WebConfigTest, EveryKeyIsRead) {
   ASSERT_TRUE(config) << config.error().message();
   EXPECT_NE((*config)->tls, nullptr);
   EXPECT_EQ((*config)->headers.Get("X-Frame-Options"), "deny");
-  EXPECT_FALSE((*config)->http2);
   EXPECT_EQ((*config)->users.size(), 1U);
   EXPECT_EQ((*config)->rate_per_second, 2);
   EXPECT_EQ((*config)->rate_burst, 3);
@@ -113,6 +112,17 @@ class TestExchange : public HttpExchange {
   std::shared_ptr<HttpRequest> request_;
 };
 
+// Remembers where work went.
+class LaneExecutor : public base::SimulatedExecutor {
+ public:
+  using SimulatedExecutor::SimulatedExecutor;
+  void Offload(base::Lane lane, base::Task work, base::Task done) override {
+    lanes.push_back(lane);
+    SimulatedExecutor::Offload(lane, std::move(work), std::move(done));
+  }
+  std::vector<base::Lane> lanes;
+};
+
 class WebGuardTest : public WebConfigTest {
  protected:
   void Start(const std::string& text) {
@@ -129,7 +139,7 @@ class WebGuardTest : public WebConfigTest {
   }
 
   base::CaptureLog log_;
-  base::SimulatedExecutor sim_{base::FromUnixMillis(1'700'000'000'000)};
+  LaneExecutor sim_{base::FromUnixMillis(1'700'000'000'000)};
   std::unique_ptr<WebGuard> guard_;
   Handler handler_;
 };
@@ -141,6 +151,7 @@ TEST_F(WebGuardTest, LetsInWhoKnowsThePassword) {
   EXPECT_EQ(Ask("eve:secret"), 401);
   EXPECT_EQ(Ask("ada:secret"), 200);
   EXPECT_EQ(Ask("ada:secret"), 200);
+  EXPECT_THAT(sim_.lanes, testing::Each(base::Lane::kIntake)) << "a request must not wait for queries";
 }
 
 TEST_F(WebGuardTest, APasswordIsHashedOnce) {
@@ -173,6 +184,28 @@ TEST_F(WebGuardTest, AChangedFileIsTakenWithoutAReloadAndAWrongOneIsNot) {
   Write("/etc/web.yml", "basic_auth_users:\n  ada: nonsense\n");
   EXPECT_EQ(Ask("ada:other"), 200);
   EXPECT_EQ(changes, 1);
+}
+
+TEST_F(WebGuardTest, AFileThatChangesBeforeTheFirstRequestIsTaken) {
+  Start("basic_auth_users:\n  ada: " + kSecret + "\n");
+  Write("/etc/web.yml", "basic_auth_users:\n  ada: " + kOther + "\n");
+  EXPECT_EQ(Ask("ada:secret"), 401);
+  EXPECT_EQ(Ask("ada:other"), 200);
+}
+
+TEST_F(WebGuardTest, AMistakeIsLoggedOnceAndMendedByWhatItsFilesName) {
+  auto pair = MakeSelfSignedCertificate({"localhost"});
+  ASSERT_TRUE(pair);
+  Write("/etc/key.pem", pair->key);
+  Start("basic_auth_users:\n  ada: " + kSecret + "\n");
+  Write("/etc/web.yml", "tls_server_config:\n  cert_file: new.pem\n  key_file: key.pem\nbasic_auth_users:\n  ada: " + kOther + "\n");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Ask("ada:secret"), 200);
+    sim_.RunFor(2s);
+  }
+  EXPECT_THAT(log_.lines(), ElementsAre(HasSubstr("has become wrong")));
+  Write("/etc/new.pem", pair->cert);
+  EXPECT_EQ(Ask("ada:other"), 200);
 }
 
 TEST_F(WebGuardTest, BeyondTheRateRequestsAreRefused) {

@@ -48,19 +48,26 @@ function span(seconds) {
 async function get(path) {
   const response = await fetch(path);
   const text = await response.text();
+  const fail = (message) => { throw Object.assign(new Error(message), {status: response.status}); };
   let body;
-  try { body = JSON.parse(text); } catch { throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`); }
-  if (body && body.status === 'error') throw new Error(`${body.errorType}: ${body.error}`);
-  if (!response.ok) throw new Error(typeof body === 'string' ? body : body.message || `${path}: ${response.status}`);
+  try { body = JSON.parse(text); } catch { fail(`${path}: ${response.status} ${text.slice(0, 300)}`); }
+  if (body && body.status === 'error') fail(`${body.errorType}: ${body.error}`);
+  if (!response.ok) fail(typeof body === 'string' ? body : body.message || `${path}: ${response.status}`);
   return body && body.status === 'success' ? body.data : body;
 }
+
+// `instead` where the server has no such path: each of the two services has a part of them.
+const unlessThere = (instead) => (error) => {
+  if (error.status !== 404) throw error;
+  return instead;
+};
 
 // ---- pages -----------------------------------------------------------------------------------
 
 async function alertsPage() {
   const [rules, held] = await Promise.all([
-    get('api/v1/rules?type=alert').catch(() => ({groups: []})),  // the Alertmanager alone has none
-    get('api/v2/alerts').catch(() => null),  // no Alertmanager in this process
+    get('api/v1/rules?type=alert').catch(unlessThere({groups: []})),  // the Alertmanager alone has none
+    get('api/v2/alerts').catch(unlessThere(null)),  // no Alertmanager in this process
   ]);
   const rows = [];
   for (const group of rules.groups) {
