@@ -109,6 +109,8 @@ class Head {
 
   // Writes the sealed chunks that wait in memory.  They stay there when that fails.
   base::Status FlushChunks();
+  // Gives back what queries noted in passing and none has used for a round.
+  void ForgetUnusedMarks() { table_.ForgetUnusedMarks(); }
 
   // Whether half of the log is samples that chunks_head/ has too.
   bool LogIsLong() const;

@@ -72,7 +72,7 @@ base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, c
       model::Timestamp found = 0;
       ASSIGN_OR_RETURN(const bool any,
                        chunk::DecodeXorLast({reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8}, window,
-                                            hidden, &found, &out->values[place]));
+                                            hidden, &found, &out->values[place], MarksOf(page, at)));
       if (any) out->times[place] = found;
       return {};
     }

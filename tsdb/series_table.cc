@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "tsdb/chunk/histogram_chunk.h"
@@ -129,6 +130,7 @@ void SeriesTable::Free(Slot slot) {
   p->last_v[at] = 0;
   p->batch[at] = 0;
   p->edits[at] = 0;
+  if (p->marks) p->marks->of[at] = {};
   p->tail[at] = 0;
   p->pending[at] = 0;
   p->flags[at] = 0;
@@ -137,6 +139,28 @@ void SeriesTable::Free(Slot slot) {
   if (--p->used == 0) page->data.reset();
   free_.push_back(slot);
   std::push_heap(free_.begin(), free_.end(), std::greater<>());
+}
+
+void SeriesTable::ForgetUnusedMarks() {
+  for (Slot slot = 0; slot < slots_end(); slot += SeriesPage::kSlots) {
+    PageHandle* page = PageOf(slot);
+    base::MutexLock lock(&page->mu);
+    if (page->data == nullptr || page->data->marks == nullptr) continue;
+    if (!std::exchange(page->data->marks->used, false)) page->data->marks.reset();
+  }
+}
+
+chunk::XorMarks* MarksOf(const SeriesPage& page, uint32_t at) {
+  const OpenChunk& c = *page.xor_chunk(at);
+  if (c.state.count <= chunk::XorMarks::kEvery) return nullptr;
+  if (page.marks == nullptr) {
+    if (ReadMarks::pages.load(std::memory_order_relaxed) >= ReadMarks::kMostPages) return nullptr;
+    page.marks = std::make_unique<ReadMarks>();
+  }
+  page.marks->used = true;
+  ReadMarks::Of& of = page.marks->of[at];
+  if (of.mint != c.mint || of.edits != page.edits[at]) of = {.mint = c.mint, .edits = page.edits[at], .marks = {}};
+  return &of.marks;
 }
 
 SealedChunk MakeSealed(model::Timestamp mint, model::Timestamp maxt, uint16_t count, chunk::Encoding encoding,

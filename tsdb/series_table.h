@@ -109,8 +109,32 @@ struct LateSamples {
   std::vector<SealedChunk> chunks;  // of earlier ones, in order of their making; they may overlap
 };
 
+inline constexpr uint32_t kPageSlots = 256;
+
+// Marks of a page's open chunks (chunk::XorMarks).  A query for a moment before the newest samples, or for a short
+// window, decodes up to kEvery samples that it does not need, and not the whole chunk.
+struct ReadMarks {
+  // All pages together; what is asked for beyond is decoded from the start of its chunk.
+  static constexpr int kMostPages = 1024;
+
+  struct Of {
+    model::Timestamp mint;  // of the chunk that they belong to, while
+    uint32_t edits;         // this is the slot's
+    chunk::XorMarks marks;
+  };
+  Of of[kPageSlots] = {};
+  bool used = true;  // since ForgetUnused() looked last
+
+  ReadMarks() { pages.fetch_add(1, std::memory_order_relaxed); }
+  ~ReadMarks() { pages.fetch_sub(1, std::memory_order_relaxed); }
+  ReadMarks(const ReadMarks&) = delete;
+  ReadMarks& operator=(const ReadMarks&) = delete;
+
+  static inline std::atomic<int> pages{0};
+};
+
 struct SeriesPage {
-  static constexpr uint32_t kSlots = 256;
+  static constexpr uint32_t kSlots = kPageSlots;
 
   enum Flag : uint8_t {
     kHistogramRun = 1,   // open is a HistogramRun
@@ -146,12 +170,17 @@ struct SeriesPage {
   std::unique_ptr<absl::flat_hash_map<uint32_t, LateSamples>> late;
   // Of slots with kDeleted.
   std::unique_ptr<absl::flat_hash_map<uint32_t, Intervals>> deleted;
+  // What readers of open chunks noted for the next reader; made when the first one decodes one.
+  mutable std::unique_ptr<ReadMarks> marks;
 
   OpenChunk* xor_chunk(uint32_t at) const { return static_cast<OpenChunk*>(open[at]); }
   HistogramRun* run(uint32_t at) const { return static_cast<HistogramRun*>(open[at]); }
   bool has(uint32_t at, Flag f) const { return (flags[at] & f) != 0; }
   std::span<SealedChunk> sealed_of(uint32_t at) const { return sealed[at] == nullptr ? std::span<SealedChunk>() : sealed[at]->span(); }
 };
+
+// The marks of the slot's open float chunk; null when it is short, or there are too many.
+chunk::XorMarks* MarksOf(const SeriesPage& page, uint32_t at);
 
 // A page and its lock; `data` is null while no slot of it is used.
 struct PageHandle {
@@ -181,6 +210,8 @@ class SeriesTable {
     return pages_[slot / SeriesPage::kSlots].load(std::memory_order_acquire);
   }
   uint32_t slots_end() const { return slots_end_.load(std::memory_order_acquire); }
+  // Gives back the marks that no reader used since the last call.
+  void ForgetUnusedMarks();
   static uint32_t At(Slot slot) { return slot % SeriesPage::kSlots; }
 
  private:

@@ -51,7 +51,7 @@ base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window win
   const OpenChunk& c = *page.xor_chunk(at);
   if (c.mint > window.upto) return {};
   return chunk::DecodeXor({reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8}, window, hidden_open,
-                          &out->times, &out->values);
+                          &out->times, &out->values, MarksOf(page, at));
 }
 
 void HideDeletedFrom(const SeriesPage& page, uint32_t at, size_t begin, storage::SampleColumns* out) {

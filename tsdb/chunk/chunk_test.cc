@@ -154,6 +154,39 @@ TEST(XorTest, AWindowIsOpenOnTheLeftAndTheLastSamplesCanBeHidden) {
   ExpectSame(DecodeAll(chunk, {40, 100}), {});
 }
 
+TEST(XorTest, MarksChangeNoAnswerWhileTheChunkGrows) {
+  std::mt19937_64 random(11);
+  int all_marked = 0;
+  for (const auto& samples : Corpus()) {
+    XorMarks marks;
+    for (size_t n = 1; n <= samples.size(); n += 1 + random() % 7) {
+      const std::string chunk = Encode({samples.begin(), samples.begin() + static_cast<ptrdiff_t>(n)});
+      for (int reader = 0; reader < 6; ++reader) {
+        const size_t hidden = random() % 3 == 0 ? random() % (n + 1) : 0;
+        storage::Window window{samples[random() % n].t, samples[random() % n].t};
+        if (random() % 4 == 0) window.after = model::kMinTimestamp;
+        if (window.after > window.upto) std::swap(window.after, window.upto);
+        std::vector<model::Timestamp> times, marked_times;
+        std::vector<double> values, marked_values;
+        ASSERT_TRUE(DecodeXor(chunk, window, hidden, &times, &values));
+        ASSERT_TRUE(DecodeXor(chunk, window, hidden, &marked_times, &marked_values, &marks));
+        ASSERT_EQ(times, marked_times);
+        ASSERT_EQ(0, std::memcmp(values.data(), marked_values.data(), 8 * values.size()));
+        model::Timestamp t = 0, marked_t = 0;
+        double v = 0, marked_v = 0;
+        const auto any = DecodeXorLast(chunk, window, hidden, &t, &v);
+        const auto marked = DecodeXorLast(chunk, window, hidden, &marked_t, &marked_v, &marks);
+        ASSERT_TRUE(any && marked);
+        ASSERT_EQ(*any, *marked);
+        ASSERT_EQ(t, marked_t);
+        ASSERT_EQ(0, std::memcmp(&v, &marked_v, 8));
+      }
+    }
+    all_marked += marks.count == XorMarks::kMost;
+  }
+  EXPECT_GT(all_marked, 20);
+}
+
 TEST(XorTest, AChunkCutAnywhereIsAnErrorAndAFlippedByteNeverCrashes) {
   for (const auto& samples : Corpus()) {
     const std::string chunk = Encode(samples);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -197,47 +198,92 @@ struct FastDecoder {
   }
 };
 
-// Calls sample(t, v) for up to `count` samples, as long as it gives true.  False: the bytes end before.
-template <class Sample>
-[[gnu::always_inline]] inline bool WalkXor(std::string_view chunk, size_t count, Sample&& sample) {
-  BitReader in(chunk);
-  in.Skip(8 * kXorHeaderBytes);
+// The marks of a chunk that is read once.
+struct NoMarks {
+  uint32_t Before(model::Timestamp, size_t) const { return 0; }
+  const XorMarks::Mark& At(uint32_t) const { std::unreachable(); }
+  size_t next() const { return SIZE_MAX; }
+  void Note(const FastDecoder&, uint64_t) {}
+};
+
+struct Marks {
+  XorMarks* marks;
+
+  // How many marks stand behind samples that are not after `from`, of the first `count` samples.
+  uint32_t Before(model::Timestamp from, size_t count) const {
+    uint32_t n = marks->count;
+    while (n > 0 && (n * XorMarks::kEvery > count || static_cast<model::Timestamp>(At(n - 1).t) > from)) --n;
+    return n;
+  }
+  const XorMarks::Mark& At(uint32_t i) const { return marks->items[i]; }
+  // How many samples stand before the mark that is to be noted next.
+  size_t next() const { return marks->count == XorMarks::kMost ? SIZE_MAX : (marks->count + 1) * XorMarks::kEvery; }
+  void Note(const FastDecoder& d, uint64_t pos) {
+    if (d.delta > UINT32_MAX || pos > UINT16_MAX) return;  // strange times or long values: go without
+    marks->items[marks->count++] = {.t = d.t,
+                                    .v = d.v,
+                                    .delta = static_cast<uint32_t>(d.delta),
+                                    .bits = static_cast<uint16_t>(pos),
+                                    .width = static_cast<uint8_t>(d.width),
+                                    .trailing = static_cast<uint8_t>(d.trailing)};
+  }
+};
+
+// Calls sample(t, v) for up to `count` samples, as long as it gives true.  Where there are marks it may begin with the
+// last sample that is not after `from`.  False: the bytes end before the samples do.
+template <class AnyMarks, class Sample>
+[[gnu::always_inline]] inline bool WalkXor(std::string_view chunk, size_t count, AnyMarks marks, model::Timestamp from,
+                                           Sample&& sample) {
   FastDecoder d;
-  d.t = static_cast<uint64_t>(in.ReadVarint());
-  d.v = in.Read(64);
-  if (in.overrun()) return false;
-  if (!sample(d.t, d.v) || count == 1) return true;
-  d.delta = in.ReadUvarint();
-  d.t += d.delta;
-  uint8_t leading = 0xff, trailing = 0;
-  d.v = DecodeXorBits(&in, d.v, &leading, &trailing);
-  if (in.overrun()) return false;
-  if (leading != 0xff) {
-    d.trailing = trailing;
-    d.width = 64u - leading - trailing;
+  size_t i;
+  uint64_t pos;
+  if (const uint32_t n = marks.Before(from, count); n > 0) {
+    const XorMarks::Mark& m = marks.At(n - 1);
+    d = {.t = m.t, .v = m.v, .delta = m.delta, .width = m.width, .trailing = m.trailing};
+    i = n * XorMarks::kEvery;
+    pos = m.bits;
+  } else {
+    BitReader in(chunk);
+    in.Skip(8 * kXorHeaderBytes);
+    d.t = static_cast<uint64_t>(in.ReadVarint());
+    d.v = in.Read(64);
+    if (in.overrun()) return false;
+    if (!sample(d.t, d.v) || count == 1) return true;
+    d.delta = in.ReadUvarint();
+    d.t += d.delta;
+    uint8_t leading = 0xff, trailing = 0;
+    d.v = DecodeXorBits(&in, d.v, &leading, &trailing);
+    if (in.overrun()) return false;
+    if (leading != 0xff) {
+      d.trailing = trailing;
+      d.width = 64u - leading - trailing;
+    }
+    i = 2;
+    pos = in.position();
   }
   if (!sample(d.t, d.v)) return true;
 
-  size_t i = 2;
+  size_t mark_at = marks.next();
   const auto* data = reinterpret_cast<const uint8_t*>(chunk.data());
-  uint64_t pos = in.position();
   if (chunk.size() > kReach) {
     const uint64_t safe = (chunk.size() - kReach) * 8;
-    for (; i < count && pos < safe; ++i) {
+    while (i < count && pos < safe) {
       pos = d.Next(data, pos);
+      if (++i == mark_at) [[unlikely]] marks.Note(d, pos), mark_at = marks.next();
       if (!sample(d.t, d.v)) return true;
     }
   }
   // What is left goes where there is room behind it.
   uint8_t rest[3 * kReach] = {};
-  const uint64_t from = pos >> 3;
-  if (from < chunk.size()) std::memcpy(rest, data + from, std::min(chunk.size() - from, 2 * kReach));
-  const uint64_t end = chunk.size() * 8 - from * 8;
+  const uint64_t begin = pos >> 3;
+  if (begin < chunk.size()) std::memcpy(rest, data + begin, std::min(chunk.size() - begin, 2 * kReach));
+  const uint64_t end = (chunk.size() - begin) * 8;
   pos &= 7;
-  for (; i < count; ++i) {
+  while (i < count) {
     if (pos > end) return false;
     pos = d.Next(rest, pos);
     if (pos > end) return false;
+    if (++i == mark_at) [[unlikely]] marks.Note(d, begin * 8 + pos), mark_at = marks.next();
     if (!sample(d.t, d.v)) return true;
   }
   return true;
@@ -250,26 +296,29 @@ std::unexpected<base::Error> Short(std::string_view chunk, size_t total) {
 }  // namespace
 
 base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
-                       std::vector<model::Timestamp>* times, std::vector<double>* values) {
+                       std::vector<model::Timestamp>* times, std::vector<double>* values, XorMarks* marks) {
   const size_t total = SampleCount(Encoding::kXor, chunk);
   if (chunk.size() < kXorHeaderBytes || total * 2 > chunk.size() * 8) {
     return base::DataLoss(fmt::format("float chunk of {} bytes says it has {} samples", chunk.size(), total));
   }
   const size_t count = total - std::min(hide_last, total);
   if (count == 0) return {};
-  const size_t begin = times->size();
-  times->resize(begin + count);
-  values->resize(begin + count);
+  const uint32_t skipped = marks == nullptr ? 0 : Marks{marks}.Before(window.after, count);
+  const size_t begin = times->size(), most = count - (skipped == 0 ? 0 : skipped * XorMarks::kEvery - 1);
+  times->resize(begin + most);
+  values->resize(begin + most);
   model::Timestamp* out_t = times->data() + begin;
   double* out_v = values->data() + begin;
   size_t kept = 0;
-  const bool whole = WalkXor(chunk, count, [&](uint64_t t, uint64_t v) {
+  const auto keep = [&](uint64_t t, uint64_t v) {
     const auto time = static_cast<model::Timestamp>(t);
     out_t[kept] = time;
     std::memcpy(&out_v[kept], &v, 8);  // a stale marker keeps its bits
     kept += time > window.after && time <= window.upto;
     return time <= window.upto;  // times ascend
-  });
+  };
+  const bool whole = marks == nullptr ? WalkXor(chunk, count, NoMarks{}, window.after, keep)
+                                      : WalkXor(chunk, count, Marks{marks}, window.after, keep);
   times->resize(begin + (whole ? kept : 0));
   values->resize(begin + (whole ? kept : 0));
   if (!whole) return Short(chunk, total);
@@ -277,7 +326,7 @@ base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hi
 }
 
 base::Result<bool> DecodeXorLast(std::string_view chunk, storage::Window window, size_t hide_last,
-                                 model::Timestamp* last_t, double* last_v) {
+                                 model::Timestamp* last_t, double* last_v, XorMarks* marks) {
   const size_t total = SampleCount(Encoding::kXor, chunk);
   if (chunk.size() < kXorHeaderBytes || total * 2 > chunk.size() * 8) {
     return base::DataLoss(fmt::format("float chunk of {} bytes says it has {} samples", chunk.size(), total));
@@ -286,13 +335,15 @@ base::Result<bool> DecodeXorLast(std::string_view chunk, storage::Window window,
   if (count == 0) return false;
   model::Timestamp found = model::kMinTimestamp;
   uint64_t value = 0;
-  const bool whole = WalkXor(chunk, count, [&](uint64_t t, uint64_t v) {
+  const auto take = [&](uint64_t t, uint64_t v) {
     const auto time = static_cast<model::Timestamp>(t);
     if (time > window.upto) return false;
     found = time;
     value = v;
     return true;
-  });
+  };
+  const bool whole = marks == nullptr ? WalkXor(chunk, count, NoMarks{}, window.upto, take)
+                                      : WalkXor(chunk, count, Marks{marks}, window.upto, take);
   if (!whole) return Short(chunk, total);
   if (found <= window.after) return false;
   *last_t = found;

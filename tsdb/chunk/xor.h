@@ -44,15 +44,30 @@ inline constexpr uint16_t kMaxXorSamples = 0xffff;
 void AppendXor(XorState* state, uint8_t* data, model::Timestamp last_t, double last_v, model::Timestamp t,
                double v);
 
+// Places inside a chunk where decoding may begin, noted by those who decoded it before: behind each
+// kEvery-th sample.  They hold as long as the chunk is only appended to.
+struct XorMarks {
+  static constexpr uint32_t kEvery = 32;
+  static constexpr uint32_t kMost = 3;  // a chunk of 120 samples
+  struct Mark {
+    uint64_t t, v;     // of the sample before the mark
+    uint32_t delta;
+    uint16_t bits;     // where the next sample begins
+    uint8_t width, trailing;  // of the last value that was not the same
+  };
+  uint32_t count = 0;
+  Mark items[kMost];
+};
+
 // Appends the samples in `window`, but for the last `hide_last` of the chunk, to `times` and
-// `values`.  Errors: kDataLoss when the bytes end before the samples do.
+// `values`.  `marks`, where given, are used and completed.  Errors: kDataLoss when the bytes end before the samples do.
 base::Status DecodeXor(std::string_view chunk, storage::Window window, size_t hide_last,
-                       std::vector<model::Timestamp>* times, std::vector<double>* values);
+                       std::vector<model::Timestamp>* times, std::vector<double>* values, XorMarks* marks = nullptr);
 
 // The newest sample in `window`, but for the last `hide_last` of the chunk.  False: there is none.
 // Errors: as DecodeXor().
 base::Result<bool> DecodeXorLast(std::string_view chunk, storage::Window window, size_t hide_last,
-                                 model::Timestamp* last_t, double* last_v);
+                                 model::Timestamp* last_t, double* last_v, XorMarks* marks = nullptr);
 
 // Where a reader of a chunk stands, so that it can go on once the chunk has grown.
 struct XorCursor {
