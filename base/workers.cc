@@ -113,8 +113,8 @@ void Workers::RunShared() {
     work = nullptr;  // what it holds is destroyed outside the lock
     mu_.Lock();
     --running_[static_cast<size_t>(lane)];
-    // A thread asleep may have been waiting for this lane's place, or for the end.
-    if (lane != kIntake || stopping_) shared_ready_.NotifyAll();
+    // The place that is free now lets one more work run, and this thread takes it: nobody else is woken for that.
+    if (stopping_) shared_ready_.NotifyAll();
   }
   mu_.Unlock();
 }
