@@ -176,6 +176,14 @@ std::string FallbackText(const Notification& n, const base::Error& error);
 // closing brace.
 void AppendNotificationJson(const templates::NotificationData& data, size_t max_alerts, std::string* out);
 
+// The message that later notifications edit or answer, as Slack's receiver_data has it.
+struct SlackPost {
+  std::string channel;
+  std::string ts;
+};
+std::string EncodeSlackPost(const SlackPost& post);
+std::optional<SlackPost> DecodeSlackPost(std::string_view receiver_data);  // nullopt: there is none
+
 Outcome OutcomeOfError(const base::Error& error);
 std::string HashOfKey(std::string_view group_key);  // sha256, hex
 

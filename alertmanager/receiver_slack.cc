@@ -14,17 +14,6 @@ namespace {
 
 constexpr size_t kMaxTitleRunes = 1024;
 
-// receiver_data: the message's channel and time stamp, apart by a line feed.
-struct Posted {
-  std::string channel;
-  std::string ts;
-};
-std::optional<Posted> ParsePosted(std::string_view data) {
-  const size_t split = data.find('\n');
-  if (split == std::string_view::npos || split == 0 || split + 1 == data.size()) return std::nullopt;
-  return Posted{std::string(data.substr(0, split)), std::string(data.substr(split + 1))};
-}
-
 class Slack : public Receiver {
  public:
   Slack(const IntegrationConfig& config, const ReceiverContext& context)
@@ -33,7 +22,7 @@ class Slack : public Receiver {
   base::Result<Built> Build(const Notification& n, const Step& step) const override {
     auto request = JsonPost(block_, context_, "");
     RETURN_IF_ERROR(SetAddress(&request));
-    const std::optional<Posted> first = FirstMessage(n);
+    const std::optional<SlackPost> first = FirstMessage(n);
     const Action action = ActionOf(first, step);
     if (action == Action::kEdit) request.url = UpdateUrl(request.url);
     Expander expand(context_, n);
@@ -67,12 +56,12 @@ class Slack : public Receiver {
     }
     std::string_view text;
     if (!ok) return failed(root["error"].get(text) == simdjson::SUCCESS ? text : std::string_view(response.body));
-    const std::optional<Posted> first = FirstMessage(n);
+    const std::optional<SlackPost> first = FirstMessage(n);
     const Action action = ActionOf(first, step);
     std::string_view channel;
     if (KeepsFirst() && action != Action::kReply && root["ts"].get(text) == simdjson::SUCCESS &&
         root["channel"].get(channel) == simdjson::SUCCESS) {
-      o.receiver_data = std::string(channel) + "\n" + std::string(text);
+      o.receiver_data = EncodeSlackPost({.channel = std::string(channel), .ts = std::string(text)});
     }
     o.more = action == Action::kEdit && Replies();
     return o;
@@ -85,11 +74,11 @@ class Slack : public Receiver {
   bool KeepsFirst() const { return block_.Flag("update_message") || Replies(); }
 
   // The message that an earlier notification of the group's present life posted.
-  std::optional<Posted> FirstMessage(const Notification& n) const {
+  std::optional<SlackPost> FirstMessage(const Notification& n) const {
     if (!KeepsFirst() || n.data.notification_reason == "first notification") return std::nullopt;
-    return ParsePosted(n.receiver_data);
+    return DecodeSlackPost(n.receiver_data);
   }
-  Action ActionOf(const std::optional<Posted>& first, const Step& step) const {
+  Action ActionOf(const std::optional<SlackPost>& first, const Step& step) const {
     if (!first) return Action::kPost;
     return step.index == 0 && block_.Flag("update_message") ? Action::kEdit : Action::kReply;
   }
@@ -111,7 +100,7 @@ class Slack : public Receiver {
     return at == std::string::npos ? url : url.replace(at, std::string_view("chat.postMessage").size(), "chat.update");
   }
 
-  base::Result<std::string> Body(Expander& expand, Action action, const std::optional<Posted>& first) const {
+  base::Result<std::string> Body(Expander& expand, Action action, const std::optional<SlackPost>& first) const {
     std::string out;
     auto text = [&](std::string_view key) { return expand.Text(block_.Text(key)); };
     JsonObject o(&out);
@@ -211,6 +200,15 @@ class Slack : public Receiver {
 };
 
 }  // namespace
+
+// Channel and time stamp, apart by a line feed.
+std::string EncodeSlackPost(const SlackPost& post) { return post.channel + "\n" + post.ts; }
+
+std::optional<SlackPost> DecodeSlackPost(std::string_view data) {
+  const size_t split = data.find('\n');
+  if (split == std::string_view::npos || split == 0 || split + 1 == data.size()) return std::nullopt;
+  return SlackPost{.channel = std::string(data.substr(0, split)), .ts = std::string(data.substr(split + 1))};
+}
 
 std::unique_ptr<Receiver> MakeSlack(const IntegrationConfig& config, const ReceiverContext& context) {
   return std::make_unique<Slack>(config, context);

@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "alertmanager/upstream_snapshot.h"
 #include "app/guarded_server.h"
 #include "app/pages.h"
 #include "api/query_logs.h"
@@ -212,6 +213,7 @@ base::Status Service::OpenState() {
   RETURN_IF_ERROR(fs_->CreateFolders(folder));
   ASSIGN_OR_RETURN(store_, state::OpenSqliteStore(
                                {.folder = folder, .executor = &loop_, .registry = &registry_}, &contents_));
+  alertmanager::ImportUpstreamSnapshots(folder, fs_, store_.get(), &contents_);
   alertmanager_ = std::make_unique<alertmanager::Alertmanager>(
       &loop_, store_.get(), &registry_, alertmanager::Transport{.http = http_.get(), .mail = mail_.get()},
       sources_.alertmanager);

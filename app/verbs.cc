@@ -3,6 +3,7 @@
 #include "app/alertmanager_main.h"
 #include "app/serve.h"
 #include "base/version.h"
+#include "tools/alertmanager_export.h"
 #include "tools/amtool.h"
 #include "tools/check_config.h"
 #include "tools/check_metrics.h"
@@ -21,6 +22,7 @@ namespace {
 constexpr VerbRow kVerbs[] = {
     {"serve", "tocsin", Serve, "The service: scraping, storage, rules, Alertmanager, web pages, on one port."},
     {"alertmanager", "tocsin", AlertmanagerVerb, "The Alertmanager alone; flags as Alertmanager's."},
+    {"alertmanager export", "tocsin", tools::AlertmanagerExport, "Silences and notification log as files that Alertmanager reads."},
     {"inbox", "tocsin", tools::RunInbox, "A local mail server and Slack look-alike that shows what would be delivered."},
     {"explain", "tocsin", tools::ExplainVerb, "Why a notification was or was not sent, now or at a time."},
     {"journal", "tocsin", tools::JournalVerb, "What happened to alerts: their way, each request and its answer."},

@@ -153,7 +153,7 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
     alertmanager::SearchJournal(am_->store(), std::move(*query),
                                 [self = shared_from_this(), x](base::Result<alertmanager::JournalPage> page) {
                                   if (!page) return self->AnswerGet(x, Failure(page.error()));
-                                  self->replies_->AnswerGetWith(x, std::move(*page), WriteJournal);
+                                  self->replies_->AnswerGetWith(x, std::make_shared<alertmanager::JournalPage>(std::move(*page)), WriteJournal);
                                 });
   }
 
@@ -170,7 +170,7 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
     }
     alertmanager::Explain(am_, executor_, std::move(query), [self = shared_from_this(), x](base::Result<alertmanager::Explanation> e) {
       if (!e) return self->AnswerGet(x, Failure(e.error()));
-      self->replies_->AnswerGetWith(x, std::move(*e), WriteExplanation);
+      self->replies_->AnswerGetWith(x, std::make_shared<alertmanager::Explanation>(std::move(*e)), WriteExplanation);
     });
   }
 
@@ -228,7 +228,7 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
       }
       alertmanager::Preview(self->am_, self->executor_, std::move(alerts), std::string(x->request().query.Get("receiver")),
                             [self, x](std::vector<alertmanager::RoutePreview> routes) {
-                              self->replies_->AnswerWith(x, std::move(routes), WritePreview);
+                              self->replies_->AnswerWith(x, std::make_shared<std::vector<alertmanager::RoutePreview>>(std::move(routes)), WritePreview);
                             });
     });
   }
@@ -238,7 +238,7 @@ class InsightApi::Impl : public std::enable_shared_from_this<InsightApi::Impl> {
       alertmanager::TestReceiver(self->am_, self->executor_, receiver, std::move(alerts),
                                  [self, x, receiver](base::Result<std::vector<alertmanager::IntegrationTest>> tests) {
                                    if (!tests) return self->Answer(x, Failure(tests.error()));
-                                   self->replies_->AnswerWith(x, std::move(*tests), [receiver](const auto& t, std::string* out) {
+                                   self->replies_->AnswerWith(x, std::make_shared<std::vector<alertmanager::IntegrationTest>>(std::move(*tests)), [receiver](const auto& t, std::string* out) {
                                      WriteReceiverTest(receiver, t, out);
                                    });
                                  });

@@ -37,25 +37,25 @@ class Replies : public std::enable_shared_from_this<Replies> {
   // without being asked first.
   bool IsJson(const ExchangePtr& x);
 
-  // Writes on a worker and answers a GET on the loop.
+  // Writes on a worker and answers on the loop.
   template <class Value, class Write>
-  void AnswerGetWith(const ExchangePtr& x, Value value, Write write) {
+  void AnswerGetWith(const ExchangePtr& x, std::shared_ptr<Value> value, Write write) {
     Written(std::move(value), std::move(write),
             [self = shared_from_this(), x](net::HttpResponse r) { self->AnswerGet(x, std::move(r)); });
   }
   template <class Value, class Write>
-  void AnswerWith(const ExchangePtr& x, Value value, Write write) {
+  void AnswerWith(const ExchangePtr& x, std::shared_ptr<Value> value, Write write) {
     Written(std::move(value), std::move(write),
             [self = shared_from_this(), x](net::HttpResponse r) { self->Answer(x, std::move(r)); });
   }
 
  private:
   template <class Value, class Write, class Then>
-  void Written(Value value, Write write, Then then) {
+  void Written(std::shared_ptr<Value> value, Write write, Then then) {
     auto body = std::make_shared<std::string>();
     executor_->Offload(
         base::Lane::kQueries,
-        [body, value = std::make_shared<Value>(std::move(value)), write = std::move(write)] {
+        [body, value = std::move(value), write = std::move(write)] {
           write(*value, body.get());
           *body += '\n';
         },

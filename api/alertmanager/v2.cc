@@ -222,7 +222,7 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     AlertFilter filter;
     if (!ReadFilter(x, &filter)) return;
     am_->ListAlerts(std::move(filter), [self = shared_from_this(), x](std::vector<alertmanager::AlertView> alerts) {
-      self->replies_->AnswerGetWith(x, std::move(alerts), WriteAlerts);
+      self->replies_->AnswerGetWith(x, std::make_shared<std::vector<alertmanager::AlertView>>(std::move(alerts)), WriteAlerts);
     });
   }
 
@@ -230,7 +230,7 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     AlertFilter filter;
     if (!ReadFilter(x, &filter)) return;
     am_->ListGroups(std::move(filter), [self = shared_from_this(), x](std::vector<alertmanager::GroupView> groups) {
-      self->replies_->AnswerGetWith(x, std::move(groups), [](std::vector<alertmanager::GroupView>& list, std::string* out) {
+      self->replies_->AnswerGetWith(x, std::make_shared<std::vector<alertmanager::GroupView>>(std::move(groups)), [](std::vector<alertmanager::GroupView>& list, std::string* out) {
         alertmanager::Alertmanager::SortGroups(&list);
         WriteGroups(list, out);
       });
@@ -299,7 +299,7 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
       if (x_state == SilenceState::kPending) return a->starts_at < b->starts_at;
       return a->ends_at > b->ends_at;
     });
-    replies_->AnswerGetWith(x, std::move(shown), [now](const std::vector<SilencePtr>& silences, std::string* out) {
+    replies_->AnswerGetWith(x, std::make_shared<std::vector<SilencePtr>>(std::move(shown)), [now](const std::vector<SilencePtr>& silences, std::string* out) {
       WriteSilences(silences, now, out);
     });
   }
