@@ -115,6 +115,7 @@ bool IsUlid(std::string_view name) {
 }
 
 void AddInterval(Intervals* intervals, Interval add) {
+  if (add.mint > add.maxt) return;
   Intervals out;
   for (const Interval& i : *intervals) {
     const bool before = i.maxt < add.mint && i.maxt + 1 < add.mint;
@@ -151,7 +152,7 @@ base::Result<Tombstones> ParseTombstones(std::string_view file) {
     Interval i;
     i.mint = in.Varint();
     i.maxt = in.Varint();
-    if (in.ok()) AddInterval(&out[id], i);
+    if (in.ok() && i.mint <= i.maxt) AddInterval(&out[id], i);
   }
   if (!in.ok()) return base::DataLoss("tombstones: the last entry does not decode");
   return out;

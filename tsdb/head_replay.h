@@ -61,6 +61,7 @@ class HeadReplay {
   Slot Create(storage::SeriesRef ref, model::LabelsView labels);
   base::Status SnapshotRecord(std::string_view record, bool apply);
   base::Status SnapshotSeries(std::string_view record, bool apply);
+  base::Status CheckChunk(chunk::Encoding encoding, std::string_view data);
   void Samples(bool late);
   void Histograms(bool late);
   void Tombstones();
@@ -139,6 +140,7 @@ class HeadReplay {
   std::vector<wal::HistogramEntry> histograms_;
   std::vector<wal::Tombstone> tombstones_;
   std::vector<wal::ExemplarEntry> exemplars_;
+  storage::SampleColumns checked_;
   std::vector<wal::MetadataEntry> metadata_;
   std::vector<wal::MmapMarker> markers_;
 };

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -280,14 +281,28 @@ base::Status HeadReplay::SnapshotRecord(std::string_view record, bool apply) {
   }
 }
 
+// A chunk that cannot be taken is found before the log behind which the snapshot stands is passed over.
+base::Status HeadReplay::CheckChunk(chunk::Encoding encoding, std::string_view data) {
+  checked_.Clear();
+  RETURN_IF_ERROR(chunk::Decode(encoding, data, {}, 0, &checked_));
+  const std::vector<model::Timestamp>& times = checked_.times;
+  if (std::adjacent_find(times.begin(), times.end(), std::greater_equal<>()) != times.end()) {
+    return base::DataLoss("a chunk whose times do not ascend");
+  }
+  return {};
+}
+
 base::Status HeadReplay::SnapshotSeries(std::string_view record, bool apply) {
   base::Decoder in(record.substr(1));
   const storage::SeriesRef ref = in.Be64();
   std::string& text = series_.text;
   text.clear();
   const size_t n = in.Count(2);
+  std::string_view last;
   for (size_t i = 0; i < n && in.ok(); ++i) {
     const std::string_view name = in.Text(), value = in.Text();
+    if (in.ok() && (name <= last || value.empty())) return base::DataLoss("labels that are empty or out of order");
+    last = name;
     if (apply) model::AppendEncodedLabel(name, value, &text);
   }
   in.Be64();
@@ -301,7 +316,7 @@ base::Status HeadReplay::SnapshotSeries(std::string_view record, bool apply) {
     data = in.Text();
   }
   if (!in.ok() || n == 0 || ref == 0 || ref >= RefTable::kMaxRef) return base::DataLoss("a series ends too early");
-  if (!apply) return {};
+  if (!apply) return data.empty() ? base::Status() : CheckChunk(encoding, data);
   const Slot slot = Create(ref, model::LabelsView(text));
   if (slot == kNoSlot || data.empty() || maxt < min_valid_) return {};
   PageCursor cursor(head_->table_);

@@ -59,7 +59,8 @@ inline uint64_t DecodeXorBits(BitReader* in, uint64_t last, uint8_t* leading, ui
     width = static_cast<int>(head >> 51 & 63);
     in->Skip(13);
     if (width == 0) width = 64;
-    *trailing = static_cast<uint8_t>(std::max(0, 64 - *leading - width));
+    width = std::min(width, 64 - *leading);  // damage: more bits than there are; every reader takes as many
+    *trailing = static_cast<uint8_t>(64 - *leading - width);
   }
   return last ^ in->Read(width) << *trailing;
 }
@@ -174,7 +175,8 @@ struct FastDecoder {
     const uint32_t leading = head >> 57 & 31;
     width = head >> 51 & 63;
     if (width == 0) width = 64;
-    trailing = leading + width > 64 ? 0 : 64 - leading - width;
+    width = std::min(width, 64 - leading);  // as DecodeXorBits
+    trailing = 64 - leading - width;
     const uint64_t bits = width <= 42 ? head << 13 >> (64 - width) : Bits(data, pos + 13, width);
     v ^= bits << trailing;
     return pos + 13 + width;
