@@ -461,10 +461,12 @@ void Loader::Load(const Node& root) {
   r.Each("time_intervals", [&](const Node& node) {
     ReadIntervals(node, "time interval", &config_->time_intervals);
   });
-  const Node* tracing = r.Take("tracing");
-  config_->has_tracing = tracing != nullptr && !tracing->IsNull();
-  const Node* recorder = r.Take("event_recorder");
-  config_->has_event_recorder = recorder != nullptr && !recorder->IsNull();
+  // Neither changes who is notified, so neither keeps the service from starting.
+  for (const auto& [key, missing] : {std::pair("tracing", "no traces are sent"),
+                                     std::pair("event_recorder", "no events are written; /api/v2/journal has them")}) {
+    const Node* block = r.Take(key);
+    if (block != nullptr && !block->IsNull()) Warn(block->position, fmt::format("{} is not built in this version: {}", key, missing));
+  }
   r.Finish();
 
   std::set<std::string> names;
@@ -552,8 +554,6 @@ std::vector<std::string> Config::UnsupportedBlocks() const {
       }
     }
   }
-  if (has_tracing) add({.line = 1, .column = 1}, "tracing");
-  if (has_event_recorder) add({.line = 1, .column = 1}, "event_recorder");
   return out;
 }
 

@@ -97,8 +97,6 @@ struct Config {
   std::vector<std::string> templates;  // globs, absolute
   std::vector<NamedTimeInterval> time_intervals;
   std::vector<NamedTimeInterval> mute_time_intervals;  // deprecated; the same names
-  bool has_tracing = false;
-  bool has_event_recorder = false;
   std::vector<std::string> warnings;  // deprecated keys, matchers in the classic grammar
   std::string text;                   // the file's
 

@@ -186,6 +186,14 @@ TEST(ConfigTest, NamesTheBlocksInUseThatThisVersionLacks) {
   EXPECT_THAT((*config)->UnsupportedBlocks(), ElementsAre(HasSubstr("webhook_configs: http_config.tls_config.next_protos")));
 }
 
+TEST(ConfigTest, WhatNotifiesNobodyIsAWarningWhereThisVersionLacksIt) {
+  const auto config = LoadConfig("route: {receiver: r}\nreceivers: [{name: r}]\ntracing: {endpoint: 'x:4317'}\nevent_recorder: {}\n", "am.yml");
+  ASSERT_TRUE(config.has_value()) << config.error().message();
+  EXPECT_THAT((*config)->UnsupportedBlocks(), IsEmpty());
+  EXPECT_THAT((*config)->warnings, ElementsAre(HasSubstr("am.yml:3:10: tracing is not built in this version: no traces are sent"),
+                                               HasSubstr("event_recorder is not built")));
+}
+
 TEST(ConfigTest, JirasTextsAreTextsOrMappingsOfATemplate) {
   struct Row {
     std::string_view keys, error;  // error: empty if it is read

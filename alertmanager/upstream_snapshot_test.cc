@@ -107,7 +107,9 @@ TEST(UpstreamSnapshotTest, WhatIsWrittenIsReadBackAndWhatWouldHoldMoreBackIsLeft
     s.created_by = "ada";
     s.comment = "why";
     s.annotations = {{"k", "v"}, {"l", ""}};
-    if (i == 2) ASSERT_TRUE(s.SetSchedule(*ScheduleFromShort("saturday")));
+    if (i == 2) {
+      ASSERT_TRUE(s.SetSchedule(*ScheduleFromShort("saturday")));
+    }
     if (i == 3) s.receivers = {"team"};
     silences.push_back({.id = s.id, .bytes = EncodeSilence(s), .updated_at = s.updated_at, .expires_at = base::FromUnixMillis(9)});
   }

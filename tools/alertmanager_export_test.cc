@@ -43,7 +43,9 @@ class AlertmanagerExportTest : public testing::Test {
       alertmanager::Silence s;
       s.id = id;
       s.matcher_sets = {*alertmanager::ParseMatchers("a=b")};
-      if (s.id.ends_with("2")) ASSERT_TRUE(s.SetSchedule(R"([{"weekdays":["monday"]}])"));
+      if (s.id.ends_with("2")) {
+        ASSERT_TRUE(s.SetSchedule(R"([{"weekdays":["monday"]}])"));
+      }
       t.PutSilence({.id = id, .bytes = alertmanager::EncodeSilence(s)});
     }
     t.PutNotification({.group_key = "{}:{}", .receiver_key = "ops/webhook/0", .firing = {1}});

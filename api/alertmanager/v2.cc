@@ -171,12 +171,10 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
         if (!alertmanager::MatchesAll(matchers, model::Labels::FromPairs(receiver.labels))) continue;
         json.BeginObject();
         json.Member("name", receiver.name);
-        if (receiver.labels.size() > 1) {
-          json.Key("labels");
-          json.BeginObject();
-          for (const auto& [name, value] : receiver.labels) json.Member(name, value);
-          json.EndObject();
-        }
+        json.Key("labels");
+        json.BeginObject();
+        for (const auto& [name, value] : receiver.labels) json.Member(name, value);
+        json.EndObject();
         json.EndObject();
       }
     }
@@ -189,7 +187,8 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     for (const std::string& text : x->request().query.All(name)) {
       auto matcher = alertmanager::ParseMatcher(text, am_->options().matcher_mode);
       if (!matcher) {
-        AnswerGet(x, JsonText(400, matcher.error().message()));
+        const std::string what = name == "filter" ? "" : "failed to parse " + std::string(name) + " param: ";
+        AnswerGet(x, JsonText(400, what + matcher.error().message()));
         return false;
       }
       matchers->push_back(std::move(*matcher));
@@ -200,7 +199,6 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
   bool ReadFilter(const ExchangePtr& x, AlertFilter* filter) {
     const net::Params& query = x->request().query;
     if (!ReadMatchers(x, "filter", &filter->matchers)) return false;
-    if (!ReadMatchers(x, "receiver_matchers", &filter->receiver_matchers)) return false;
     if (const std::string_view receiver = query.Get("receiver"); !receiver.empty()) {
       auto regex = base::Regex::Anchored(receiver);
       if (!regex) {
@@ -211,6 +209,7 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
       }
       filter->receiver = std::move(*regex);
     }
+    if (!ReadMatchers(x, "receiver_matchers", &filter->receiver_matchers)) return false;
     filter->active = BoolParam(query, "active", true);
     filter->silenced = BoolParam(query, "silenced", true);
     filter->inhibited = BoolParam(query, "inhibited", true);
@@ -280,11 +279,9 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     std::vector<SilencePtr> shown;
     for (const SilencePtr& silence : am_->silences().List()) {
       if (!wanted[static_cast<int>(silence->StateAt(now))]) continue;
-      // Every matcher asked for must stand in the silence as it is.
-      const bool has_all = std::ranges::all_of(filter, [&](const alertmanager::Matcher& m) {
-        return std::ranges::any_of(silence->matcher_sets, [&](const alertmanager::Matchers& set) {
-          return std::ranges::find(set, m) != set.end();
-        });
+      // Every matcher asked for must stand as it is in one of the silence's sets.
+      const bool has_all = std::ranges::any_of(silence->matcher_sets, [&](const alertmanager::Matchers& set) {
+        return std::ranges::all_of(filter, [&](const alertmanager::Matcher& m) { return std::ranges::find(set, m) != set.end(); });
       });
       if (has_all) shown.push_back(silence);
     }

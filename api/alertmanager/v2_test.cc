@@ -1,0 +1,123 @@
+#include "api/alertmanager/v2.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "alertmanager/silences.h"
+#include "api/http/fake_exchange.h"
+#include "base/log.h"
+#include "base/simulated_executor.h"
+
+namespace tocsin::api {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+
+class AlertmanagerApiTest : public testing::Test {
+ protected:
+  AlertmanagerApiTest() {
+    alertmanager::Options options;
+    options.seed = 3;
+    options.clock = [this] { return sim_.Now(); };
+    options.silence_limits.max_silences = 3;
+    am_ = std::make_unique<alertmanager::Alertmanager>(&sim_, store_.get(), &registry_, alertmanager::Transport{}, options);
+    auto config = alertmanager::LoadConfig(
+        "route:\n  receiver: ops\n  group_by: [alertname]\n  labels: {team: x}\nreceivers:\n- name: ops\n  labels: {tier: gold}\n- name: other\n", "am.yml");
+    auto prepared = alertmanager::Alertmanager::Prepare(*config, options);
+    am_->Restore({});
+    am_->Apply(*prepared);
+    api_ = std::make_unique<AlertmanagerApi>(&sim_, am_.get(),
+                                             std::make_shared<Replies>(&sim_, &registry_, AlertmanagerApiOptions{.timeout = 2s}));
+    api_->Register(&router_);
+  }
+
+  std::shared_ptr<FakeExchange> Ask(std::string_view method, std::string_view target, std::string_view body = {},
+                                    std::string_view content_type = "application/json") {
+    net::Headers headers;
+    if (!content_type.empty()) headers.Set("Content-Type", content_type);
+    auto x = std::make_shared<FakeExchange>(method, target, body, std::move(headers));
+    router_.Serve(x);
+    sim_.RunFor(100ms);
+    return x;
+  }
+
+  base::CaptureLog log_;
+  base::SimulatedExecutor sim_{base::FromUnixMillis(1'700'000'000'000)};
+  base::Registry registry_;
+  std::unique_ptr<state::Store> store_ = state::NewMemoryStore(&sim_);
+  std::unique_ptr<alertmanager::Alertmanager> am_;
+  std::unique_ptr<AlertmanagerApi> api_;
+  Router router_;
+};
+
+TEST_F(AlertmanagerApiTest, WhatIsValidOfAPostIsKeptAndTheRestIsNamed) {
+  const auto posted = Ask("POST", "/api/v2/alerts", R"([{"labels":{"alertname":"A","gone":""}},{"labels":{"x":""}},
+      {"labels":{"alertname":"B"},"startsAt":"2026-01-02T00:00:00Z","endsAt":"2026-01-01T00:00:00Z"}])");
+  EXPECT_EQ(posted->status(), 400);
+  EXPECT_EQ(posted->body(), "\"at least one label pair required; start time must be before end time\"\n");
+  const auto list = Ask("GET", "/api/v2/alerts");
+  EXPECT_THAT(list->body(), HasSubstr(R"("labels":{"alertname":"A"}})"));
+  EXPECT_THAT(list->body(), Not(HasSubstr("\"B\"")));
+  // Without an end: resolve_timeout after it came.
+  EXPECT_THAT(list->body(), HasSubstr(R"("endsAt":"2023-11-14T22:18:20.000Z")"));
+  const auto groups = Ask("GET", "/api/v2/alerts/groups");
+  EXPECT_THAT(groups->body(), HasSubstr(R"("labels":{"alertname":"A"},"receiver":{"name":"ops"},"routeLabels":{"team":"x"})"));
+}
+
+TEST_F(AlertmanagerApiTest, ReceiversHaveLabelsAndAreChosenByThem) {
+  EXPECT_EQ(Ask("GET", "/api/v2/receivers")->body(),
+            R"([{"name":"ops","labels":{"name":"ops","tier":"gold"}},{"name":"other","labels":{"name":"other"}}])" "\n");
+  EXPECT_EQ(Ask("GET", "/api/v2/receivers?receiver_matchers=tier%3D~%22g.*%22")->body(),
+            R"([{"name":"ops","labels":{"name":"ops","tier":"gold"}}])" "\n");
+  ASSERT_EQ(Ask("POST", "/api/v2/alerts", R"([{"labels":{"alertname":"A"}}])")->status(), 200);
+  EXPECT_THAT(Ask("GET", "/api/v2/alerts?receiver_matchers=tier%3D%22gold%22")->body(), HasSubstr("alertname"));
+  EXPECT_EQ(Ask("GET", "/api/v2/alerts?receiver_matchers=tier%3D%22iron%22")->body(), "[]\n");
+}
+
+TEST_F(AlertmanagerApiTest, SilencesAreFilteredByOneOfTheirSetsAndByState) {
+  alertmanager::Silence s;
+  s.matcher_sets = {*alertmanager::ParseMatchers("a=1"), *alertmanager::ParseMatchers("b=2,c=3")};
+  s.starts_at = sim_.Now();
+  s.ends_at = sim_.Now() + 1h;
+  am_->silences().Set(s, [](const auto& id) { ASSERT_TRUE(id.has_value()); });
+  sim_.RunPosted();
+  EXPECT_THAT(Ask("GET", "/api/v2/silences?filter=b%3D2&filter=c%3D3")->body(), HasSubstr("\"matcherSets\":[[{"));
+  for (const char* query : {"filter=a%3D1&filter=b%3D2", "filter=a%3D~1", "active=false"}) {
+    EXPECT_EQ(Ask("GET", std::string("/api/v2/silences?") + query)->body(), "[]\n") << query;
+  }
+}
+
+TEST_F(AlertmanagerApiTest, RefusalsHaveTheStatusAndTheWordsThatClientsKnow) {
+  struct Row {
+    std::string_view method, target, body;
+    int status;
+    std::string_view says;
+    std::string_view content_type = "application/json";
+  };
+  constexpr std::string_view kPast = R"({"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"2020-01-01T00:00:00Z",
+      "endsAt":"2020-01-02T00:00:00Z","createdBy":"x","comment":"y"})";
+  for (const Row& row : {
+           Row{"GET", "/api/v2/alerts?filter=x", "", 400, "\"bad matcher format: x\"\n"},
+           Row{"GET", "/api/v2/alerts?receiver=(", "", 400, "\"failed to parse receiver param: "},
+           Row{"GET", "/api/v2/alerts?receiver_matchers=x", "", 400, "\"failed to parse receiver_matchers param: bad matcher format: x\"\n"},
+           Row{"GET", "/api/v2/receivers?receiver_matchers=x", "", 400, "\"failed to parse receiver_matchers param: "},
+           Row{"POST", "/api/v2/alerts", "[null]", 400, "0"},
+           Row{"POST", "/api/v2/alerts", "{", 400, "{\"code\":400,"},
+           Row{"POST", "/api/v2/alerts", "[]", 415, "unsupported media type", "text/plain"},
+           Row{"POST", "/api/v2/silences", kPast, 400, "\"Failed to create silence: end time can't be in the past\"\n"},
+           Row{"POST", "/api/v2/silences", "{}", 422, "is required"},
+           Row{"DELETE", "/api/v2/silence/4a1cbcf0-0000-4000-8000-000000000001", "", 404, ""},
+           Row{"GET", "/api/v2/silence/x", "", 422, "silenceID in path must be of type uuid"},
+           Row{"DELETE", "/api/v2/status", "", 405, "method DELETE is not allowed, but [GET] are"},
+           Row{"GET", "/api/v2/nothing", "", 404, "path /api/v2/nothing was not found"},
+       }) {
+    const auto x = Ask(row.method, row.target, row.body, row.content_type);
+    EXPECT_EQ(x->status(), row.status) << row.target << " " << row.body;
+    EXPECT_THAT(x->body(), HasSubstr(row.says)) << row.target;
+  }
+}
+
+}  // namespace
+}  // namespace tocsin::api
