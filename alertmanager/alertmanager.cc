@@ -335,6 +335,7 @@ Alertmanager::Alertmanager(base::Executor* executor, state::Store* store, base::
 Alertmanager::~Alertmanager() = default;
 
 void Alertmanager::Restore(state::Contents contents) {
+  impl_->journal.ContinueAfter(contents.last_alert_chapter);
   impl_->journal.Service(ServiceEvent::kStarted, impl_->options.version);
   if (!impl_->options.compat.repeat_from_end_of_send) impl_->journal.Recover(contents.intents, contents.notifications);
   impl_->silences.Restore(std::move(contents.silences));

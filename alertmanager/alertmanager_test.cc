@@ -237,6 +237,44 @@ TEST_F(AlertmanagerSim, AKillBetweenIntentAndAnswerRepeatsTheSendOnceAndSaysSo) 
                                 "not_sent repeat_not_due ", "not_sent repeat_not_due ", "not_sent repeat_not_due "));
 }
 
+TEST_F(AlertmanagerSim, AReceiverThatMayHaveHeardIsToldOfTheEnd) {
+  for (const bool kill : {false, true}) {
+    SCOPED_TRACE(kill ? "cut off by a kill" : "cut off by its deadline");
+    http_.requests.clear();
+    http_.statuses = {FakeHttp::kNever};
+    const base::Duration begin = sim_.Now() - kStart;
+    Start(OneHook());
+    Fire("a", begin);
+    RunTo(begin + 31s);
+    EXPECT_THAT(http_.requests, SizeIs(1));
+    if (kill) Kill();
+    RunTo(begin + 3min);
+    if (kill) Start(OneHook());
+    Resolve("a", begin, begin + 3min);
+    RunTo(begin + 30min);
+    ASSERT_THAT(Messages(), SizeIs(2));
+    EXPECT_THAT(Messages()[1], HasSubstr("all alerts resolved a-"));
+    am_.reset();
+  }
+}
+
+TEST_F(AlertmanagerSim, AnAlertThatALaterMessageLeftOutAndThatEndsWhileSilencedIsReportedAsResolved) {
+  Start(OneHook());
+  Fire("a", 0s);
+  Fire("b", 0s);
+  RunTo(1min);
+  AddSilence("instance=a", 1h);
+  RunTo(2min);
+  Fire("c", 2min);
+  RunTo(11min);
+  Kill();
+  Start(OneHook());
+  RunTo(12min);
+  Resolve("a", 0s, 12min);
+  RunTo(30min);
+  EXPECT_THAT(Messages(), ElementsAre("0:30 first notification a+ b+", "5:30 new alerts added b+ c+", "16:00 some alerts resolved a- b+ c+"));
+}
+
 TEST_F(AlertmanagerSim, AKillAfterTheAnswerWasRecordedRepeatsNothing) {
   Start(OneHook());
   Fire("a", 0s);

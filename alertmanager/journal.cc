@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "alertmanager/gated.h"
+#include "alertmanager/notification_log.h"
 #include "alertmanager/route.h"
 #include "base/coding.h"
 #include "base/digest.h"
@@ -406,13 +407,14 @@ void AlertJournal::Recover(std::span<const state::IntentRecord> intents,
   if (!on()) return;
   state::Transaction t;
   for (const state::IntentRecord& i : intents) {
-    if (!i.bytes.empty()) continue;  // an earlier start has told
+    UnansweredSend send = DecodeUnanswered(i.bytes);
+    if (std::exchange(send.in_journal, true)) continue;
     Unanswered({.group = {.key = i.group_key, .receiver = ReceiverOfKey(i.receiver_key)},
                 .integration = i.receiver_key,
                 .tick = i.sent_at},
                UnansweredCause::kCrash, 0, "");
     state::IntentRecord told = i;
-    told.bytes = "told";
+    told.bytes = EncodeUnanswered(send);
     t.PutIntent(std::move(told));
   }
   if (!t.empty()) {
@@ -432,10 +434,12 @@ void AlertJournal::Recover(std::span<const state::IntentRecord> intents,
   };
   auto search = std::make_shared<Search>();
   search->candidates.assign(notifications.begin(), notifications.end());
-  const base::Time started = executor_->Now();
-  state::PackQuery query{.to = started};
-  query.visit = [search](const state::EventPack& pack) {
-    if (search->last == base::Time{}) search->oldest = pack.first - kRecoverWithin;
+  // All but what this start has written; of times nothing is certain, since the clock may have been set.
+  state::PackQuery query;
+  query.visit = [search, mine = chapter_](const state::EventPack& pack) {
+    if (pack.chapter == mine) return true;
+    const bool readable = !pack.bytes.empty();  // else its times are not known
+    if (readable && search->last == base::Time{}) search->oldest = pack.first - kRecoverWithin;
     search->last = std::max(search->last, pack.last);
     if (pack.chapter != search->number) {
       search->chapter = {};
@@ -448,7 +452,7 @@ void AlertJournal::Recover(std::span<const state::IntentRecord> intents,
         search->found.emplace(e.group->key, e.integration, Millis(e.tick));
       }
     }));
-    return pack.first > search->oldest;
+    return !readable || pack.first > search->oldest;
   };
   store_->ReadPacks(std::move(query), Gated<base::Status>(gate_, [this, search](base::Status s) {
     if (!s) return base::LogWarn("the alert journal could not be read", {{"error", s.error()}});

@@ -96,6 +96,8 @@ class AlertJournal {
                std::string_view comment, base::Time starts_at, base::Time ends_at);
   void Service(ServiceEvent event, std::string_view text);
 
+  // Before the first event: new chapters come after this one, whatever the clock says.
+  void ContinueAfter(int64_t chapter) { chapter_ = chapter; }
   // After a start: sends that began before a crash and whose answer nobody saw, and deliveries that
   // reached the notification log but not the journal, get their events.
   void Recover(std::span<const state::IntentRecord> intents, std::span<const state::NotificationRecord> notifications);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "alertmanager/gated.h"
+#include "alertmanager/record_codec.h"
 #include "base/digest.h"
 #include "base/log.h"
 
@@ -19,8 +20,72 @@ uint64_t AlertHash(model::LabelsView labels) {
   return base::Xxh64(bytes);
 }
 
+namespace {
+
+constexpr uint8_t kUnansweredVersion = 1;
+
+using Hashes = std::vector<uint64_t>;
+
+// Sorted, as all that is given to them.
+Hashes Without(const Hashes& all, const Hashes& these) {
+  Hashes out;
+  std::ranges::set_difference(all, these, std::back_inserter(out));
+  return out;
+}
+
+void Add(const Hashes& these, Hashes* all) {
+  Hashes out;
+  std::ranges::set_union(*all, these, std::back_inserter(out));
+  *all = std::move(out);
+}
+
+bool Has(const Hashes& hashes, uint64_t hash) { return std::ranges::binary_search(hashes, hash); }
+
+// What the receiver knows if it heard the unanswered message and if it did not.
+NotificationEntry KnownForCertain(const NotificationEntry& told, const UnansweredSend& unanswered) {
+  return {.sent_at = told.sent_at,
+          .firing = Without(told.firing, unanswered.resolved),
+          .resolved = Without(told.resolved, unanswered.firing),
+          .left_out = told.left_out};
+}
+
+}  // namespace
+
+std::string EncodeUnanswered(const UnansweredSend& send) {
+  RecordWriter w(kUnansweredVersion);
+  w.Varint(send.in_journal ? 1 : 0);
+  for (const Hashes* hashes : {&send.firing, &send.resolved}) {
+    w.Varint(hashes->size());
+    for (const uint64_t hash : *hashes) w.Varint(hash);
+  }
+  return w.Take();
+}
+
+UnansweredSend DecodeUnanswered(std::string_view bytes) {
+  RecordReader r(bytes);
+  UnansweredSend send;
+  r.Version(kUnansweredVersion);
+  send.in_journal = r.Varint() != 0;
+  for (Hashes* hashes : {&send.firing, &send.resolved}) {
+    hashes->resize(r.Count());
+    for (uint64_t& hash : *hashes) hash = r.Varint();
+    std::ranges::sort(*hashes);
+  }
+  return r.ok() ? std::move(send) : UnansweredSend{};
+}
+
 NotifyDecision DecideNotification(const DedupQuestion& q) {
   constexpr std::string_view kFirst = "first notification";
+  if (q.unanswered != nullptr) {
+    const NotificationEntry told = q.last != nullptr ? *q.last : NotificationEntry{};
+    const NotificationEntry certain = KnownForCertain(told, *q.unanswered);
+    // It may believe that something fires, and must hear of the end.
+    if (q.firing.empty() && !(told.firing.empty() && q.unanswered->firing.empty())) return {true, "all alerts resolved"};
+    DedupQuestion answered = q;
+    answered.unanswered = nullptr;
+    if (q.last != nullptr) answered.last = &certain;
+    return DecideNotification(answered);
+  }
   if (q.last == nullptr) {
     // Alerts that nobody was told of need not be reported as resolved.
     return q.firing.empty() ? NotifyDecision{} : NotifyDecision{true, kFirst};
@@ -30,7 +95,9 @@ NotifyDecision DecideNotification(const DedupQuestion& q) {
   }
   // Also without send_resolved, so that the log forgets what was firing.
   if (q.firing.empty()) {
-    return q.last->firing.empty() ? NotifyDecision{} : NotifyDecision{true, "all alerts resolved"};
+    const bool believes = !q.last->firing.empty() ||
+                          std::ranges::any_of(q.resolved, [&](uint64_t hash) { return Has(q.last->left_out, hash); });
+    return believes ? NotifyDecision{true, "all alerts resolved"} : NotifyDecision{};
   }
   if (q.send_resolved && !std::ranges::includes(q.last->resolved, q.resolved)) {
     return {true, "some alerts resolved"};
@@ -70,15 +137,17 @@ void NotificationLog::Restore(std::vector<state::NotificationRecord> records,
   for (state::NotificationRecord& r : records) {
     std::ranges::sort(r.firing);
     std::ranges::sort(r.resolved);
+    std::ranges::sort(r.left_out);
     entries_[{std::move(r.group_key), std::move(r.receiver_key)}] = {
         .sent_at = r.sent_at,
         .firing = std::move(r.firing),
         .resolved = std::move(r.resolved),
+        .left_out = std::move(r.left_out),
         .receiver_data = std::move(r.receiver_data),
         .expires_at = r.expires_at};
   }
   for (state::IntentRecord& i : intents) {
-    unanswered_[{std::move(i.group_key), std::move(i.receiver_key)}] = i.sent_at;
+    unanswered_[{std::move(i.group_key), std::move(i.receiver_key)}] = DecodeUnanswered(i.bytes);
   }
 }
 
@@ -90,14 +159,29 @@ const NotificationEntry* NotificationLog::Find(const std::string& group_key,
   return &it->second;
 }
 
-bool NotificationLog::TakeUnanswered(const std::string& group_key, const std::string& receiver_key) {
-  return unanswered_.erase({group_key, receiver_key}) > 0;
+const UnansweredSend* NotificationLog::Unanswered(const std::string& group_key, const std::string& receiver_key) const {
+  const auto it = unanswered_.find({group_key, receiver_key});
+  return it == unanswered_.end() ? nullptr : &it->second;
 }
 
-void NotificationLog::Intend(const std::string& group_key, const std::string& receiver_key,
-                             base::Time tick, base::Task done) {
+NotificationLog::Beliefs NotificationLog::BeliefsOf(const std::string& group_key, const std::string& receiver_key) const {
+  return {.told = Find(group_key, receiver_key), .unanswered = Unanswered(group_key, receiver_key)};
+}
+
+bool NotificationLog::Beliefs::MayFire(uint64_t hash) const {
+  return (told != nullptr && (Has(told->firing, hash) || Has(told->left_out, hash))) ||
+         (unanswered != nullptr && Has(unanswered->firing, hash));
+}
+
+void NotificationLog::Intend(const std::string& group_key, const std::string& receiver_key, base::Time tick,
+                             UnansweredSend says, base::Task done) {
+  // What an earlier message may have said stays possible until this one is answered.
+  if (const UnansweredSend* earlier = Unanswered(group_key, receiver_key)) {
+    Add(earlier->firing, &says.firing);
+    Add(earlier->resolved, &says.resolved);
+  }
   state::Transaction t;
-  t.PutIntent({.group_key = group_key, .receiver_key = receiver_key, .sent_at = tick, .bytes = {}});
+  t.PutIntent({.group_key = group_key, .receiver_key = receiver_key, .sent_at = tick, .bytes = EncodeUnanswered(says)});
   store_->Commit(std::move(t), Gated<base::Status>(gate_, [done = std::move(done)](base::Status s) mutable {
     if (!s) {
       base::LogError("the intent to notify could not be stored; notifying all the same",
@@ -107,16 +191,34 @@ void NotificationLog::Intend(const std::string& group_key, const std::string& re
   }));
 }
 
-void NotificationLog::Abandon(const std::string& group_key, const std::string& receiver_key) {
+void NotificationLog::PutIntent(const Key& key, base::Time tick, const UnansweredSend& send) {
+  state::Transaction t;
+  t.PutIntent({.group_key = key.first, .receiver_key = key.second, .sent_at = tick, .bytes = EncodeUnanswered(send)});
+  store_->Commit(std::move(t), [](base::Status s) { base::Ignore(s); });
+}
+
+void NotificationLog::LeaveUnanswered(const std::string& group_key, const std::string& receiver_key, base::Time tick,
+                                      const UnansweredSend& said) {
+  const Key key(group_key, receiver_key);
+  UnansweredSend& send = unanswered_[key];
+  Add(said.firing, &send.firing);
+  Add(said.resolved, &send.resolved);
+  send.in_journal = true;
+  PutIntent(key, tick, send);
+}
+
+void NotificationLog::Abandon(const std::string& group_key, const std::string& receiver_key, base::Time tick) {
+  if (const UnansweredSend* earlier = Unanswered(group_key, receiver_key)) {
+    return PutIntent({group_key, receiver_key}, tick, *earlier);
+  }
   state::Transaction t;
   t.ForgetIntent(group_key, receiver_key);
-  // Best effort: an intent that stays only marks the next send as a possible repetition.
-  store_->Commit(std::move(t), [](base::Status s) { base::Ignore(s); });
+  store_->Commit(std::move(t), [](base::Status s) { base::Ignore(s); });  // as PutIntent()
 }
 
 void NotificationLog::Record(const std::string& group_key, const std::string& receiver_key,
                              NotificationEntry entry, base::Duration repeat_interval, base::Task done) {
-  const bool until_told = !entry.firing.empty() && !forget_told_firing_;
+  const bool until_told = !(entry.firing.empty() && entry.left_out.empty()) && !forget_told_firing_;
   entry.expires_at = entry.sent_at + (until_told ? retention_ : std::min(retention_, 2 * repeat_interval));
   state::Transaction t;
   t.PutNotification({.group_key = group_key,
@@ -124,9 +226,11 @@ void NotificationLog::Record(const std::string& group_key, const std::string& re
                      .sent_at = entry.sent_at,
                      .firing = entry.firing,
                      .resolved = entry.resolved,
+                     .left_out = entry.left_out,
                      .receiver_data = entry.receiver_data,
                      .expires_at = entry.expires_at});
   entries_[{group_key, receiver_key}] = std::move(entry);
+  unanswered_.erase({group_key, receiver_key});
   store_->Commit(std::move(t), Gated<base::Status>(gate_, [done = std::move(done)](base::Status s) mutable {
     if (!s) {
       base::LogError("a notification that was sent could not be stored; it may be repeated after a restart",
@@ -142,7 +246,7 @@ size_t NotificationLog::Collect() {
   const size_t forgotten = std::erase_if(entries_, [&](const auto& e) { return e.second.expires_at <= now; });
   size_t bytes = 0;
   for (const auto& [key, e] : entries_) {
-    bytes += key.first.size() + key.second.size() + 8 * (e.firing.size() + e.resolved.size() + 3);
+    bytes += key.first.size() + key.second.size() + 8 * (e.firing.size() + e.resolved.size() + e.left_out.size() + 3);
   }
   size_bytes_->Set(static_cast<double>(bytes));
   maintenance_->Add();

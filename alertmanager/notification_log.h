@@ -1,8 +1,10 @@
 #pragma once
 
 // What each receiver was last told of each group, so that nothing is told twice.  Entries are
-// durable before a send counts as done; the intent to send is durable before the send begins.  An
-// intent without an answer at start-up means that nobody knows: the send is repeated once.
+// durable before a send counts as done; the intent to send, with what it is about to say, is durable
+// before the send begins.  A send without an answer (cut off by a stop, a crash or its deadline) may
+// have been heard: until the next answer the receiver counts as knowing only what it knows either way,
+// and as possibly believing what the lost message said.
 //
 // Threads: loop only.
 
@@ -29,9 +31,22 @@ struct NotificationEntry {
   base::Time sent_at{};           // the tick of the flush (or the send's end under upstream's rule)
   std::vector<uint64_t> firing;   // hashes, sorted
   std::vector<uint64_t> resolved;
+  // Told as firing before and suppressed at this message, which therefore is silent about them.  They
+  // are new to it when nothing suppresses them any more, but their end is told.
+  std::vector<uint64_t> left_out;
   std::string receiver_data;
   base::Time expires_at{};
 };
+
+// Sends whose answers are not known, as one: what the receiver may have been told since its entry.
+struct UnansweredSend {
+  std::vector<uint64_t> firing;  // hashes, sorted
+  std::vector<uint64_t> resolved;
+  bool in_journal = false;  // the journal has the event
+};
+// The bytes of an intent.  What cannot be read is a send of unknown content.
+std::string EncodeUnanswered(const UnansweredSend& send);
+UnansweredSend DecodeUnanswered(std::string_view bytes);
 
 // Why a notification goes out, in the words templates see; or why not.
 struct NotifyDecision {
@@ -40,9 +55,10 @@ struct NotifyDecision {
 };
 
 struct DedupQuestion {
-  const NotificationEntry* last = nullptr;  // null: never told
-  std::vector<uint64_t> firing;             // sorted
-  std::vector<uint64_t> resolved;           // sorted
+  const NotificationEntry* last = nullptr;        // null: never told
+  const UnansweredSend* unanswered = nullptr;     // null: there is none
+  std::vector<uint64_t> firing;                   // sorted
+  std::vector<uint64_t> resolved;                 // sorted
   bool send_resolved = false;
   base::Time tick{};
   base::Duration repeat_interval{};
@@ -63,14 +79,26 @@ class NotificationLog {
   // Null if the receiver was never told, or the entry has expired.
   const NotificationEntry* Find(const std::string& group_key, const std::string& receiver_key) const;
 
-  // Whether a send begun before the last start has no known answer; true once only.
-  bool TakeUnanswered(const std::string& group_key, const std::string& receiver_key);
+  // Null if every send is answered.
+  const UnansweredSend* Unanswered(const std::string& group_key, const std::string& receiver_key) const;
+  // What a receiver may believe of a group; until the next change of the log.
+  struct Beliefs {
+    const NotificationEntry* told = nullptr;
+    const UnansweredSend* unanswered = nullptr;
+    // Whether it was told that the alert with this hash fires, or may have been, and not of its end.
+    bool MayFire(uint64_t hash) const;
+  };
+  Beliefs BeliefsOf(const std::string& group_key, const std::string& receiver_key) const;
 
-  // Records that a send begins; `done` once it is on disk (or could not be written: the send goes
-  // on, since a message twice is better than none).
-  void Intend(const std::string& group_key, const std::string& receiver_key, base::Time tick, base::Task done);
+  // Records that a send begins and what it says; `done` once it is on disk (or could not be written:
+  // the send goes on, since a message twice is better than none).
+  void Intend(const std::string& group_key, const std::string& receiver_key, base::Time tick, UnansweredSend says,
+              base::Task done);
+  // The send ended without an answer, and the journal says so.
+  void LeaveUnanswered(const std::string& group_key, const std::string& receiver_key, base::Time tick,
+                       const UnansweredSend& said);
   // The send failed for good: nothing was told.
-  void Abandon(const std::string& group_key, const std::string& receiver_key);
+  void Abandon(const std::string& group_key, const std::string& receiver_key, base::Time tick);
   // The receiver knows: from now on Find() gives this.  `done` once it is on disk.
   void Record(const std::string& group_key, const std::string& receiver_key, NotificationEntry entry,
               base::Duration repeat_interval, base::Task done);
@@ -80,13 +108,15 @@ class NotificationLog {
 
  private:
   using Key = std::pair<std::string, std::string>;
+  // Best effort: an intent that is not up to date only makes a later send a possible repetition.
+  void PutIntent(const Key& key, base::Time tick, const UnansweredSend& send);
 
   base::Executor* const executor_;
   state::Store* const store_;
   const base::Duration retention_;
   const bool forget_told_firing_;
   std::map<Key, NotificationEntry> entries_;
-  std::map<Key, base::Time> unanswered_;
+  std::map<Key, UnansweredSend> unanswered_;
   base::Counter* queries_;
   base::Gauge* size_bytes_;
   base::Summary* gc_duration_;

@@ -20,6 +20,7 @@ base::Duration BackOff(int attempt, double uniform) {
 }
 
 bool IsResolved(const model::Alert& alert) { return alert.ends_at != base::Time{}; }
+bool IsEnded(const model::AlertPtr& alert) { return IsResolved(*alert); }
 
 }  // namespace
 
@@ -27,9 +28,9 @@ bool IsResolved(const model::Alert& alert) { return alert.ends_at != base::Time{
 class Notifier::Delivery {
  public:
   Delivery(Notifier* owner, std::shared_ptr<const FlushedGroup> group, const Integration* integration,
-           std::shared_ptr<const std::vector<model::AlertPtr>> ended_unseen, std::move_only_function<void(bool)> done)
+           std::shared_ptr<const std::vector<model::AlertPtr>> suppressed, std::move_only_function<void(bool)> done)
       : owner_(owner), group_(std::move(group)), integration_(integration), alerts_(group_->alerts),
-        ended_unseen_(std::move(ended_unseen)), done_(std::move(done)), deadline_(owner->parts_.executor->Monotonic() + group_->budget) {}
+        suppressed_(std::move(suppressed)), done_(std::move(done)), deadline_(owner->parts_.executor->Monotonic() + group_->budget) {}
 
   std::string lane() const { return group_->key + '\n' + integration_->key; }
 
@@ -59,12 +60,14 @@ class Notifier::Delivery {
             .alerts = &alerts_};
   }
   void NotSent(const NotificationEntry* last);
+  std::vector<uint64_t> LeftOut() const;
+  UnansweredSend Says() const { return {.firing = firing_, .resolved = resolved_}; }
 
   Notifier* const owner_;
   const std::shared_ptr<const FlushedGroup> group_;
   const Integration* const integration_;
   std::vector<model::AlertPtr> alerts_;
-  const std::shared_ptr<const std::vector<model::AlertPtr>> ended_unseen_;  // resolved while suppressed
+  const std::shared_ptr<const std::vector<model::AlertPtr>> suppressed_;
   std::move_only_function<void(bool)> done_;
   const base::Duration deadline_;  // of the monotonic clock
 
@@ -74,11 +77,11 @@ class Notifier::Delivery {
   std::string_view reason_;
   std::string repeats_;  // the reason with a mark, after a crash
   std::string last_error_;
-  FailureReason last_reason_ = FailureReason::kOther;
   int attempts_ = 0;
   bool intended_ = false;
   bool ended_ = false;
   bool calling_ = false;  // a request is out
+  bool unanswered_ = false;  // one before had no answer in its time
   bool told_ = false;     // the journal has the refusal
   int status_ = 0;        // of the answer, where it has one
   base::Duration began_{};  // the attempt
@@ -90,11 +93,11 @@ class Notifier::Delivery {
 };
 
 void Notifier::Delivery::Start() {
-  const NotificationEntry* last = parts().log->Find(group_->key, integration_->key);
   // Alerts that ended while suppressed matter only to a receiver that knows of them.
-  if (last != nullptr && integration_->send_resolved && !ended_unseen_->empty()) {
-    for (const model::AlertPtr& a : *ended_unseen_) {
-      if (std::ranges::binary_search(last->firing, AlertHash(a->labels))) alerts_.push_back(a);
+  if (integration_->send_resolved && !suppressed_->empty()) {
+    const NotificationLog::Beliefs beliefs = parts().log->BeliefsOf(group_->key, integration_->key);
+    for (const model::AlertPtr& a : *suppressed_) {
+      if (IsResolved(*a) && beliefs.MayFire(AlertHash(a->labels))) alerts_.push_back(a);
     }
     SortAlerts(&alerts_);
   }
@@ -122,8 +125,10 @@ void Notifier::Delivery::NotSent(const NotificationEntry* last) {
 
 void Notifier::Delivery::Decide() {
   const NotificationEntry* last = parts().log->Find(group_->key, integration_->key);
+  const UnansweredSend* unanswered = parts().log->Unanswered(group_->key, integration_->key);
   const NotifyDecision decision = DecideNotification(
       {.last = last,
+       .unanswered = parts().options->compat.forget_told_firing ? nullptr : unanswered,
        .firing = firing_,
        .resolved = resolved_,
        .send_resolved = integration_->send_resolved,
@@ -149,16 +154,16 @@ void Notifier::Delivery::Decide() {
       .now = parts().executor->Now(),
       .random = parts().random->Next(),
       .hostname = parts().options->hostname});
-  if (parts().log->TakeUnanswered(group_->key, integration_->key)) {
+  if (unanswered != nullptr) {
     repeats_ = std::string(reason_) + ", repeats one whose answer is not known";
-    base::LogWarn("a notification was cut off by the last stop and its answer is not known; sending it again",
+    base::LogWarn("the answer to the notification before is not known; what it said may be repeated",
                   {{"group", group_->key}, {"integration", integration_->key}});
   }
   deadline_timer_ = parts().executor->After(deadline_ - parts().executor->Monotonic(), gate_.Wrap([this] {
     Fail(FailureReason::kContextDeadlineExceeded, last_error_.empty() ? "context deadline exceeded" : last_error_);
   }));
   intended_ = true;
-  parts().log->Intend(group_->key, integration_->key, group_->tick, gate_.Wrap([this] { Attempt(); }));
+  parts().log->Intend(group_->key, integration_->key, group_->tick, Says(), gate_.Wrap([this] { Attempt(); }));
 }
 
 void Notifier::Delivery::Attempt() {
@@ -229,7 +234,6 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
 void Notifier::Delivery::NotBuilt(const base::Error& error) {
   const Outcome outcome = OutcomeOfError(error);
   parts().metrics->Of(parts().metrics->requests_failed, integration_->name, integration_->receiver_name)->Add();
-  last_reason_ = outcome.reason;
   if (!outcome.retry) return Fail(outcome.reason, outcome.error);
   Retry(outcome, BackOff(attempts_ - 1, parts().random->Uniform()));
 }
@@ -254,7 +258,7 @@ void Notifier::Delivery::Answered(Outcome outcome) {
     return Succeed(std::move(outcome.receiver_data));
   }
   parts().metrics->Of(parts().metrics->requests_failed, integration_->name, integration_->receiver_name)->Add();
-  last_reason_ = outcome.reason;
+  unanswered_ = unanswered_ || (status_ == 0 && outcome.reason == FailureReason::kContextDeadlineExceeded);
   if (!outcome.retry) {
     answer.outcome = RequestOutcome::kRefused;
     parts().journal->Request(Flush(), answer);
@@ -300,11 +304,24 @@ void Notifier::Delivery::Record(std::optional<std::string> receiver_data) {
   } else if (notification_ != nullptr && reason_ != "first notification") {
     entry.receiver_data = notification_->receiver_data;
   }
+  if (integration_->send_resolved) entry.left_out = LeftOut();
   deadline_timer_.Cancel();
   // Nothing repeats more often than the group ticks, so the entry must outlive a tick too.
   const RouteOptions& route = group_->route->options();
   parts().log->Record(group_->key, integration_->key, std::move(entry),
                       std::max(route.repeat_interval, route.group_interval), gate_.Wrap([this] { End(true); }));
+}
+
+// The suppressed alerts that the receiver goes on believing to fire.
+std::vector<uint64_t> Notifier::Delivery::LeftOut() const {
+  const NotificationLog::Beliefs beliefs = parts().log->BeliefsOf(group_->key, integration_->key);
+  std::vector<uint64_t> hashes;
+  for (const model::AlertPtr& a : *suppressed_) {
+    const uint64_t hash = AlertHash(a->labels);
+    if (!std::ranges::binary_search(resolved_, hash) && beliefs.MayFire(hash)) hashes.push_back(hash);
+  }
+  std::ranges::sort(hashes);
+  return hashes;
 }
 
 void Notifier::Delivery::Fail(FailureReason reason, const std::string& error) {
@@ -323,8 +340,11 @@ void Notifier::Delivery::Fail(FailureReason reason, const std::string& error) {
     parts().journal->GaveUp(Flush(), attempts_, error);
   }
   // A request that may have arrived stays marked, so that its repetition is known as one.
-  const bool maybe_told = reason == FailureReason::kContextCanceled || reason == FailureReason::kContextDeadlineExceeded;
-  if (intended_ && !maybe_told) parts().log->Abandon(group_->key, integration_->key);
+  if (intended_ && (calling_ || unanswered_)) {
+    parts().log->LeaveUnanswered(group_->key, integration_->key, group_->tick, Says());
+  } else if (intended_) {
+    parts().log->Abandon(group_->key, integration_->key, group_->tick);
+  }
   End(false);
 }
 
@@ -349,7 +369,7 @@ void Notifier::Suppress(const FlushedGroup& group, const model::AlertPtr& alert,
   constexpr std::string_view kReasons[] = {"inhibition", "active_time_interval", "mute_time_interval", "silence"};
   parts_.metrics->suppressed->With({kReasons[static_cast<size_t>(cause)]})->Add();
   parts_.journal->Suppressed(*alert, AlertJournal::GroupOf(group.key, group.route->options()), cause, by);
-  if (IsResolved(*alert)) selection->suppressed_resolved.push_back(alert);
+  selection->suppressed.push_back(alert);
 }
 
 Notifier::Selection Notifier::Select(const FlushedGroup& group) {
@@ -378,7 +398,7 @@ Notifier::Selection Notifier::Select(const FlushedGroup& group) {
       s.kept.push_back(alert);
     }
   }
-  if (parts_.options->compat.drop_resolved_while_suppressed) s.suppressed_resolved.clear();
+  if (parts_.options->compat.drop_resolved_while_suppressed) s.suppressed.clear();
   return s;
 }
 
@@ -393,7 +413,7 @@ void Notifier::Notify(FlushedGroup flushed, std::move_only_function<void(NotifyR
   };
   auto waiting = std::make_shared<Waiting>(Waiting{
       .left = integrations.size(), .result = {.ok = true, .muted_by = std::move(selection.muted_by)}, .done = std::move(done)});
-  if (integrations.empty() || (selection.kept.empty() && selection.suppressed_resolved.empty())) {
+  if (integrations.empty() || (selection.kept.empty() && std::ranges::none_of(selection.suppressed, IsEnded))) {
     parts_.journal->NotSent({.group = AlertJournal::GroupOf(group->key, group->route->options()),
                              .tick = group->tick,
                              .alerts = &group->alerts},
@@ -405,10 +425,10 @@ void Notifier::Notify(FlushedGroup flushed, std::move_only_function<void(NotifyR
     if (IsResolved(*alert)) parts_.journal->FoundResolved(*alert);
   }
   group->alerts = selection.kept;  // from here on: those that nothing suppresses
-  const auto ended_unseen = std::make_shared<const std::vector<model::AlertPtr>>(std::move(selection.suppressed_resolved));
+  const auto suppressed = std::make_shared<const std::vector<model::AlertPtr>>(std::move(selection.suppressed));
   std::vector<Delivery*> ready;
   for (const Integration& integration : integrations) {
-    auto delivery = std::make_unique<Delivery>(this, group, &integration, ended_unseen, [waiting](bool ok) {
+    auto delivery = std::make_unique<Delivery>(this, group, &integration, suppressed, [waiting](bool ok) {
       waiting->result.ok = waiting->result.ok && ok;
       if (--waiting->left == 0) waiting->done(std::move(waiting->result));
     });
@@ -445,8 +465,7 @@ bool Notifier::WasTold(const Prepared& prepared, const Route& route, const std::
                        const model::Alert& alert) const {
   const uint64_t hash = AlertHash(alert.labels);
   return std::ranges::any_of(prepared.Integrations(route.options().receiver), [&](const Integration& i) {
-    const NotificationEntry* entry = parts_.log->Find(group_key, i.key);
-    return entry != nullptr && std::ranges::binary_search(entry->firing, hash);
+    return parts_.log->BeliefsOf(group_key, i.key).MayFire(hash);
   });
 }
 

@@ -82,7 +82,7 @@ class Notifier {
   class Delivery;
   struct Selection {
     std::vector<model::AlertPtr> kept;
-    std::vector<model::AlertPtr> suppressed_resolved;
+    std::vector<model::AlertPtr> suppressed;
     std::vector<std::string> muted_by;
   };
   Selection Select(const FlushedGroup& group);

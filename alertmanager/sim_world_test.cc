@@ -58,6 +58,7 @@ state::Contents KeptStore::Contents() const {
   for (const auto& [key, r] : notifications_) c.notifications.push_back(r);
   for (const auto& [key, r] : intents_) c.intents.push_back(r);
   for (const auto& [key, r] : alerts_) c.alerts.push_back(r);
+  for (const state::EventPack& pack : packs) c.last_alert_chapter = std::max(c.last_alert_chapter, pack.chapter);
   return c;
 }
 

@@ -112,6 +112,13 @@ base::Result<uint64_t> JournalFile::BytesInUse() {
   return static_cast<uint64_t>((pages - free) * size);
 }
 
+base::Result<int64_t> JournalFile::LastChapter(Journal journal) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Statement> last, db_->Prepare("SELECT MAX(chapter) FROM packs WHERE journal = ?"));
+  last->Bind(1, static_cast<int64_t>(journal));
+  ASSIGN_OR_RETURN(const bool found, last->Step());
+  return found ? last->Number(0) : 0;
+}
+
 base::Status JournalFile::Bound(Journal journal, const JournalBound& bound) {
   // One chapter at a time, so that no single transaction becomes large.
   while (true) {

@@ -19,6 +19,8 @@ class JournalFile {
   static base::Result<std::unique_ptr<JournalFile>> Open(const std::string& path);
 
   base::Status Commit(const Transaction::Rep& changes);
+  // The highest number; 0: there is none.
+  base::Result<int64_t> LastChapter(Journal journal);
   const std::string& path() const { return db_->path(); }
 
  private:

@@ -6,7 +6,7 @@
 namespace tocsin::state {
 namespace {
 
-constexpr int64_t kVersion = 2;  // 1 had a row for each alert
+constexpr int64_t kVersion = 3;  // 1 had a row for each alert, 2 no notifications.left_out
 
 // Times are nanoseconds since the epoch; hashes are bytes, 8 each, little-endian.
 constexpr const char* kSchema = R"sql(
@@ -16,7 +16,7 @@ constexpr const char* kSchema = R"sql(
   CREATE TABLE IF NOT EXISTS notifications (
     group_key BLOB NOT NULL, receiver_key BLOB NOT NULL, sent INTEGER NOT NULL,
     firing BLOB NOT NULL, resolved BLOB NOT NULL, receiver_data BLOB NOT NULL,
-    expires INTEGER NOT NULL, PRIMARY KEY (group_key, receiver_key)
+    expires INTEGER NOT NULL, left_out BLOB NOT NULL DEFAULT x'', PRIMARY KEY (group_key, receiver_key)
   ) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS intents (
     group_key BLOB NOT NULL, receiver_key BLOB NOT NULL, sent INTEGER NOT NULL, bytes BLOB NOT NULL,
@@ -24,7 +24,7 @@ constexpr const char* kSchema = R"sql(
   ) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS alert_packs (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
   DROP TABLE IF EXISTS alerts;
-  PRAGMA user_version = 2;
+  PRAGMA user_version = 3;
 )sql";
 
 int64_t Nanos(base::Time t) { return t.time_since_epoch().count(); }
@@ -62,16 +62,26 @@ base::Status ReadSilences(Database* db, Contents* contents) {
   });
 }
 
+base::Result<bool> HasLeftOut(Database* db) {
+  ASSIGN_OR_RETURN(const int64_t columns,
+                   db->ReadNumber("SELECT count(*) FROM pragma_table_info('notifications') WHERE name = 'left_out'"));
+  return columns == 1;
+}
+
 base::Status ReadNotifications(Database* db, Contents* contents) {
+  ASSIGN_OR_RETURN(const bool has_left_out, HasLeftOut(db));  // a file that is salvaged may be older
   return EachRow(db,
-                 "SELECT group_key, receiver_key, sent, firing, resolved, receiver_data, expires "
-                 "FROM notifications",
+                 has_left_out ? "SELECT group_key, receiver_key, sent, firing, resolved, receiver_data, expires, "
+                                "left_out FROM notifications"
+                              : "SELECT group_key, receiver_key, sent, firing, resolved, receiver_data, expires, "
+                                "x'' FROM notifications",
                  [&](const Statement& row) {
                    contents->notifications.push_back({.group_key = row.Bytes(0),
                                                       .receiver_key = row.Bytes(1),
                                                       .sent_at = TimeOf(row.Number(2)),
                                                       .firing = UnpackHashes(row.Bytes(3)),
                                                       .resolved = UnpackHashes(row.Bytes(4)),
+                                                      .left_out = UnpackHashes(row.Bytes(7)),
                                                       .receiver_data = row.Bytes(5),
                                                       .expires_at = TimeOf(row.Number(6))});
                  });
@@ -102,6 +112,10 @@ base::Result<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& pa
   }
   ASSIGN_OR_RETURN(const std::string check, db->ReadText("PRAGMA quick_check(1)"));
   if (check != "ok") return base::DataLoss(path + ": " + check);
+  if (version == 2) {
+    ASSIGN_OR_RETURN(const bool done, HasLeftOut(db.get()));  // by a start that was cut off
+    if (!done) RETURN_IF_ERROR(db->Run("ALTER TABLE notifications ADD COLUMN left_out BLOB NOT NULL DEFAULT x''"));
+  }
   RETURN_IF_ERROR(db->Run(kSchema));
   return std::unique_ptr<RecordFile>(new RecordFile(std::move(db)));
 }
@@ -163,10 +177,11 @@ base::Status RecordFile::Apply(const Change& change) {
   if (const auto* r = std::get_if<NotificationRecord>(&change)) {
     const std::string firing = PackHashes(r->firing);
     const std::string resolved = PackHashes(r->resolved);
-    ASSIGN_OR_RETURN(s, Prepared("INSERT OR REPLACE INTO notifications VALUES (?, ?, ?, ?, ?, ?, ?)"));
+    const std::string left_out = PackHashes(r->left_out);
+    ASSIGN_OR_RETURN(s, Prepared("INSERT OR REPLACE INTO notifications VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
     s->Bind(1, r->group_key).Bind(2, r->receiver_key).Bind(3, Nanos(r->sent_at)).Bind(4, firing);
     RETURN_IF_ERROR(
-        s->Bind(5, resolved).Bind(6, r->receiver_data).Bind(7, Nanos(r->expires_at)).Run());
+        s->Bind(5, resolved).Bind(6, r->receiver_data).Bind(7, Nanos(r->expires_at)).Bind(8, left_out).Run());
     return Apply(ForgetIntentChange{r->group_key, r->receiver_key});
   }
   if (const auto* r = std::get_if<ForgetNotificationChange>(&change)) {

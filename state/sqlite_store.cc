@@ -252,6 +252,7 @@ base::Status OpenJournals(const std::string& path, base::Time now, Files* files,
     opened = JournalFile::Open(path);
   }
   ASSIGN_OR_RETURN(files->journals, std::move(opened));
+  ASSIGN_OR_RETURN(contents->last_alert_chapter, files->journals->LastChapter(Journal::kAlerts));
   return {};
 }
 

@@ -45,6 +45,7 @@ struct NotificationRecord {
   base::Time sent_at{};      // the tick of the flush
   std::vector<uint64_t> firing;    // hashes of alerts
   std::vector<uint64_t> resolved;
+  std::vector<uint64_t> left_out;  // told as firing before; this message was silent about them
   std::string receiver_data;  // what the receiver wants back, such as a message's id
   base::Time expires_at{};
 };
@@ -85,6 +86,7 @@ struct Contents {
   std::vector<NotificationRecord> notifications;
   std::vector<IntentRecord> intents;
   std::vector<AlertRecord> alerts;
+  int64_t last_alert_chapter = 0;  // of Journal::kAlerts; 0: there is none
   // What was lost, for people: a damaged file that was set aside.  Logged already.
   std::vector<std::string> losses;
 };

@@ -357,6 +357,27 @@ TEST_F(StoreTest, AFileOfANewerVersionIsRefused) {
   EXPECT_THAT(status.error().message(), HasSubstr("newer version (format 9"));
 }
 
+TEST_F(StoreTest, AFileOfTheFormatBeforeIsTakenOver) {
+  ASSERT_TRUE(Open());
+  Transaction t;
+  t.PutNotification({.group_key = "g", .receiver_key = "r", .firing = {7}, .left_out = {8}});
+  ASSERT_TRUE(Commit(std::move(t)));
+  Stop();
+  {
+    auto db = Database::Open(folder_ + "/state.db", Database::Mode::kCreate);
+    ASSERT_TRUE(db);
+    ASSERT_TRUE((*db)->Run("ALTER TABLE notifications DROP COLUMN left_out; PRAGMA user_version = 2"));
+  }
+  for (int starts = 0; starts < 2; ++starts) {
+    ASSERT_TRUE(Open());
+    ASSERT_THAT(contents_.notifications, SizeIs(1));
+    EXPECT_THAT(contents_.notifications[0].firing, ElementsAre(7));
+    EXPECT_THAT(contents_.notifications[0].left_out, IsEmpty());
+    EXPECT_THAT(contents_.losses, IsEmpty());
+    Stop();
+  }
+}
+
 TEST_F(StoreTest, AFolderThatCannotBeMadeIsAnError) {
   Contents contents;
   EXPECT_FALSE(OpenSqliteStore({.folder = "/dev/null/state", .executor = &sim_}, &contents));
