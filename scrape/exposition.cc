@@ -1,6 +1,6 @@
 // Both grammars share the series part, name{label="value",...}, and differ in what stands around it:
 //
-//   text         blanks anywhere between tokens; "# HELP", "# TYPE", other comments; integer
+//   text         blanks anywhere between tokens, those before a bare name being part of it; "# HELP", "# TYPE", other comments; integer
 //                milliseconds; the last line may lack its line feed
 //   OpenMetrics  exactly one blank; "# HELP", "# TYPE", "# UNIT", "# EOF" and nothing else;
 //                float seconds; exemplars: value # {labels} value [timestamp]
@@ -90,8 +90,9 @@ class SeriesReader {
   SeriesReader(std::string_view text, ExpositionFormat format) : text_(text), format_(format) {}
 
   base::Status Read(LabelPairs* labels) {
+    const size_t begin = at_;
+    Blanks();
     if (at_ < text_.size() && IsMetricStart(text_[at_])) {
-      const size_t begin = at_;
       while (at_ < text_.size() && IsMetricByte(text_[at_])) ++at_;
       labels->emplace_back(model::kMetricName, text_.substr(begin, at_ - begin));
       named_ = true;
@@ -281,6 +282,8 @@ base::Status ExpositionParser::SkipSeries(Entry* entry) {
   entry->has_exemplar = false;
   if (SkipExpected(entry)) return {};
   const size_t begin = at_;
+  if (format_ == ExpositionFormat::kText) SkipBlanks();
+  const size_t name = at_;
   while (!AtEnd() && IsMetricByte(body_[at_])) ++at_;
   size_t end = at_;
   if (format_ == ExpositionFormat::kText) SkipBlanks();
@@ -299,7 +302,7 @@ base::Status ExpositionParser::SkipSeries(Entry* entry) {
       if (c == '}') break;
     }
     end = at_;
-  } else if (end == begin) {
+  } else if (end == name) {
     return Fail("expected a valid start token");
   }
   entry->series = body_.substr(begin, end - begin);
@@ -308,17 +311,18 @@ base::Status ExpositionParser::SkipSeries(Entry* entry) {
 
 base::Result<bool> ExpositionParser::NextText(Entry* entry) {
   while (true) {
+    line_start_ = at_;
     SkipBlanks();
     if (AtEnd()) {
       ended_ = true;
       return false;
     }
-    line_start_ = at_;
     if (body_[at_] != '\n') break;
     ++at_;
   }
   if (body_[at_] != '#') {
     if (!IsMetricStart(body_[at_]) && body_[at_] != '{') return Fail("expected a valid start token");
+    if (body_[at_] != '{') at_ = line_start_;
     RETURN_IF_ERROR(TextSeries(entry));
     return true;
   }

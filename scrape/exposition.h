@@ -42,6 +42,7 @@ struct Entry {
   double value = 0;         // a NaN has the bits of model::NormalNan()
   bool has_timestamp = false;
   model::Timestamp t = 0;
+  model::Timestamp start = 0;  // when what it counts began; 0: not told
   bool has_exemplar = false;
   model::Exemplar exemplar;
 

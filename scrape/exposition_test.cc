@@ -53,7 +53,7 @@ TEST(ExpositionTest, ATextBodyGivesValuesTimesAndMetadata) {
   ASSERT_EQ(p.entries.size(), 4u);
   EXPECT_EQ(p.entries[0].text, "Help \n\\.");
   EXPECT_EQ(p.entries[1].type, model::MetricType::kGauge);
-  EXPECT_EQ(p.labels[2], (LabelPairs{{"__name__", "a"}, {"x", "1\"\\\n"}}));
+  EXPECT_EQ(p.labels[2], (LabelPairs{{"__name__", " a"}, {"x", "1\"\\\n"}}));
   EXPECT_TRUE(std::isinf(p.entries[2].value));
   EXPECT_EQ(p.entries[2].t, 17);
   EXPECT_EQ(p.entries[3].value, 1000);

@@ -34,6 +34,10 @@ std::string& DecodeBuffer() {
   return buffer;
 }
 
+// Labels of a series that say what its family's description does.
+constexpr std::string_view kTypeLabel = "__type__";
+constexpr std::string_view kUnitLabel = "__unit__";
+
 // Metadata outlives its family by about this many scrapes.
 constexpr uint32_t kKeepFamilyScrapes = 10;
 // Scrapes that fail may add this many families, and as many as there are, before old ones are looked for.
@@ -184,19 +188,24 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
   format_ = *media.format == BodyFormat::kOpenMetrics ? ExpositionFormat::kOpenMetrics : ExpositionFormat::kText;
   const bool same_format = format_ == last_format;
   type_ = model::MetricType::kUnknown;
+  unit_.clear();
   last_family_ = nullptr;
-  const bool read_families = number_ - families_read_ >= kReadFamiliesScrapes;
+  const bool protobuf = *media.format == BodyFormat::kProtobuf;
+  // What a series gets from its family's description is not in the memory of comments.
+  const bool read_families = number_ - families_read_ >= kReadFamiliesScrapes || options_.type_and_unit_labels;
   const std::unique_ptr<EntrySource> source = MakeSource(
       *media.format, scraped.body,
       {.native_histograms = options_.target->native_histograms,
        .always_classic = options_.target->always_classic_histograms,
+       .starts = options_.start_zeros,
        .convert_to_nhcb = options_.target->convert_to_nhcb});
   batch->samples.reserve(cache_->size());
   batch->series.reserve(cache_->size());
   batch->track.reserve(cache_->size());
 
   // Text is read line by line here as long as the lines are those of the last scrape.
-  const bool text = *media.format != BodyFormat::kProtobuf && !options_.target->convert_to_nhcb;
+  const bool starts = options_.start_zeros && format_ == ExpositionFormat::kOpenMetrics;
+  const bool text = !protobuf && !options_.target->convert_to_nhcb && !starts;
   ExpositionParser* const parser = text ? static_cast<ExpositionParser*>(source.get()) : nullptr;
   size_t line_end = 0;  // of the last series
   Entry entry;
@@ -218,9 +227,18 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
         [[fallthrough]];
       case EntryKind::kHistogram: RETURN_IF_ERROR(TakeSeries(entry, scraped, batch)); break;
       case EntryKind::kComment: break;
-      case EntryKind::kType: type_ = entry.type; [[fallthrough]];
+      case EntryKind::kType:
+        type_ = entry.type;
+        TakeMetadata(entry);
+        break;
       case EntryKind::kHelp:
-      case EntryKind::kUnit: TakeMetadata(entry); break;
+        if (protobuf) unit_.clear();  // begins a family; in text the unit told last goes on, as in Prometheus
+        TakeMetadata(entry);
+        break;
+      case EntryKind::kUnit:
+        unit_ = entry.text;
+        TakeMetadata(entry);
+        break;
     }
   }
   batch->read_families = read_families || parser == nullptr;
@@ -249,6 +267,7 @@ base::Result<SeriesCache::Index> Intake::Lookup(const Entry& entry, Batch* batch
     --batch->scraped;  // not a sample
     return std::unexpected(std::move(parsed).error());
   }
+  if (options_.type_and_unit_labels) Describe(&pairs);
   auto labels = SeriesLabels(&pairs, options_.target->labels, *options_.config);
   if (!labels) {
     if (labels.error().code() == base::Code::kResourceExhausted) {
@@ -264,6 +283,34 @@ base::Result<SeriesCache::Index> Intake::Lookup(const Entry& entry, Batch* batch
   *dropped = (*cache_)[i].dropped = labels->empty();
   if (!*dropped) batch->added.push_back({.series = i, .labels = std::move(*labels)});
   return i;
+}
+
+// What the family's description says goes before what is written.
+void Intake::Describe(LabelPairs* labels) const {
+  const auto put = [&](std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    std::erase_if(*labels, [&](const auto& label) { return label.first == name; });
+    labels->emplace_back(name, value);
+  };
+  if (type_ != model::MetricType::kUnknown) put(kTypeLabel, model::MetricTypeName(type_));
+  put(kUnitLabel, unit_);
+}
+
+void Intake::TakeStart(const Entry& entry, model::Timestamp t, SeriesCache::Index i, Batch* batch) {
+  if (!options_.start_zeros || entry.start == 0 || entry.start >= t) return;
+  Start start{.series = i, .t = entry.start, .histogram = nullptr};
+  if (entry.kind == EntryKind::kHistogram) {
+    model::Histogram zero;
+    zero.counter_reset = model::CounterReset::kReset;
+    zero.integer = entry.histogram->integer;
+    // As the sample's, so that no chunk is cut between them.
+    const model::Histogram& like = *batch->histograms.back().histogram;
+    zero.schema = like.schema;
+    zero.zero_threshold = like.zero_threshold;
+    zero.custom_values = like.custom_values;
+    start.histogram = std::make_shared<const model::Histogram>(std::move(zero));
+  }
+  batch->starts.push_back(std::move(start));
 }
 
 base::Status Intake::TakeSeries(const Entry& entry, const Scraped& scraped, Batch* batch) {
@@ -299,6 +346,7 @@ base::Status Intake::TakeSeries(const Entry& entry, const Scraped& scraped, Batc
                                    .t = t,
                                    .track = !has_timestamp || config.track_timestamps_staleness,
                                    .histogram = std::move(limited)});
+      TakeStart(entry, t, i, batch);
     }
   } else {
     batch->samples.push_back({.ref = (*cache_)[i].ref, .t = t, .v = entry.value});
@@ -306,6 +354,7 @@ base::Status Intake::TakeSeries(const Entry& entry, const Scraped& scraped, Batc
     const bool track = !has_timestamp || config.track_timestamps_staleness;
     batch->track.push_back(track);
     batch->all_tracked &= track;
+    TakeStart(entry, t, i, batch);
   }
 
   PendingExemplars pending{.series = i, .exemplars = {}};
@@ -422,6 +471,7 @@ base::Status Intake::Append(storage::Appender* app, Batch* batch) {
       batch->samples[k].ref = (*cache_)[batch->series[k]].ref;
     }
   }
+  AppendStarts(app, *batch);
   batch->outcomes.resize(batch->samples.size());
   app->Append(batch->samples, batch->outcomes);
   std::vector<SeriesCache::Index> failed;
@@ -479,6 +529,24 @@ base::Status Intake::Append(storage::Appender* app, Batch* batch) {
   cache_->Remove(forget);
   batch->added.clear();
   return {};
+}
+
+// The same start comes with each scrape: that there are samples since is no fault, and a start that is not
+// taken for another reason is none of the scrape either.
+void Intake::AppendStarts(storage::Appender* app, const Batch& batch) {
+  if (batch.starts.empty()) return;
+  app->SetInOrderOnly(true);
+  for (const Start& start : batch.starts) {
+    const storage::SeriesRef ref = (*cache_)[start.series].ref;
+    if (start.histogram != nullptr) {
+      app->AppendHistogram(ref, start.t, start.histogram);
+      continue;
+    }
+    const storage::FloatSample zero{.ref = ref, .t = start.t, .v = 0};
+    AppendOutcome outcome{};
+    app->Append({&zero, 1}, {&outcome, 1});
+  }
+  app->SetInOrderOnly(false);
 }
 
 void Intake::AppendExemplars(storage::Appender* app, Batch* batch) {

@@ -26,6 +26,8 @@ struct IntakeOptions {
   storage::Appendable* storage = nullptr;
   Metrics* metrics = nullptr;
   bool append_metadata = false;
+  bool start_zeros = false;           // a zero is stored where a counter began
+  bool type_and_unit_labels = false;  // series get __type__ and __unit__ of their families
   bool extra_scrape_metrics = false;  // also where the job does not ask for them
 };
 
@@ -75,6 +77,7 @@ class Intake {
   struct NewSeries;
   struct PendingExemplars;
   struct PendingHistogram;
+  struct Start;
   struct Batch;
 
   base::Status Decode(Scraped* scraped);
@@ -85,6 +88,9 @@ class Intake {
   size_t TakeRepeated(const Scraped& scraped, size_t at, bool read_gaps, Batch* batch);
   void SetGap(std::string_view text);
   std::string MetricName(SeriesCache::Index i) const;
+  void Describe(LabelPairs* labels) const;
+  void TakeStart(const Entry& entry, model::Timestamp t, SeriesCache::Index i, Batch* batch);
+  void AppendStarts(storage::Appender* app, const Batch& batch);
   void TakeMetadata(const Entry& entry);
   void ForgetFamilies(bool flushed, bool forced, bool read_all);
   void ForgetSeriesWithoutSamples(Batch* batch);
@@ -102,6 +108,7 @@ class Intake {
   std::unique_ptr<SeriesCache> cache_;
   ExpositionFormat format_ = ExpositionFormat::kText;
   model::MetricType type_ = model::MetricType::kUnknown;  // of the family being read
+  std::string unit_;                                      // that was told last
   std::vector<storage::SeriesRef> inherited_;
   std::vector<storage::SeriesRef> report_refs_;  // in order of ReportValues
   Families families_;

@@ -28,6 +28,13 @@ struct Intake::PendingHistogram {
   model::HistogramPtr histogram;
 };
 
+// What a counter or histogram was when it began.
+struct Intake::Start {
+  SeriesCache::Index series;
+  model::Timestamp t;
+  model::HistogramPtr histogram;  // null: a float
+};
+
 struct Intake::PendingExemplars {
   SeriesCache::Index series;
   std::vector<model::Exemplar> exemplars;
@@ -40,6 +47,7 @@ struct Intake::Batch {
   std::vector<storage::AppendOutcome> outcomes;
   std::vector<PendingHistogram> histograms;
   std::vector<PendingExemplars> exemplars;
+  std::vector<Start> starts;
   std::vector<NewSeries> added;
   std::vector<SeriesCache::Index> refused;  // a sample of theirs was not taken
   std::vector<std::pair<SeriesCache::Index, model::Metadata>> metadata;

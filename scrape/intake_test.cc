@@ -42,7 +42,9 @@ class IntakeTest : public testing::Test {
                                                   .executor = &sim_,
                                                   .storage = &storage_,
                                                   .metrics = &metrics_,
-                                                  .append_metadata = true});
+                                                  .append_metadata = true,
+                                                  .start_zeros = start_zeros_,
+                                                  .type_and_unit_labels = type_and_unit_labels_});
   }
 
   ScrapeReport Scrape(std::string body, std::string type = "text/plain") {
@@ -55,6 +57,8 @@ class IntakeTest : public testing::Test {
     return storage_.Samples(name + "{" + labels + (labels.empty() ? "" : ", ") + "instance=\"i\", job=\"j\"}");
   }
 
+  bool start_zeros_ = false;
+  bool type_and_unit_labels_ = false;
   ScrapeConfig config_;
   model::Labels labels_;
   base::SimulatedExecutor sim_{base::FromUnixMillis(0)};
@@ -306,6 +310,9 @@ TEST_F(IntakeTest, CompressedBodiesAndUnknownTypesAreHandled) {
   const auto bomb =
       intake_->Run({.t = 9000, .body = base::Gzip(std::string(5000, '\n')), .content_type = "text/plain", .gzipped = true});
   EXPECT_THAT(bomb.status.error().message(), HasSubstr("body size limit exceeded"));
+  EXPECT_EQ(metrics_.exceeded_body_size_limit->value(), 1);
+  // The client stops reading there.
+  EXPECT_FALSE(intake_->Run({.t = 9001, .fetched = base::Unavailable("too much"), .body_too_large = true}).status);
 }
 
 TEST_F(IntakeTest, MetadataIsToldWhenItChangesAndKeptForAWhile) {
@@ -327,7 +334,7 @@ TEST_F(IntakeTest, MetadataIsToldWhenItChangesAndKeptForAWhile) {
 TEST_F(IntakeTest, WhatAPageOfBeforeSaysOfAFamilyIsStillKnownAfterFailures) {
   config_.sample_limit = 3;
   Scrape("# HELP a A.\n# TYPE a gauge\na 1\n");
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 16; ++i) {
     EXPECT_FALSE(Scrape("# HELP z" + std::to_string(i) + " Z.\nb 1\nc 1\nd 1\ne 1\n").status);
   }
   EXPECT_TRUE(Scrape("# HELP a A.\n# TYPE a gauge\na 1\na{x=\"1\"} 1\n").status);
@@ -464,6 +471,51 @@ TEST_F(IntakeTest, ExemplarsGetTheTimeOfTheirSample) {
   const base::CaptureLog log;
   Scrape("b_total 6 # {id=\"y\"} 2 0.5\n# EOF\n", "application/openmetrics-text");
   EXPECT_EQ(metrics_.exemplar_out_of_order->value(), 1);
+}
+
+TEST_F(IntakeTest, ACounterBeginsWithAZeroOnDemand) {
+  start_zeros_ = true;
+  const auto page = [](int total, const std::string& created) {
+    return "# TYPE c counter\nc_total " + std::to_string(total) + "\n" + (created.empty() ? "" : "c_created " + created + "\n") +
+           "# TYPE g gauge\ng 1\n# EOF\n";
+  };
+  const std::string type = "application/openmetrics-text";
+  const ScrapeReport report = Scrape(page(3, "0.5"), type);
+  EXPECT_EQ(report.scraped, 2u);
+  EXPECT_EQ(report.series_added, 2u);
+  Scrape(page(4, "0.5"), type);   // the same start
+  Scrape(page(1, "2.25"), type);  // another
+  Scrape(page(2, "9"), type);     // one that is still to come
+  EXPECT_EQ(Samples("c_total"), "0@500 3@1000 4@2000 0@2250 1@3000 2@4000");
+  EXPECT_EQ(Samples("g"), "1@1000 1@2000 1@3000 1@4000");
+  EXPECT_EQ(Samples("c_created"), "");
+  EXPECT_EQ(metrics_.out_of_order->value(), 0);
+}
+
+TEST_F(IntakeTest, SeriesGetTypeAndUnitOfTheirFamilyOnDemand) {
+  type_and_unit_labels_ = true;
+  const std::string page =
+      "# TYPE a_seconds counter\n# UNIT a_seconds seconds\na_seconds_total{__type__=\"mine\"} 1\n"
+      "# TYPE b gauge\n# UNIT b \nb{__unit__=\"mine\"} 1\n# TYPE c unknown\nc 1\n";
+  const auto names = [&] { return storage_.Names(); };
+  for (int i = 0; i < 2; ++i) Scrape(page + "# EOF\n", "application/openmetrics-text");
+  const auto expected = ElementsAre(R"(a_seconds_total{__type__="counter", __unit__="seconds", instance="i", job="j"})",
+                                    R"(b{__type__="gauge", __unit__="mine", instance="i", job="j"})", R"(c{instance="i", job="j"})");
+  EXPECT_THAT(names(), expected);
+  // A series that comes later gets them too, though the comments are those of before.
+  Scrape("# TYPE a_seconds counter\n# UNIT a_seconds seconds\na_seconds_total{__type__=\"mine\"} 1\na_seconds_total{x=\"1\"} 1\n# EOF\n",
+         "application/openmetrics-text");
+  EXPECT_EQ(names().back(), R"(a_seconds_total{__type__="counter", __unit__="seconds", instance="i", job="j", x="1"})");
+}
+
+TEST_F(IntakeTest, BlanksBeforeANameArePartOfIt) {
+  Scrape("a 1\n  b 1\n\t{\"c\"} 1\n");
+  EXPECT_THAT(storage_.Names(), ElementsAre(HasSubstr("a{"), HasSubstr("\"  b\""), HasSubstr("c{")));
+  Scrape("a 1\n  b 1\n\t{\"c\"} 1\n");
+  EXPECT_THAT(storage_.Names(), SizeIs(3));
+  config_.name_validation = model::NameScheme::kLegacy;
+  intake_ = nullptr;
+  EXPECT_THAT(Scrape("a 1\n  b 1\n").status.error().message(), HasSubstr("invalid metric name"));
 }
 
 TEST_F(IntakeTest, ATargetThatIsGoneIsMarkedStaleWithItsReport) {

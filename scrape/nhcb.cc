@@ -101,6 +101,7 @@ class NhcbSource : public EntrySource {
       histogram_ = {};
       exemplars_.clear();
       has_timestamp_ = entry.has_timestamp;
+      start_ = entry.start;
     }
     t_ = entry.t;
     if (series.part == Part::kBucket) histogram_.SetBucket(series.upper_bound, entry.value);
@@ -120,6 +121,7 @@ class NhcbSource : public EntrySource {
     entry.series = text_;
     entry.has_timestamp = has_timestamp_;
     entry.t = t_;
+    entry.start = start_;
     entry.histogram = std::make_shared<const model::Histogram>(std::move(*histogram));
     entry.exemplars = std::move(exemplars_);
     return entry;
@@ -140,6 +142,7 @@ class NhcbSource : public EntrySource {
   std::vector<model::Exemplar> exemplars_;
   bool has_timestamp_ = false;
   model::Timestamp t_ = 0;
+  model::Timestamp start_ = 0;
   std::string text_;  // of the histogram given last
 };
 

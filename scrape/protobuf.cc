@@ -2,15 +2,16 @@
 //   MetricFamily  name 1, help 2, type 3, metric 4, unit 5
 //   Metric        label 1, gauge 2, counter 3, summary 4, untyped 5, timestamp_ms 6, histogram 7
 //   LabelPair     name 1, value 2
-//   Counter       value 1, exemplar 2;  Gauge, Untyped: value 1
-//   Summary       sample_count 1, sample_sum 2, quantile 3 {quantile 1, value 2}
+//   Counter       value 1, exemplar 2, start_timestamp 3;  Gauge, Untyped: value 1
+//   Summary       sample_count 1, sample_sum 2, quantile 3 {quantile 1, value 2}, start_timestamp 4
 //   Histogram     sample_count 1, sample_sum 2, bucket 3, sample_count_float 4, schema 5,
 //                 zero_threshold 6, zero_count 7, zero_count_float 8, negative_span 9,
 //                 negative_delta 10, negative_count 11, positive_span 12, positive_delta 13,
-//                 positive_count 14, exemplars 16
+//                 positive_count 14, start_timestamp 15, exemplars 16
 //   Bucket        cumulative_count 1, upper_bound 2, exemplar 3, cumulative_count_float 4
 //   BucketSpan    offset 1, length 2
-//   Exemplar      label 1, value 2, timestamp 3 {seconds 1, nanos 2}
+//   Exemplar      label 1, value 2, timestamp 3
+//   Timestamp     seconds 1, nanos 2
 
 #include "scrape/protobuf.h"
 
@@ -61,6 +62,21 @@ std::pair<std::string, std::string> ReadLabel(pbf_reader in) {
   return label;
 }
 
+// Times beyond what milliseconds can hold are as far away as can be.
+model::Timestamp ReadTime(pbf_reader in) {
+  int64_t seconds = 0;
+  int64_t nanos = 0;
+  while (in.next()) {
+    switch (in.tag_and_type()) {
+      case Varint(1): seconds = in.get_int64(); break;
+      case Varint(2): nanos = in.get_int32(); break;
+      default: in.skip();
+    }
+  }
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 1000 - 1;
+  return std::clamp(seconds, -kMost, kMost) * 1000 + nanos / 1'000'000;
+}
+
 model::Exemplar ReadExemplar(pbf_reader in) {
   model::Exemplar exemplar;
   Pairs labels;
@@ -68,23 +84,10 @@ model::Exemplar ReadExemplar(pbf_reader in) {
     switch (in.tag_and_type()) {
       case Bytes(1): labels.push_back(ReadLabel(in.get_message())); break;
       case Fixed64(2): exemplar.value = in.get_double(); break;
-      case Bytes(3): {
-        pbf_reader time = in.get_message();
-        int64_t seconds = 0;
-        int64_t nanos = 0;
-        while (time.next()) {
-          switch (time.tag_and_type()) {
-            case Varint(1): seconds = time.get_int64(); break;
-            case Varint(2): nanos = time.get_int32(); break;
-            default: time.skip();
-          }
-        }
+      case Bytes(3):
         exemplar.has_timestamp = true;
-        // Times beyond what milliseconds can hold are no times.
-        constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 1000 - 1;
-        exemplar.t = std::clamp(seconds, -kMost, kMost) * 1000 + nanos / 1'000'000;
+        exemplar.t = ReadTime(in.get_message());
         break;
-      }
       default: in.skip();
     }
   }
@@ -108,6 +111,7 @@ struct HistogramMessage {
   std::vector<int64_t> negative_deltas;
   std::vector<Bucket> buckets;
   std::vector<model::Exemplar> exemplars;
+  model::Timestamp start = 0;
 
   double total() const { return count_float != 0 ? count_float : count; }
   bool IsNative() const {
@@ -183,6 +187,7 @@ HistogramMessage ReadHistogram(pbf_reader in) {
       case Varint(13): ReadDeltas(&in, &h.positive_deltas); break;
       case Bytes(14):
       case Fixed64(14): ReadCounts(&in, &h.native.positive_buckets); break;
+      case Bytes(15): h.start = ReadTime(in.get_message()); break;
       case Bytes(16): h.exemplars.push_back(ReadExemplar(in.get_message())); break;
       default: in.skip();
     }
@@ -340,6 +345,7 @@ class ProtobufSource : public EntrySource {
     pbf_reader in(bytes.data(), bytes.size());
     labels_.clear();
     t_ = 0;
+    start_ = 0;
     double value = 0;
     std::vector<model::Exemplar> exemplar;
     std::string_view summary;
@@ -348,8 +354,8 @@ class ProtobufSource : public EntrySource {
       switch (in.tag_and_type()) {
         case Bytes(1): labels_.push_back(ReadLabel(in.get_message())); break;
         case Bytes(2):
-        case Bytes(3):
-        case Bytes(5): value = ReadValue(in.get_message(), &exemplar); break;
+        case Bytes(5): value = ReadValue(in.get_message(), &exemplar, nullptr); break;
+        case Bytes(3): value = ReadValue(in.get_message(), &exemplar, type_ == Type::kCounter ? &start_ : nullptr); break;
         case Bytes(4): summary = View(&in); break;
         case Varint(6): t_ = in.get_int64(); break;
         case Bytes(7): histogram = View(&in); break;
@@ -373,12 +379,20 @@ class ProtobufSource : public EntrySource {
     return true;
   }
 
-  static double ReadValue(pbf_reader in, std::vector<model::Exemplar>* exemplar) {
+  // `start`: null if it has none.
+  static double ReadValue(pbf_reader in, std::vector<model::Exemplar>* exemplar, model::Timestamp* start) {
     double value = 0;
     while (in.next()) {
       switch (in.tag_and_type()) {
         case Fixed64(1): value = in.get_double(); break;
         case Bytes(2): *exemplar = {ReadExemplar(in.get_message())}; break;
+        case Bytes(3):
+          if (start != nullptr) {
+            *start = ReadTime(in.get_message());
+          } else {
+            in.skip();
+          }
+          break;
         default: in.skip();
       }
     }
@@ -393,6 +407,7 @@ class ProtobufSource : public EntrySource {
     item.entry.value = value;
     item.entry.has_timestamp = t_ != 0;
     item.entry.t = t_;
+    item.entry.start = start_;
     item.entry.has_exemplar = !exemplar.empty();
     if (!exemplar.empty()) item.entry.exemplar = std::move(exemplar[0]);
     Pairs pairs = labels_;
@@ -421,6 +436,7 @@ class ProtobufSource : public EntrySource {
           }
           break;
         }
+        case Bytes(4): start_ = ReadTime(in.get_message()); break;
         default: in.skip();
       }
     }
@@ -433,6 +449,7 @@ class ProtobufSource : public EntrySource {
 
   base::Status PushHistogram(HistogramMessage message) {
     const bool gauge = type_ == Type::kGaugeHistogram;
+    start_ = message.start;
     if (options_.native_histograms && message.IsNative()) {
       auto native = NativeOf(message, gauge);
       if (!native) return std::unexpected(native.error().Within("histogram " + base::Quote(name_)));
@@ -487,6 +504,7 @@ class ProtobufSource : public EntrySource {
 
   Pairs labels_;  // of the metric, sorted
   int64_t t_ = 0;
+  model::Timestamp start_ = 0;
 
   std::deque<Item> items_;
   Item current_;  // given last

@@ -66,6 +66,8 @@ struct ScraperOptions {
   base::Duration timestamp_tolerance = std::chrono::milliseconds(2);
   bool append_metadata = false;                     // feature metadata-wal-records
   bool extra_scrape_metrics = false;                // feature extra-scrape-metrics: for all jobs
+  bool start_zeros = false;                         // feature created-timestamp-zero-ingestion
+  bool type_and_unit_labels = false;                // feature type-and-unit-labels
 };
 
 class Scraper {

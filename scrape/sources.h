@@ -14,6 +14,7 @@ namespace tocsin::scrape {
 struct SourceOptions {
   bool native_histograms = false;  // else only their classic part is read
   bool always_classic = false;     // the classic part too, where both are there
+  bool starts = false;             // when counters began: what OpenMetrics calls _created is no series then
   bool convert_to_nhcb = false;    // classic histograms become native ones with custom bounds
 };
 

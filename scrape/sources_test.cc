@@ -227,6 +227,75 @@ TEST(ProtobufTest, WhatIsBrokenIsAnErrorWithItsPlace) {
 
 // --- histograms ---
 
+TEST(ProtobufTest, WhenACounterBeganIsRead) {
+  std::string time;
+  pbf_writer(time).add_int64(1, 100);
+  const auto with = [&](uint32_t field, std::string message) {
+    pbf_writer(message).add_message(field, time);
+    return message;
+  };
+  const std::string body = Family("c", 0, {Metric(3, with(3, Value(3)))}) + Family("g", 1, {Metric(2, with(3, Value(3)))}) +
+                           Family("s", 2, {Metric(4, with(4, ""))}) + Family("h", 4, {Metric(7, with(15, Native({1}, 1)))});
+  const ReadBody read = ReadAll(BodyFormat::kProtobuf, body, {.native_histograms = true});
+  EXPECT_EQ(read.error, "");
+  std::vector<std::pair<std::string, int64_t>> starts;
+  for (size_t i = 0, line = 0; i < read.all.size(); ++i) {
+    const EntryKind kind = read.all[i].kind;
+    if (kind != EntryKind::kSeries && kind != EntryKind::kHistogram) continue;
+    starts.emplace_back(read.lines[line].substr(0, read.lines[line].find('{')), read.all[i].start);
+    ++line;
+  }
+  EXPECT_THAT(starts, ElementsAre(testing::Pair("c", 100'000), testing::Pair("g", 0), testing::Pair("s_count", 100'000),
+                                  testing::Pair("s_sum", 100'000), testing::Pair("h", 100'000)));
+}
+
+// --- _created ---
+
+TEST(CreatedTest, ATimeBelongsToTheSeriesOfItsLabelsInItsFamily) {
+  const std::string body =
+      "# TYPE c counter\nc_total{a=\"1\"} 1\nc_created{a=\"1\"} 5.5\nc_total{a=\"2\"} 1\nc_created{a=\"3\"} 6\nc_total{a=\"3\"} 1\n"
+      "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_count 1\nh_created 7\nh_sum 1\n"
+      "# TYPE g gauge\ng_created 8\n# TYPE n counter\nn_total 1\nn_created NaN\n# EOF\n";
+  const ReadBody read = ReadAll(BodyFormat::kOpenMetrics, body, {.starts = true});
+  EXPECT_EQ(read.error, "");
+  std::vector<int64_t> starts;
+  for (const Entry& entry : read.all) {
+    if (entry.kind == EntryKind::kSeries) starts.push_back(entry.start);
+  }
+  EXPECT_THAT(read.lines, ElementsAre("c_total{a=\"1\"} 1.0", "c_total{a=\"2\"} 1.0", "c_total{a=\"3\"} 1.0", "h_bucket{le=\"1\"} 1.0",
+                                      "h_count 1.0", "h_sum 1.0", "g_created 8.0", "n_total 1.0"));
+  EXPECT_THAT(starts, ElementsAre(5500, 0, 0, 7000, 7000, 7000, 0, 0));
+  EXPECT_THAT(ReadAll(BodyFormat::kOpenMetrics, body, {}).lines, SizeIs(12)) << "series like others unless asked for";
+}
+
+TEST(CreatedTest, ABrokenLineIsToldWhereItStands) {
+  const ReadBody read = ReadAll(BodyFormat::kOpenMetrics, "# TYPE c counter\nc_total 1\nc_created 5\nc_total{ 1\n# EOF\n", {.starts = true});
+  EXPECT_THAT(read.lines, ElementsAre("c_total 1.0"));
+  EXPECT_THAT(read.error, HasSubstr("(line 4)"));
+}
+
+TEST(CreatedConformanceTest, StartsAreThoseOfPrometheus) {
+  const char* shared = std::getenv("TOCSIN_SHARED");
+  const auto text = base::RealFileSystem()->ReadFile(
+      base::JoinPath(shared != nullptr ? shared : "../shared", "conformance/exposition/parse_entries.json"));
+  if (!text) GTEST_SKIP() << "no shared test data";
+  size_t compared = 0;
+  for (const json& row : json::parse(*text)) {
+    if (!row.value("skip_created_series", false) || row.value("convert_classic_histograms_to_nhcb", false)) continue;
+    const std::string body = row["input"];
+    const ReadBody read = ReadAll(BodyFormat::kOpenMetrics, body, {.starts = true});
+    EXPECT_EQ(read.error, "") << row["test"];
+    ASSERT_EQ(read.all.size(), row["entries"].size()) << row["test"];
+    for (size_t i = 0; i < read.all.size(); ++i) {
+      if (read.all[i].kind != EntryKind::kSeries) continue;
+      const json& want = row["entries"][i];
+      EXPECT_EQ(read.all[i].start, want.value("start_timestamp_ms", int64_t{0})) << row["test"] << ": " << want["metric"];
+      ++compared;
+    }
+  }
+  EXPECT_GE(compared, 50u);
+}
+
 TEST(HistogramLimitsTest, ResolutionIsHalvedUntilTheBucketsFit) {
   auto h = std::make_shared<model::Histogram>();
   h->schema = 2;
@@ -295,19 +364,8 @@ TEST(NhcbConformanceTest, HistogramsAreThoseOfPrometheus) {
   size_t compared = 0;
   for (const json& row : json::parse(*text)) {
     if (!row.value("convert_classic_histograms_to_nhcb", false)) continue;
-    // The reference skips _created series there.
-    std::string body;
-    std::istringstream in(row["input"].get<std::string>());
-    const auto is_created = [](const std::string& line) {
-      const size_t end = std::min(line.find_first_of(" {"), line.size());
-      const std::string_view name = std::string_view(line).substr(0, end);
-      return end < line.size() && name.ends_with("_created") &&
-             name.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == name.size() - 8;
-    };
-    for (std::string line; std::getline(in, line);) {
-      if (!is_created(line)) body += line + "\n";
-    }
-    const ReadBody read = ReadAll(BodyFormat::kOpenMetrics, body, {.convert_to_nhcb = true});
+    const std::string body = row["input"];
+    const ReadBody read = ReadAll(BodyFormat::kOpenMetrics, body, {.starts = true, .convert_to_nhcb = true});
     EXPECT_EQ(read.error, "") << row["test"];
     size_t next = 0;
     for (const json& want : row["entries"]) {
@@ -315,6 +373,7 @@ TEST(NhcbConformanceTest, HistogramsAreThoseOfPrometheus) {
       ASSERT_LT(next, read.histograms.size()) << row["test"];
       const Entry& entry = read.histograms[next];
       const model::Histogram& h = *entry.histogram;
+      EXPECT_EQ(entry.start, want.value("start_timestamp_ms", int64_t{0})) << want["metric"];
       EXPECT_EQ(read.histogram_series[next++], want["metric"].get<std::string>());
       const json& hist = want["histogram"];
       EXPECT_EQ(h.count, hist["Count"].get<double>());

@@ -59,7 +59,7 @@ base::Result<Families> Read(const std::string& body) {
                                         MetricType::kUnknown, &labels));
     std::string name;
     for (const auto& [label, value] : labels) {
-      if (label == model::kMetricName) name = value;
+      if (label == model::kMetricName) name = base::Trim(value);  // with the blanks before it, which mean nothing here
     }
     MetricFamily& family = families[FamilyOf(families, name)];
     ++family.series;
