@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "tsdb/chunk/xor.h"
 #include "tsdb/index/coding.h"
 
 namespace tocsin::tsdb {
@@ -58,6 +59,16 @@ class BlockSeriesSet : public storage::SeriesSet {
       for (size_t c = chunks.size(); c-- > 0;) {
         if (chunks[c].maxt <= window.after) break;
         if (chunks[c].mint > window.upto) continue;
+        if (series_[first + i].deleted == nullptr) {
+          ASSIGN_OR_RETURN(const RawChunk raw, block_->ReadChunk(chunks[c].ref));
+          if (raw.encoding == chunk::Encoding::kXor) {
+            model::Timestamp found = 0;
+            ASSIGN_OR_RETURN(const bool any, chunk::DecodeXorLast(raw.data, window, 0, &found, &out->values[i]));
+            if (!any) continue;
+            out->times[i] = found;
+            break;
+          }
+        }
         scratch.Clear();
         RETURN_IF_ERROR(ReadChunks(*block_, chunks.subspan(c, 1), series_[first + i].deleted, window, &scratch));
         if (scratch.times.empty()) continue;
