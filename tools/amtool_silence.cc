@@ -211,7 +211,8 @@ int Add(const std::vector<std::string>& args, const ToolIo& io) {
 // What the API takes of a silence it gave.
 Json Postable(const Json& silence) {
   Json kept = Json::object();
-  for (const char* key : {"id", "annotations", "comment", "createdBy", "endsAt", "matchers", "startsAt", "schedule", "receivers"}) {
+  for (const char* key : {"id", "annotations", "comment", "createdBy", "endsAt", "matchers", "matcherSets", "startsAt", "schedule",
+                          "receivers"}) {
     if (silence.contains(key)) kept[key] = silence[key];
   }
   return kept;

@@ -305,7 +305,11 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
     if (!replies_->IsJson(x)) return;
     auto decoded = DecodePostedSilence(x->request().body);
     if (const auto* error = std::get_if<SchemaError>(&decoded)) return Answer(x, Refused(*error));
-    alertmanager::Silence silence = std::move(std::get<0>(decoded));
+    auto& posted = std::get<0>(decoded);
+    if (const SilencePtr before = posted.silence.id.empty() ? nullptr : am_->silences().Find(posted.silence.id)) {
+      posted.KeepUnknown(*before);
+    }
+    alertmanager::Silence silence = std::move(posted.silence);
     if (silence.starts_at >= silence.ends_at) {
       return Answer(x, JsonText(400, "Failed to create silence: start time must be before end time"));
     }

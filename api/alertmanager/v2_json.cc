@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
 #include "api/http/json.h"
 #include "base/duration.h"
@@ -180,6 +181,20 @@ std::optional<SchemaError> ReadMatcher(const element& item, const std::string& a
   return std::nullopt;
 }
 
+std::optional<SchemaError> ReadMatcherList(const element& list, const std::string& at, alertmanager::Matchers* out, std::string* invalid) {
+  simdjson::dom::array matchers;
+  if (list.get_array().get(matchers) != simdjson::SUCCESS) {
+    return BadBody("silence", "json: cannot unmarshal " + std::string(TypeName(list)) + " into Go struct field ." + at +
+                                  " of type models.Matchers");
+  }
+  if (matchers.size() == 0) return SchemaError{422, 612, at + " in body should have at least 1 items"};
+  size_t i = 0;
+  for (const element item : matchers) {
+    if (auto wrong = ReadMatcher(item, at + "." + std::to_string(i++), out, invalid)) return wrong;
+  }
+  return std::nullopt;
+}
+
 // Writes alerts.  Neighbours often share times and receivers, so the last texts are kept.
 class AlertWriter {
  public:
@@ -324,7 +339,16 @@ Decoded<SharedAlerts> DecodeAlerts(const std::string& body) {
   return alerts;
 }
 
-Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body) {
+void PostedSilence::KeepUnknown(const alertmanager::Silence& before) {
+  if (!has_sets && silence.matcher_sets.front() == before.matcher_sets.front()) silence.matcher_sets = before.matcher_sets;
+  if (!has_schedule) {
+    silence.schedule = before.schedule;
+    silence.intervals = before.intervals;
+  }
+  if (!has_receivers) silence.receivers = before.receivers;
+}
+
+Decoded<PostedSilence> DecodePostedSilence(const std::string& body) {
   if (body.find_first_not_of(" \t\r\n") == std::string::npos) return Required("silence");
   simdjson::dom::parser parser;
   element root;
@@ -335,7 +359,8 @@ Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body) {
     return BadBody("silence", "json: cannot unmarshal " + std::string(TypeName(root)) +
                                   " into Go value of type models.PostableSilence");
   }
-  alertmanager::Silence silence;
+  PostedSilence posted;
+  alertmanager::Silence& silence = posted.silence;
   element value;
   for (const auto& [name, out] : {std::pair("comment", &silence.comment), std::pair("createdBy", &silence.created_by)}) {
     if (!Field(root, name, &value)) return Required(name);
@@ -349,18 +374,9 @@ Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body) {
   if (auto wrong = ReadTime(root, "endsAt", "silence", &silence.ends_at)) return *wrong;
   if (!Field(root, "endsAt", &value)) return Required("endsAt");
   if (!Field(root, "matchers", &value)) return Required("matchers");
-  simdjson::dom::array matchers;
-  if (value.get_array().get(matchers) != simdjson::SUCCESS) {
-    return BadBody("silence", "json: cannot unmarshal " + std::string(TypeName(value)) +
-                                  " into Go struct field .matchers of type models.Matchers");
-  }
-  if (matchers.size() == 0) return SchemaError{422, 612, "matchers in body should have at least 1 items"};
   alertmanager::Matchers set;
   std::string invalid;
-  size_t i = 0;
-  for (const element item : matchers) {
-    if (auto wrong = ReadMatcher(item, "matchers." + std::to_string(i++), &set, &invalid)) return *wrong;
-  }
+  if (auto wrong = ReadMatcherList(value, "matchers", &set, &invalid)) return *wrong;
   if (auto wrong = ReadTime(root, "startsAt", "silence", &silence.starts_at)) return *wrong;
   if (!Field(root, "startsAt", &value)) return Required("startsAt");
   if (!invalid.empty()) return SchemaError{400, 0, invalid};
@@ -371,12 +387,29 @@ Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body) {
     for (const model::Label& pair : pairs) silence.annotations.emplace_back(pair.name, pair.value);
   }
   // tocsin's own.
-  if (Field(root, "schedule", &value)) {
+  posted.has_sets = Field(root, "matcherSets", &value);
+  if (posted.has_sets) {
+    simdjson::dom::array sets;
+    if (value.get_array().get(sets) != simdjson::SUCCESS) return SchemaError{422, 601, "matcherSets in body must be of type array"};
+    const alertmanager::Matchers first = std::exchange(silence.matcher_sets, {}).front();
+    for (const element item : sets) {
+      alertmanager::Matchers more;
+      if (auto wrong = ReadMatcherList(item, "matcherSets." + std::to_string(silence.matcher_sets.size()), &more, &invalid)) return *wrong;
+      silence.matcher_sets.push_back(std::move(more));
+    }
+    if (silence.matcher_sets.empty() || silence.matcher_sets.front() != first) {
+      return SchemaError{400, 0, "silence invalid: the first of matcherSets must be what matchers says"};
+    }
+  }
+  if (!invalid.empty()) return SchemaError{400, 0, invalid};
+  posted.has_schedule = Field(root, "schedule", &value);
+  if (posted.has_schedule) {
     if (auto read = silence.SetSchedule(std::string(simdjson::minify(value))); !read) {
       return SchemaError{400, 0, "silence invalid: " + read.error().message()};
     }
   }
-  if (Field(root, "receivers", &value)) {
+  posted.has_receivers = Field(root, "receivers", &value);
+  if (posted.has_receivers) {
     simdjson::dom::array receivers;
     if (value.get_array().get(receivers) != simdjson::SUCCESS) return SchemaError{422, 601, "receivers in body must be of type array"};
     for (const element item : receivers) {
@@ -391,7 +424,7 @@ Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body) {
     std::string_view id;
     if (value.get_string().get(id) == simdjson::SUCCESS) silence.id = id;
   }
-  return silence;
+  return posted;
 }
 
 void WriteAlerts(const std::vector<alertmanager::AlertView>& alerts, std::string* out) {

@@ -26,7 +26,19 @@ using Decoded = std::variant<T, SchemaError>;
 using SharedAlerts = std::vector<std::shared_ptr<model::Alert>>;
 // With their fingerprints, which are dear.
 Decoded<SharedAlerts> DecodeAlerts(const std::string& body);
-Decoded<alertmanager::Silence> DecodePostedSilence(const std::string& body);
+
+// A silence as a client posts it, and which of tocsin's own fields the client knows of.
+struct PostedSilence {
+  alertmanager::Silence silence;
+  bool has_sets = false;
+  bool has_schedule = false;
+  bool has_receivers = false;
+
+  // What a client that does not know these fields must not lose when it changes a silence: then they are
+  // as before.
+  void KeepUnknown(const alertmanager::Silence& before);
+};
+Decoded<PostedSilence> DecodePostedSilence(const std::string& body);
 
 void WriteAlerts(const std::vector<alertmanager::AlertView>& alerts, std::string* out);
 void WriteGroups(const std::vector<alertmanager::GroupView>& groups, std::string* out);

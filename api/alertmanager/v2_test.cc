@@ -1,5 +1,6 @@
 #include "api/alertmanager/v2.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -87,6 +88,33 @@ TEST_F(AlertmanagerApiTest, SilencesAreFilteredByOneOfTheirSetsAndByState) {
   for (const char* query : {"filter=a%3D1&filter=b%3D2", "filter=a%3D~1", "active=false"}) {
     EXPECT_EQ(Ask("GET", std::string("/api/v2/silences?") + query)->body(), "[]\n") << query;
   }
+}
+
+TEST_F(AlertmanagerApiTest, AClientThatDoesNotKnowSetsSchedulesAndReceiversDoesNotLoseThem) {
+  const std::string times = R"("startsAt":"2023-11-14T22:13:20Z","endsAt":"2033-01-01T00:00:00Z","createdBy":"x")";
+  auto matchers = [](std::string_view name) { return fmt::format(R"([{{"name":"{}","value":"1","isRegex":false}}])", name); };
+  auto id_of = [](const FakeExchange& x) { return x.body().substr(x.body().find(':') + 2, 36); };
+  const auto made = Ask("POST", "/api/v2/silences",
+                        fmt::format(R"({{{},"comment":"a","matchers":{},"matcherSets":[{},{}],"receivers":["ops"],"schedule":[{{"weekdays":["monday"]}}]}})",
+                                    times, matchers("a"), matchers("a"), matchers("b")));
+  ASSERT_EQ(made->status(), 200) << made->body();
+  const std::string id = id_of(*made);
+  // amtool's update: the fields that it knows.
+  const auto changed = Ask("POST", "/api/v2/silences", fmt::format(R"({{"id":"{}",{},"comment":"b","matchers":{}}})", id, times, matchers("a")));
+  EXPECT_EQ(id_of(*changed), id);
+  const auto silence = am_->silences().Find(id);
+  EXPECT_EQ(silence->comment, "b");
+  EXPECT_EQ(silence->matcher_sets.size(), 2U);
+  EXPECT_EQ(silence->receivers.size(), 1U);
+  EXPECT_NE(silence->intervals, nullptr);
+  // Who knows them says so.
+  const auto cleared = Ask("POST", "/api/v2/silences", fmt::format(R"({{"id":"{}",{},"comment":"b","matchers":{},"matcherSets":[{}],"receivers":[],"schedule":[]}})",
+                                                                     id, times, matchers("a"), matchers("a")));
+  ASSERT_EQ(cleared->status(), 200) << cleared->body();
+  const auto plain = am_->silences().Find(id_of(*cleared));
+  EXPECT_EQ(plain->matcher_sets.size(), 1U);
+  EXPECT_TRUE(plain->receivers.empty() && plain->schedule.empty());
+  EXPECT_EQ(Ask("POST", "/api/v2/silences", fmt::format(R"({{{},"comment":"a","matchers":{},"matcherSets":[{}]}})", times, matchers("a"), matchers("b")))->status(), 400);
 }
 
 TEST_F(AlertmanagerApiTest, RefusalsHaveTheStatusAndTheWordsThatClientsKnow) {
