@@ -63,7 +63,9 @@ class BlockSeriesSet : public storage::SeriesSet {
           ASSIGN_OR_RETURN(const RawChunk raw, block_->ReadChunk(chunks[c].ref));
           if (raw.encoding == chunk::Encoding::kXor) {
             model::Timestamp found = 0;
-            ASSIGN_OR_RETURN(const bool any, chunk::DecodeXorLast(raw.data, window, 0, &found, &out->values[i]));
+            ASSIGN_OR_RETURN(const bool any, block_->marks()->With(chunks[c].ref, [&](chunk::XorMarks* marks) {
+              return chunk::DecodeXorLast(raw.data, window, 0, &found, &out->values[i], marks);
+            }));
             if (!any) continue;
             out->times[i] = found;
             break;
@@ -224,7 +226,15 @@ base::Status ReadChunks(const Block& block, std::span<const index::ChunkMeta> ch
   for (const index::ChunkMeta& c : chunks) {
     if (c.maxt <= window.after || c.mint > window.upto) continue;
     ASSIGN_OR_RETURN(const RawChunk raw, block.ReadChunk(c.ref));
-    RETURN_IF_ERROR(chunk::Decode(raw.encoding, raw.data, window, 0, out));
+    // Marks are of use where the window begins inside the chunk.
+    if (raw.encoding != chunk::Encoding::kXor || c.mint > window.after) {
+      RETURN_IF_ERROR(chunk::Decode(raw.encoding, raw.data, window, 0, out));
+      continue;
+    }
+    RETURN_IF_ERROR(block.marks()->With(c.ref, [&](chunk::XorMarks* marks) {
+      return chunk::DecodeXor(raw.data, window, 0, &out->times, &out->values, marks);
+    }));
+    out->PadStartTimes();
   }
   if (deleted != nullptr) DropDeleted(*deleted, begin, out);
   return {};

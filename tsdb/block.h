@@ -22,6 +22,7 @@
 #include "storage/queryable.h"
 #include "tsdb/block_meta.h"
 #include "tsdb/chunk/chunk.h"
+#include "tsdb/chunk_marks.h"
 #include "tsdb/index/block_index.h"
 
 namespace tocsin::tsdb {
@@ -39,6 +40,10 @@ class Block {
   const std::string& folder() const { return folder_; }
   const index::IndexReader& index() const { return *index_; }
   uint64_t size_bytes() const { return size_bytes_; }
+
+  // Where readers of chunks may begin; and giving back what none has used since the last call.
+  ChunkMarks* marks() const { return &marks_; }
+  void ForgetUnusedMarks() { marks_.ForgetUnused(); }
 
   // The bytes of a chunk, checked against their checksum.
   base::Result<RawChunk> ReadChunk(uint64_t ref) const;
@@ -63,6 +68,7 @@ class Block {
   std::vector<std::unique_ptr<base::MappedFile>> segments_;
   uint64_t size_bytes_ = 0;
   std::atomic<bool> failed_{false};
+  mutable ChunkMarks marks_;
   mutable base::Mutex mu_;
   base::Mutex delete_mu_;  // one deletion at a time; before mu_
   std::shared_ptr<const Tombstones> tombstones_ TOCSIN_GUARDED_BY(mu_);

@@ -284,6 +284,7 @@ base::Status Db::Impl::ApplyRetention() {
 base::Status Db::Impl::Compact() {
   base::MutexLock once(&compact_mu);
   head->ForgetUnusedMarks();
+  for (const auto& b : Blocks()) b->ForgetUnusedMarks();
   if (!options.wal) {
     // Nothing goes to disk: the head itself keeps to the retention.
     const int64_t keep_ms = retention_ms, range = head->chunk_range_ms();
