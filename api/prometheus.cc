@@ -45,6 +45,8 @@ PrometheusApi::Impl::Impl(PrometheusApiOptions options, const PrometheusBackend*
       "The duration of various parts of PromQL query execution.", {"slice"}, {0.01, 0.1, 1, 10});
   query_samples_ = registry->AddCounter("prometheus_engine_query_samples_total",
                                         "The total number of samples loaded by all queries.");
+  query_samples_read_ = registry->AddCounter("prometheus_engine_query_samples_read_total",
+                                             "The total number of samples read by all queries.");
   if (options_.files != nullptr) query_log_ = std::make_unique<QueryLog>(options_.files, registry);
   queries_ = registry->AddGauge("prometheus_engine_queries",
                                 "The current number of queries being executed or waiting.");
@@ -183,9 +185,10 @@ void PrometheusApi::Impl::ServeQuery(ExchangePtr x, const PathParams& path,
     self->Offload(
         base::Lane::kQueries, [answer, query, run] { *answer = run(*query); },
         [self, answer, query, x] {
-          self->ObserveQuery("prepare_time", query->prepared);
-          self->ObserveQuery("inner_eval", query->evaluated);
-          self->query_samples_->Add(static_cast<double>(query->samples_read));
+          if (query->prepared.count() > 0) self->ObserveQuery("prepare_time", query->prepared);
+          if (query->evaluated.count() > 0) self->ObserveQuery("inner_eval", query->evaluated);
+          self->query_samples_->Add(static_cast<double>(query->samples_looked_at));
+          self->query_samples_read_->Add(static_cast<double>(query->samples_read));
           self->queries_->Add(-1);
           self->Send(x, std::move(*answer));
           self->gate_.Leave();

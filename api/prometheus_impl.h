@@ -45,6 +45,7 @@ struct QueryRun {
   // Written by the worker, read when it has ended.
   mutable base::Duration prepared{};  // time to parse and plan
   mutable base::Duration evaluated{};
+  mutable int64_t samples_looked_at = 0;
   mutable int64_t samples_read = 0;
 };
 
@@ -148,6 +149,7 @@ class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::I
   base::Family<base::Summary>* query_durations_ = nullptr;
   base::Family<base::Histogram>* query_duration_histogram_ = nullptr;
   base::Counter* query_samples_ = nullptr;
+  base::Counter* query_samples_read_ = nullptr;
   base::Counter* federation_errors_ = nullptr;
 
   int in_flight_ = 0;  // pieces of work on workers

@@ -321,6 +321,21 @@ TEST_F(PrometheusApiTest, ExplainShowsThePlanWithWhatItCost) {
   EXPECT_THAT(Get("/api/v1/explain?query=sum("), HasSubstr("\"errorType\":\"bad_data\""));
 }
 
+TEST_F(PrometheusApiTest, StatisticsShowSamplesByStepWhereTheEngineAllowsIt) {
+  Fill({{"__name__", "up"}, {"job", "a"}});
+  const std::string query = "/api/v1/query_range?query=sum_over_time(up[1m])&start=1700000000&end=1700000030&step=30";
+  EXPECT_THAT(Get(query + "&stats=all"), Not(HasSubstr("PerStep")));
+  promql::EngineOptions options = engine_.options();
+  options.per_step_stats = true;
+  const promql::Engine engine(options);
+  backend_.engine = &engine;
+  const std::string all = Get(query + "&stats=all");
+  EXPECT_THAT(all, HasSubstr("\"samples\":{\"totalQueryableSamplesPerStep\":[[1700000000,"));
+  EXPECT_THAT(all, HasSubstr("\"samplesReadPerStep\":[[1700000000,"));
+  EXPECT_THAT(Get(query + "&stats=true"), Not(HasSubstr("PerStep")));
+  backend_.engine = &engine_;
+}
+
 TEST_F(PrometheusApiTest, QueriesAreLoggedWhereTheConfigurationSays) {
   Start({.files = &files_});
   Get("/api/v1/query?query=1");

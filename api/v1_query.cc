@@ -49,7 +49,22 @@ std::optional<Answer> ReadCommon(const net::Params& params, const QueryRun& run,
     out->options.lookback = std::max(*lookback, base::Duration::zero());
   }
   out->stats = params.Get("stats");
+  out->options.count_samples = !out->stats.empty() || (run.log != nullptr && run.log->enabled());
+  out->options.per_step_stats = out->stats == "all";
   return std::nullopt;
+}
+
+void WriteSteps(std::string_view name, const promql::SamplesOfSteps& steps, const std::vector<int64_t>& counts,
+                JsonWriter* json) {
+  json->Key(name);
+  json->BeginArray();
+  for (size_t i = 0; i < counts.size(); ++i) {
+    json->BeginArray();
+    json->SampleTime(steps.start + static_cast<int64_t>(i) * steps.step_ms);
+    json->Int(counts[i]);
+    json->EndArray();
+  }
+  json->EndArray();
 }
 
 void WriteStats(const promql::QueryStats& stats, const QueryRun& run, JsonWriter* json) {
@@ -68,7 +83,9 @@ void WriteStats(const promql::QueryStats& stats, const QueryRun& run, JsonWriter
   json->EndObject();
   json->Key("samples");
   json->BeginObject();
-  json->Member("totalQueryableSamples", stats.samples_read);
+  if (stats.steps) WriteSteps("totalQueryableSamplesPerStep", *stats.steps, stats.steps->looked_at, json);
+  json->Member("totalQueryableSamples", stats.samples_looked_at);
+  if (stats.steps) WriteSteps("samplesReadPerStep", *stats.steps, stats.steps->read, json);
   json->Member("samplesRead", stats.samples_read);
   json->Member("peakSamples", stats.peak_samples);
   json->EndObject();
@@ -227,6 +244,7 @@ Answer Run(const QueryRun& run, const CommonParams& params, const QueryTimes& ti
   run.evaluated = run.call.executor->Monotonic() - begin - run.prepared;
   if (result) {
     result->stats.prepare_time = run.prepared;
+    run.samples_looked_at = result->stats.samples_looked_at;
     run.samples_read = result->stats.samples_read;
   }
   if (run.log != nullptr && run.log->enabled()) {

@@ -51,7 +51,7 @@ void AddLanguage(const promql::EngineOptions& options,
   language["duration_expr"] = parse.duration_expressions;
   language["delayed_name_removal"] = options.delayed_name_removal;
   language["type_and_unit_labels"] = options.type_and_unit_labels;
-  language["per_step_stats"] = false;
+  language["per_step_stats"] = options.per_step_stats;
   for (const promql::FunctionSpec& f : promql::AllFunctions()) {
     (*features)["promql_functions"][std::string(f.name)] =
         !f.experimental || parse.experimental_functions;

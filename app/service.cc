@@ -200,6 +200,9 @@ base::Status Service::Start() {
           [interval = configuration_->prometheus.global.evaluation_interval](base::Duration) { return interval; },
       .parse = sources_.parse,
       .delayed_name_removal = features.delayed_name_removal,
+      .type_and_unit_labels = features.type_and_unit_labels,
+      .use_start_timestamps = features.use_start_timestamps,
+      .per_step_stats = features.per_step_stats,
       .clock = &loop_});
   RETURN_IF_ERROR(OpenState());
   FillBackend();

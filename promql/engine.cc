@@ -1,12 +1,15 @@
 #include "promql/engine.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 
 #include "base/executor.h"
 #include "promql/exec/label_ops.h"
 #include "promql/exec/operator.h"
 #include "promql/exec/profile.h"
 #include "promql/exec/result.h"
+#include "promql/exec/sample_counts.h"
 #include "promql/parse/printer.h"
 #include "promql/plan/explain.h"
 #include "promql/plan/plan.h"
@@ -89,11 +92,27 @@ base::Result<QueryResult> PreparedQuery::Rep::Run(storage::Queryable* storage,
   exec::Run run(storage, MakeRunOptions(*options, query), times);
   exec::Profile profile;
   if (query.explain) run.MeasureInto(&profile);
+  const exec::Grid grid = exec::GridOf(times);
+  std::optional<exec::SampleCounts> counts;
+  if (query.count_samples || query.per_step_stats) run.CountInto(&counts.emplace(grid));
   QueryResult result;
-  ASSIGN_OR_RETURN(result.value, exec::RunPlan(run, *plan));
+  ASSIGN_OR_RETURN(result.value, exec::RunPlan(run, *plan, grid));
   result.warnings = run.annotations().Warnings(text);
   result.infos = run.annotations().Infos(text);
-  result.stats.samples_read = run.samples_read();
+  result.stats.samples_looked_at = result.stats.samples_read = run.samples_read();
+  if (counts) {
+    const auto sum = [](const std::vector<int64_t>& of_steps) {
+      return std::accumulate(of_steps.begin(), of_steps.end(), int64_t{0});
+    };
+    result.stats.samples_looked_at = sum(counts->looked_at());
+    result.stats.samples_read = sum(counts->read());
+    if (query.per_step_stats && options->per_step_stats) {
+      result.stats.steps = {.start = grid.start,
+                            .step_ms = grid.step_ms,
+                            .looked_at = counts->looked_at(),
+                            .read = counts->read()};
+    }
+  }
   result.stats.peak_samples = run.peak_samples();
   result.stats.series_selected = run.series_selected();
   if (query.explain) {

@@ -47,6 +47,7 @@ struct EngineOptions {
   bool delayed_name_removal = false;
   bool type_and_unit_labels = false;      // __type__ and __unit__ go where __name__ goes
   bool use_start_timestamps = false;      // rate() and its like see resets in them
+  bool per_step_stats = false;            // queries may ask for samples by step
   const base::Executor* clock = nullptr;  // for the timeout; null: no timeout
 };
 
@@ -55,6 +56,8 @@ struct QueryOptions {
   base::Duration timeout{0};                      // 0, or longer than the engine's: the engine's
   const std::atomic<bool>* cancelled = nullptr;   // checked once a block; outlives the run
   bool explain = false;                           // measure each node of the plan
+  bool count_samples = false;                     // statistics as Prometheus's
+  bool per_step_stats = false;                    // and by step, if the engine's options allow it
 };
 
 // start, start + step, ... up to end, inclusive.  REQUIRES: step > 0, start <= end.

@@ -44,6 +44,9 @@ LanguageFeatures FeaturesOf(const std::vector<std::string>& lists) {
       if (name == "promql-extended-range-selectors") features.extended_range_selectors = true;
       if (name == "promql-binop-fill-modifiers") features.binop_fill_modifiers = true;
       if (name == "promql-delayed-name-removal") features.delayed_name_removal = true;
+      if (name == "promql-per-step-stats") features.per_step_stats = true;
+      if (name == "type-and-unit-labels") features.type_and_unit_labels = true;
+      if (name == "use-start-timestamps") features.use_start_timestamps = true;
     }
   }
   return features;

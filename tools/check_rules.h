@@ -17,6 +17,9 @@ struct LanguageFeatures {
   bool extended_range_selectors = false;
   bool binop_fill_modifiers = false;
   bool delayed_name_removal = false;
+  bool per_step_stats = false;
+  bool type_and_unit_labels = false;
+  bool use_start_timestamps = false;
 };
 LanguageFeatures FeaturesOf(const std::vector<std::string>& lists);
 

@@ -64,7 +64,9 @@ class Run {
                  .parse = {.experimental_functions = options.features.experimental_functions,
                            .extended_range_selectors = options.features.extended_range_selectors,
                            .binop_fill_modifiers = options.features.binop_fill_modifiers},
-                 .delayed_name_removal = options.features.delayed_name_removal}) {}
+                 .delayed_name_removal = options.features.delayed_name_removal,
+                 .type_and_unit_labels = options.features.type_and_unit_labels,
+                 .use_start_timestamps = options.features.use_start_timestamps}) {}
 
   std::vector<std::string> Do(const std::vector<ruler::GroupSpec>& specs) {
     base::Duration last{0};

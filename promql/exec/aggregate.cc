@@ -115,29 +115,30 @@ class AggregateOperator : public Operator {
     if (in_->has_histograms()) RETURN_IF_ERROR(Histograms(run, span));
     switch (op_) {
       case AggregateOp::kSum: Sum(out); break;
-      case AggregateOp::kAvg: Average(out); break;
+      case AggregateOp::kAvg: Average(run, out); break;
       case AggregateOp::kCount: Count(out); break;
       case AggregateOp::kGroup: Group(out); break;
-      case AggregateOp::kMin: Extreme(out, [](double a, double b) { return a < b; }); break;
-      case AggregateOp::kMax: Extreme(out, [](double a, double b) { return a > b; }); break;
+      case AggregateOp::kMin: Extreme(run, out, [](double a, double b) { return a < b; }); break;
+      case AggregateOp::kMax: Extreme(run, out, [](double a, double b) { return a > b; }); break;
       case AggregateOp::kStddev:
-      case AggregateOp::kStdvar: Variance(out); break;
+      case AggregateOp::kStdvar: Variance(run, out); break;
       default: Quantile(run, span, out); break;
     }
     if (in_->has_histograms()) FinishHistograms(run, out);
     in_.Drop(run);
-    return {};
+    return run.Stopped();
   }
 
  private:
   bool takes_histograms() const { return op_ == AggregateOp::kSum || op_ == AggregateOp::kAvg; }
   ByteRange input_pos() const { return node_.inputs[0]->pos; }
 
-  // fn(group cell index, value) for each float.
+  // fn(group cell index, value) for each float, as long as somebody waits for it.
   template <class Fn>
-  void ForFloats(Fn&& fn) {
+  void ForFloats(Run& run, Fn&& fn) {
     const size_t steps = in_->steps();
     for (size_t row = 0; row < in_->rows(); ++row) {
+      if (!run.Spend(steps)) return;
       const size_t base = size_t{group_[row]} * steps;
       const double* v = in_->values(row);
       const uint8_t* cells = in_->cells(row);
@@ -214,12 +215,12 @@ class AggregateOperator : public Operator {
     return std::all_of(sums, sums + out->cell_count(), [](double v) { return std::isfinite(v); });
   }
 
-  void Average(Block* out) {
+  void Average(Run& run, Block* out) {
     if (out->cell_count() == 0) return;
     if (!SumsToAverage(out)) {
       out->Reset(out->rows(), out->steps());
       means_.assign(out->cell_count(), Mean{});
-      ForFloats([&](size_t at, double v) { means_[at].Add(v); });
+      ForFloats(run, [&](size_t at, double v) { means_[at].Add(v); });
       for (size_t i = 0; i < means_.size(); ++i) {
         if (means_[i].count > 0) out->SetFloat(0, i, means_[i].Value());
       }
@@ -266,11 +267,11 @@ class AggregateOperator : public Operator {
   }
 
   template <class Better>
-  void Extreme(Block* out, Better better) {
+  void Extreme(Run& run, Block* out, Better better) {
     if (out->cell_count() == 0) return;
     double* best = out->values(0);
     uint8_t* cells = out->cells(0);
-    ForFloats([&](size_t at, double v) {
+    ForFloats(run, [&](size_t at, double v) {
       if (cells[at] == kAbsent || better(v, best[at]) || std::isnan(best[at])) {
         cells[at] = kFloat;
         best[at] = v;
@@ -278,9 +279,9 @@ class AggregateOperator : public Operator {
     });
   }
 
-  void Variance(Block* out) {
+  void Variance(Run& run, Block* out) {
     spreads_.assign(out->cell_count(), Spread{});
-    ForFloats([&](size_t at, double v) { spreads_[at].Add(v); });
+    ForFloats(run, [&](size_t at, double v) { spreads_[at].Add(v); });
     for (size_t i = 0; i < spreads_.size(); ++i) {
       if (spreads_[i].count == 0) continue;
       const double variance = spreads_[i].m2 / spreads_[i].count;
@@ -303,6 +304,7 @@ class AggregateOperator : public Operator {
     if (highest > 1) run.annotations().InvalidQuantile(highest, pos);
     if (lowest < 0) run.annotations().InvalidQuantile(lowest, pos);
     for (size_t s = 0; s < span.count; ++s) {
+      if (!run.Spend(4 * in_->rows())) return;
       values_.resize(series_.size());
       for (auto& v : values_) v.clear();
       for (size_t row = 0; row < in_->rows(); ++row) {
@@ -320,6 +322,7 @@ class AggregateOperator : public Operator {
     if (op_ == AggregateOp::kCount || op_ == AggregateOp::kGroup) return {};
     if (takes_histograms()) histogram_groups_.resize(series_.size() * span.count);
     for (size_t row = 0; row < in_->rows(); ++row) {
+      RETURN_IF_ERROR(run.Spend(Run::kCellsAHistogram * span.count));
       for (size_t s = 0; s < span.count; ++s) {
         const uint8_t cell = in_->cells(row)[s];
         if (cell == kAbsent) continue;

@@ -82,6 +82,7 @@ class AggregateKOperator : public Operator {
     ASSIGN_OR_RETURN(const bool any, CheckParameter(run, span));
     std::vector<uint32_t> order;
     for (size_t s = 0; any && s < span.count; ++s) {
+      RETURN_IF_ERROR(run.Spend(4 * in_->rows()));
       const double p = parameter_block_.values(0)[s];
       for (auto& k : kept_) k.clear();
       switch (op_) {

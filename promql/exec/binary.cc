@@ -72,6 +72,7 @@ class VectorScalarOperator : public Operator {
     } else {
       Compute(scalars, block);
     }
+    RETURN_IF_ERROR(run.Stopped());
     if (merge_.injective()) return {};
     return merge_.Apply(before_merge_, series_.size(), out);
   }
@@ -111,6 +112,7 @@ class VectorScalarOperator : public Operator {
   // Histograms are among the elements.
   void AnyElements(Run& run, const double* scalars, Block* block) const {
     for (size_t row = 0; row < block->rows(); ++row) {
+      if (!run.Spend(Run::kCellsAHistogram * block->steps())) return;
       uint8_t* cells = block->cells(row);
       for (size_t s = 0; s < block->steps(); ++s) {
         if (cells[s] == kAbsent) continue;

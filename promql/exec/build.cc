@@ -6,6 +6,7 @@
 #include "promql/exec/label_ops.h"
 #include "promql/exec/operator.h"
 #include "promql/exec/profile.h"
+#include "promql/exec/sample_counts.h"
 
 namespace tocsin::promql::exec {
 namespace {
@@ -86,6 +87,7 @@ class StepInvariantOperator : public Operator, private Movable {
   base::Status Init(Run& run) {
     RETURN_IF_ERROR(Move(run));
     run.OnMove(this);
+    if (run.counts() != nullptr) run.counts()->Once(once_, grid_);
     ASSIGN_OR_RETURN(input_, MakeOperator(run, *node_.inputs[0], &once_));
     return {};
   }

@@ -39,6 +39,7 @@ class CountValuesOperator : public LateRowsOperator {
  private:
   base::Status CountStep(Run& run, size_t first, size_t s) {
     for (size_t row = 0; row < in_->rows(); ++row) {
+      RETURN_IF_ERROR(run.Spend(16));
       const uint8_t cell = in_->cells(row)[s];
       if (cell == kAbsent) continue;
       RETURN_IF_ERROR(Count(run, RowOf(run, row, s, cell == kHistogram), first + s));

@@ -99,9 +99,11 @@ double Clamp(double v, double lo, double hi) {
   return v < lo ? lo : v;
 }
 
+// As long as somebody waits for it.
 template <class Fn>
-void Map(Block* block, Fn fn) {
+void Map(Run& run, Block* block, Fn fn) {
   for (size_t row = 0; row < block->rows(); ++row) {
+    if (!run.Spend(4 * block->steps())) return;
     double* v = block->values(row);
     const uint8_t* cells = block->cells(row);
     for (size_t s = 0; s < block->steps(); ++s) {
@@ -125,8 +127,8 @@ double DecimalLogarithm(double v) {
 
 double Sign(double v) { return v < 0 ? -1 : v > 0 ? 1 : v; }
 
-void MapMath(Function f, Block* b) {
-  const auto map = [b](auto fn) { Map(b, [fn](double v, size_t) { return fn(v); }); };
+void MapMath(Run& run, Function f, Block* b) {
+  const auto map = [&run, b](auto fn) { Map(run, b, [fn](double v, size_t) { return fn(v); }); };
   switch (f) {
     case Function::kAbs: return map([](double v) { return std::fabs(v); });
     case Function::kAcos: return map([](double v) { return std::acos(v); });
@@ -182,13 +184,14 @@ class ElementCallOperator : public Operator {
     Block* block = merge_.injective() ? out : &before_merge_;
     RETURN_IF_ERROR(input_->Eval(run, span, block));
     if (IsOfHistogram(node_.function)) {
-      MapHistograms(block);
+      MapHistograms(run, block);
     } else if (node_.function == Function::kTimestamp) {
       MapTimestamp(span, block);
     } else {
       block->DropHistograms();
-      MapFloats(block);
+      MapFloats(run, block);
     }
+    RETURN_IF_ERROR(run.Stopped());
     if (merge_.injective()) return {};
     return merge_.Apply(before_merge_, series_.size(), out);
   }
@@ -196,11 +199,11 @@ class ElementCallOperator : public Operator {
  private:
   double Parameter(size_t i, size_t step) const { return parameter_blocks_[i].values(0)[step]; }
 
-  void MapFloats(Block* b) {
+  void MapFloats(Run& run, Block* b) {
     const Function f = node_.function;
     switch (f) {
       case Function::kRound:
-        Map(b, [&](double v, size_t s) {
+        Map(run, b, [&](double v, size_t s) {
           // Multiplying by the inverse loses less than dividing.
           const double inverse = 1.0 / (parameters_.empty() ? 1.0 : Parameter(0, s));
           return std::floor(v * inverse + 0.5) / inverse;
@@ -225,9 +228,9 @@ class ElementCallOperator : public Operator {
       default: break;
     }
     if (IsDate(f)) {
-      Map(b, [f](double v, size_t) { return DatePart(f, TruncateToInt(v)); });
+      Map(run, b, [f](double v, size_t) { return DatePart(f, TruncateToInt(v)); });
     } else {
-      MapMath(f, b);
+      MapMath(run, f, b);
     }
   }
 
@@ -253,8 +256,9 @@ class ElementCallOperator : public Operator {
     }
   }
 
-  void MapHistograms(Block* b) {
+  void MapHistograms(Run& run, Block* b) {
     for (size_t row = 0; row < b->rows(); ++row) {
+      if (!run.Spend(Run::kCellsAHistogram * b->steps())) return;
       uint8_t* cells = b->cells(row);
       for (size_t s = 0; s < b->steps(); ++s) {
         if (cells[s] != kHistogram) {

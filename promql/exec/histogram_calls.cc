@@ -83,6 +83,7 @@ class HistogramCallOperator : public Operator {
       CheckParameters(run, s);
       RETURN_IF_ERROR(NoteBadBuckets(run, s));
       for (size_t g = 0; g < groups_.size(); ++g) {
+        RETURN_IF_ERROR(run.Spend(Run::kCellsAHistogram));
         RETURN_IF_ERROR(EvalGroup(run, grid_.time(span.first + s), s, g, to));
       }
     }

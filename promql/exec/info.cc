@@ -10,6 +10,7 @@
 
 #include "base/regex.h"
 #include "promql/exec/late_rows.h"
+#include "promql/exec/sample_counts.h"
 #include "promql/exec/range_row.h"
 #include "promql/exec/time_map.h"
 
@@ -198,6 +199,15 @@ class InfoOperator : public LateRowsOperator {
         }
         info_times_[i * span.count + s] = t[last];
       }
+    }
+    if (run.counts() != nullptr) {
+      run.counts()->CountSteps(node_, grid_, span, [&](size_t s) {
+        int64_t found = 0;
+        for (size_t i = 0; i < info_labels_.size(); ++i) {
+          found += info_times_[i * span.count + s] != model::kMinTimestamp;
+        }
+        return found;
+      });
     }
     return {};
   }

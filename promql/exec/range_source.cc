@@ -4,6 +4,7 @@
 
 #include "promql/exec/histogram_math.h"
 #include "promql/exec/profile.h"
+#include "promql/exec/sample_counts.h"
 
 namespace tocsin::promql::exec {
 namespace {
@@ -49,6 +50,8 @@ class SelectorSource : public RangeSource, private Movable {
 
   base::Status ForEach(Run& run, StepSpan span, Visitor& visitor) override {
     const storage::Window window = WindowOf(map_, span, before_, after_);
+    SampleCounts* const counts = run.counts();
+    if (counts != nullptr) counts->BeginWindows(node_, grid_, span);
     // No visitor reads another source.
     thread_local storage::SampleColumns columns;
     thread_local RowSplitter splitter;
@@ -63,10 +66,12 @@ class SelectorSource : public RangeSource, private Movable {
       if (stats_only_) ReduceToStats(&columns);
       for (size_t i = 0; i < count; ++i) {
         const RangeRow& row = splitter.Split(columns, i);
+        if (counts != nullptr) counts->CountWindows(row, {map_, before_, after_});
         RETURN_IF_ERROR(ChargeWindow(run, span, row));
         RETURN_IF_ERROR(visitor.Visit(first + i, row));
       }
     }
+    if (counts != nullptr) counts->EndWindows(false);
     return {};
   }
 
@@ -134,6 +139,9 @@ class SubquerySource : public RangeSource, private Movable {
     RETURN_IF_ERROR(Move(run));
     run.NoteWindow(range_ms_);
     run.OnMove(this);
+    if (run.counts() != nullptr) {
+      run.counts()->Subquery(inner_, outer_, Milliseconds(subquery_.shift.offset), range_ms_);
+    }
     ASSIGN_OR_RETURN(op_, MakeOperator(run, *node.inputs[0], &inner_));
     return {};
   }
@@ -158,9 +166,14 @@ class SubquerySource : public RangeSource, private Movable {
     RETURN_IF_ERROR(block_.Eval(run, *op_, inner));
     times_.resize(inner.count);
     for (size_t s = 0; s < inner.count; ++s) times_[s] = inner_.time(inner.first + s);
+    SampleCounts* const counts = run.counts();
+    if (counts != nullptr) counts->BeginWindows(node_, outer_, span);
     for (size_t row = 0; row < series_.size(); ++row) {
-      RETURN_IF_ERROR(visitor.Visit(row, Row(row)));
+      const RangeRow& samples = Row(row);
+      if (counts != nullptr) counts->CountWindows(samples, {map_, range_ms_, 0});
+      RETURN_IF_ERROR(visitor.Visit(row, samples));
     }
+    if (counts != nullptr) counts->EndWindows(true);
     const size_t present = block_->CountPresent();
     NoteCost(run, node_, series_.size(), present);
     run.CountRead(static_cast<int64_t>(present));
@@ -345,6 +358,8 @@ base::Result<std::unique_ptr<RangeSource>> MakeRangeSource(Run& run, const plan:
 
 base::Result<std::vector<RawSeries>> EvalRawRange(Run& run, const plan::Node& node,
                                                   const Grid* grid) {
+  SampleCounts* const counts = run.counts();
+  if (counts != nullptr) counts->RootIsRange();
   ASSIGN_OR_RETURN(std::unique_ptr<RangeSource> source, MakeRangeSource(run, node, grid));
   RETURN_IF_ERROR(source->Open(run));
   std::vector<RawSeries> out;

@@ -172,16 +172,17 @@ base::Result<Value> RawMatrix(Run& run, const plan::Node& node, const Grid& grid
 
 }  // namespace
 
-base::Result<Value> RunPlan(Run& run, const plan::Plan& plan) {
+Grid GridOf(const plan::QueryTimes& times) {
+  if (times.step_ms == 0) return {.start = times.start, .step_ms = 1, .count = 1};
+  const bool any = times.end >= times.start;
+  return {.start = times.start,
+          .step_ms = times.step_ms,
+          .count = any ? static_cast<size_t>((times.end - times.start) / times.step_ms + 1) : 0};
+}
+
+base::Result<Value> RunPlan(Run& run, const plan::Plan& plan, const Grid& grid) {
   const plan::QueryTimes& times = run.times();
   const bool instant = times.step_ms == 0;
-  Grid grid;
-  grid.start = times.start;
-  grid.step_ms = instant ? 1 : times.step_ms;
-  grid.count = instant ? 1
-                       : static_cast<size_t>(
-                             std::max<int64_t>(0, (times.end - times.start) / times.step_ms + 1));
-  if (times.end < times.start) grid.count = 0;
   RETURN_IF_ERROR(run.Check());
   if (plan.type == ValueType::kString) {
     return Value(String{times.start, As<StringLiteral>(*plan.root->expr).value});

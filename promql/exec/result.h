@@ -8,8 +8,14 @@
 
 namespace tocsin::promql::exec {
 
+// The steps of a query: one of an instant query.
+Grid GridOf(const plan::QueryTimes& times);
+
 // At run.times().  Errors: as promql/engine.h says.
-base::Result<Value> RunPlan(Run& run, const plan::Plan& plan);
+base::Result<Value> RunPlan(Run& run, const plan::Plan& plan, const Grid& grid);
+inline base::Result<Value> RunPlan(Run& run, const plan::Plan& plan) {
+  return RunPlan(run, plan, GridOf(run.times()));
+}
 
 // Rows of a result: labels without the names that are to go, equal ones once.  Views live as long as
 // the run.

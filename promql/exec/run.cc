@@ -29,9 +29,11 @@ model::LabelsView LabelArena::Store(std::string_view encoded) {
 
 base::Status Run::Check(std::string_view where) {
   if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
+    stopped_ = true;
     return base::Cancelled("query was canceled in " + std::string(where));
   }
   if (options_.monotonic && options_.monotonic() > options_.deadline) {
+    stopped_ = true;
     return base::DeadlineExceeded("query timed out in " + std::string(where));
   }
   return {};
@@ -75,6 +77,7 @@ size_t Run::AddSelection(const model::Matchers& matchers, storage::Window window
 base::Status Run::MoveTo(plan::QueryTimes times, base::Duration deadline) {
   times_ = times;
   options_.deadline = deadline;
+  stopped_ = false;
   ++evaluation_;
   if (!annotations_.empty()) annotations_ = Annotations();
   current_samples_ = 0;

@@ -48,6 +48,7 @@ struct RunOptions {
 
 class Run;
 class Profile;
+class SampleCounts;
 
 // What an operator remembers of times and values beyond an evaluation.  A kept tree is told when its run
 // goes on to another time; label sets and everything made from them stay.
@@ -69,6 +70,16 @@ class Run {
 
   // Whether the caller still waits.  Called once a block or chunk of series.
   base::Status Check(std::string_view where = "expression evaluation");
+  // The same, now and then, for loops over the cells of a block, which may be many: `cells` were worked on.
+  base::Status Spend(size_t cells) {
+    unchecked_ += cells;
+    if (unchecked_ < kCellsACheck) return {};
+    unchecked_ = 0;
+    return Check();
+  }
+  // Why a check failed, for loops that only ended early.
+  base::Status Stopped() { return stopped_ ? Check() : base::Status(); }
+  static constexpr size_t kCellsAHistogram = 32;  // that one costs about as much as
 
   // Samples held now; negative gives back.  Fails beyond the limit.
   base::Status Charge(int64_t samples);
@@ -93,6 +104,9 @@ class Run {
   // Where each node's cost goes; null: nowhere.  Before operators are made.
   void MeasureInto(Profile* profile) { profile_ = profile; }
   Profile* profile() const { return profile_; }
+  // Where samples are counted as Prometheus's statistics do; null: nowhere.  Before operators are made.
+  void CountInto(SampleCounts* counts) { counts_ = counts; }
+  SampleCounts* counts() const { return counts_; }
 
   // ---- Kept runs (promql/standing): one tree, opened once, evaluated at many times. ----
 
@@ -133,6 +147,8 @@ class Run {
   };
   base::Status OpenQuerier();
 
+  static constexpr size_t kCellsACheck = 1 << 18;  // a few milliseconds
+
   RunOptions options_;
   plan::QueryTimes times_;
   storage::Queryable* storage_;
@@ -142,11 +158,14 @@ class Run {
   Annotations annotations_;
   std::vector<Selected> selections_;
   std::map<std::string, std::vector<size_t>> selections_by_matchers_;
+  size_t unchecked_ = 0;
+  bool stopped_ = false;
   int64_t current_samples_ = 0;
   int64_t peak_samples_ = 0;
   int64_t samples_read_ = 0;
   int64_t series_selected_ = 0;
   Profile* profile_ = nullptr;
+  SampleCounts* counts_ = nullptr;
   size_t widest_ = 1;
   int64_t longest_window_ = 0;
   std::vector<const storage::SeriesSet*> kept_sets_;  // empty: the run is not kept

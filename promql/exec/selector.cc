@@ -6,6 +6,7 @@
 #include "promql/exec/histogram_math.h"
 #include "promql/exec/label_ops.h"
 #include "promql/exec/operator.h"
+#include "promql/exec/sample_counts.h"
 #include "promql/exec/time_map.h"
 
 namespace tocsin::promql::exec {
@@ -59,6 +60,7 @@ class SelectorOperator : public Operator, private Movable {
         RETURN_IF_ERROR(EvalMany(run, span, out));
       }
     }
+    if (run.counts() != nullptr) run.counts()->CountCells(node_, grid_, span, *out);
     if (leave_labels_ && out->has_histograms()) {
       leave_labels_ = false;
       FindLabels(run);

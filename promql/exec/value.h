@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -58,10 +59,22 @@ using Matrix = std::vector<MatrixSeries>;  // by labels
 // An expression's value.  The instant vector's order is that of sort() and its like, else unspecified.
 using Value = std::variant<Scalar, String, Vector, Matrix>;
 
+// Samples of a query, by step (promql/exec/sample_counts.h).
+struct SamplesOfSteps {
+  model::Timestamp start = 0;
+  int64_t step_ms = 1;
+  std::vector<int64_t> looked_at;
+  std::vector<int64_t> read;
+};
+
 struct QueryStats {
-  int64_t samples_read = 0;   // decoded from storage, or computed by subqueries
+  // As Prometheus counts them, where the query's options ask for it; else both are what was decoded from
+  // storage and computed by subqueries.
+  int64_t samples_looked_at = 0;
+  int64_t samples_read = 0;
   int64_t peak_samples = 0;   // held in memory at once
   int64_t series_selected = 0;
+  std::optional<SamplesOfSteps> steps;  // where asked for, and the engine allows it
   base::Duration prepare_time{0};
   base::Duration eval_time{0};
 };

@@ -56,10 +56,17 @@ class VectorBinaryOperator : public Operator {
       const auto right = matches_.right(g);
       if (!fills && (right.empty() || (left.empty() && right.size() < 2))) continue;
       if (!fills && simple_[g] != 0) {
-        for (uint32_t row : left) CombineRows(run, row, right[0], out);
+        const size_t cost = many_block_->has_histograms() ? Run::kCellsAHistogram : 1;
+        for (uint32_t row : left) {
+          RETURN_IF_ERROR(run.Spend(cost * span.count));
+          CombineRows(run, row, right[0], out);
+        }
         continue;
       }
-      for (size_t s = 0; s < span.count; ++s) RETURN_IF_ERROR(CombineStep(run, g, s, out));
+      for (size_t s = 0; s < span.count; ++s) {
+        RETURN_IF_ERROR(run.Spend(8 * (left.size() + right.size())));
+        RETURN_IF_ERROR(CombineStep(run, g, s, out));
+      }
     }
     many_block_.Drop(run);
     one_block_.Drop(run);

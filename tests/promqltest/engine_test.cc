@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
+#include <numeric>
+#include <vector>
 
 #include "memory_storage.h"
 
@@ -13,6 +16,7 @@ namespace {
 
 using promql::Engine;
 using promql::EngineOptions;
+using promql::QueryOptions;
 using std::chrono::milliseconds;
 
 constexpr int64_t kMinute = 60'000;
@@ -113,6 +117,62 @@ TEST(EngineTest, ARangeQueryGivesWhatInstantQueriesGive) {
       for (const auto& s : std::get<promql::Vector>(instant->value)) at[s.labels.ToString()] = s.v;
       EXPECT_EQ(by_time[t], at) << text << " at " << t;
     }
+  }
+}
+
+TEST(EngineTest, SamplesAreCountedByStepAsPrometheusDoes) {
+  MemoryStorage storage;
+  for (const char* i : {"0", "1", "2"}) {
+    const auto labels = model::Labels::FromPairs({{"__name__", "w_total"}, {"i", i}});
+    for (int k = 0; k <= 100; ++k) ASSERT_TRUE(storage.Append(labels, k * 10'000, k, nullptr));
+  }
+  auto histogram = std::make_shared<model::Histogram>();
+  histogram->count = 3;
+  histogram->positive_spans = {{0, 2}};
+  histogram->positive_buckets = {1, 2};
+  for (int k = 0; k <= 100; ++k) {
+    ASSERT_TRUE(storage.Append(model::Labels::FromPairs({{"__name__", "h"}}), k * 10'000, 0, histogram));
+  }
+  EngineOptions options;
+  options.per_step_stats = true;
+  const Engine engine(options);
+  struct Row {
+    const char* query;
+    int64_t start, end, step;  // seconds; step 0: an instant query
+    std::vector<int64_t> looked_at, read;
+  };
+  const Row rows[] = {
+      {"1", 200, 200, 0, {0}, {0}},
+      {"w_total", 205, 205, 0, {3}, {3}},
+      {"h", 200, 200, 0, {12}, {12}},  // (168 + 3 * 8 + 8) / 16
+      {"w_total{i=\"0\"}", 200, 220, 10, {1, 1, 1}, {1, 1, 1}},
+      {"timestamp(w_total)", 200, 210, 10, {3, 3}, {3, 3}},
+      {"rate(w_total{i=\"0\"}[60s])", 200, 220, 10, {6, 6, 6}, {6, 1, 1}},
+      {"rate(w_total{i=\"0\"}[20s])", 200, 260, 30, {2, 2, 2}, {2, 2, 2}},
+      {"sum(rate(w_total{i=\"0\"}[60s] @ 200))", 200, 220, 10, {6, 6, 6}, {6, 0, 0}},
+      {"predict_linear(w_total{i=\"0\"}[60s] @ 200, 5)", 200, 220, 10, {6, 6, 6}, {6, 0, 0}},
+      {"max_over_time(w_total{i=\"0\"}[20s:10s])", 200, 220, 10, {2, 2, 2}, {2, 1, 1}},
+      // Points between the windows of two steps are read for none.
+      {"max_over_time(w_total{i=\"0\"}[20s:10s])", 200, 260, 30, {2, 2, 2}, {2, 2, 2}},
+      {"max_over_time(w_total{i=\"0\"}[20s:10s] offset 10s)", 200, 220, 10, {2, 2, 2}, {2, 1, 1}},
+      {"max_over_time(sum_over_time(w_total{i=\"0\"}[30s])[20s:10s])", 200, 200, 0, {2}, {4}},
+      {"w_total[60s]", 200, 200, 0, {18}, {18}},
+      {"w_total{i=\"0\"}[60s:10s]", 200, 200, 0, {6}, {6}},
+      {"sum_over_time(w_total{i=\"0\"}[30s])[20s:10s]", 200, 200, 0, {6}, {4}},
+      {"w_total + w_total", 200, 210, 10, {6, 6}, {6, 6}},
+  };
+  for (const Row& row : rows) {
+    const QueryOptions ask{.per_step_stats = true};
+    const auto result =
+        row.step == 0 ? engine.Instant(&storage, row.query, row.start * 1000, ask)
+                      : engine.Range(&storage, row.query,
+                                     {row.start * 1000, row.end * 1000, std::chrono::seconds(row.step)}, ask);
+    ASSERT_TRUE(result) << row.query << ": " << result.error().message();
+    ASSERT_TRUE(result->stats.steps);
+    EXPECT_EQ(result->stats.steps->looked_at, row.looked_at) << row.query;
+    EXPECT_EQ(result->stats.steps->read, row.read) << row.query;
+    EXPECT_EQ(result->stats.samples_looked_at,
+              std::accumulate(row.looked_at.begin(), row.looked_at.end(), int64_t{0}));
   }
 }
 
