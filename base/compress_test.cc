@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <vector>
 
 namespace tocsin::base {
 namespace {
@@ -67,6 +68,85 @@ TEST(CompressTest, FlippedBytesNeverCrash) {
       std::string flipped = whole;
       flipped[i] = static_cast<char>(flipped[i] ^ 0xff);
       Ignore(codec.decode(flipped, 10000));  // either outcome is fine, as long as it ends
+    }
+  }
+}
+
+TEST(CompressTest, RowsEncodedForSnappyDecode) {
+  uint32_t x = 1;
+  const auto random = [&x](uint32_t below) {
+    x = x * 1664525 + 1013904223;
+    return (x >> 8) % below;
+  };
+  for (const size_t rows : {0, 1, 2, 7, 100, 3000, 20000}) {
+    for (const uint32_t kinds : {1u, 4u, 300u, 100000u}) {
+      std::string data = "a head of a row";
+      std::vector<uint32_t> words;
+      for (size_t i = 0; i < rows; ++i) {
+        data.append(random(4), static_cast<char>(random(2)));
+        // Alike at the start, at the end, or all over.
+        const uint64_t word = uint64_t{random(kinds)} << (8 * random(4)) << random(32);
+        words.push_back(static_cast<uint32_t>(data.size()));
+        data.append(reinterpret_cast<const char*>(&word), sizeof word);
+        if (i % 1000 == 999) data.append(random(70000), 'x');  // farther than a copy reaches
+      }
+      std::string encoded;
+      SnappyEncodeRows(data, words, &encoded);
+      const auto back = SnappyDecode(encoded, data.size());
+      ASSERT_TRUE(back) << rows << " rows of " << kinds << ": " << back.error().message();
+      EXPECT_TRUE(*back == data) << rows << " rows of " << kinds;
+      if (rows == 100 && kinds == 1) {
+        EXPECT_LT(encoded.size(), data.size() * 2 / 3);
+      }
+    }
+  }
+}
+
+// Elements of every kind, and what they decode to.
+TEST(CompressTest, SnappyElementsDecode) {
+  const std::string abc = "abcdefghijklmnopqrstuvwxyz";
+  const std::string long_text = Text(70'000);
+  const auto block = [](size_t length, const std::string& elements) {
+    std::string out;
+    for (; length >= 0x80; length >>= 7) out += static_cast<char>(length | 0x80);
+    return out + static_cast<char>(length) + elements;
+  };
+  const struct {
+    const char* name;
+    std::string input;
+    std::string want;  // empty: it is corrupt
+  } kCases[] = {
+      {"a literal", block(3, "\x08" "abc"), "abc"},
+      {"a long literal", block(70'000, "\xf8\x6f\x11\x01" + long_text), long_text},
+      {"a run", block(12, std::string("\x00" "a", 2) + std::string("\x1d\x01", 2)), "aaaaaaaaaaaa"},
+      {"a short copy", block(30, "\x64" + abc + std::string("\x01\x1a", 2)), abc + "abcd"},
+      {"a copy of two bytes' offset", block(36, "\x64" + abc + std::string("\x26\x1a\x00", 3)), abc + "abcdefghij"},
+      {"a copy of four bytes' offset", block(28, "\x64" + abc + std::string("\x07\x02\x00\x00\x00", 5)), abc + "yz"},
+      {"a copy that overlaps itself", block(90, "\x64" + abc + std::string("\xfe\x09\x00", 3)),
+       abc + [&] {
+         std::string s;
+         for (size_t i = 0; i < 64; ++i) s += abc[17 + i % 9];
+         return s;
+       }()},
+      {"nothing", block(0, ""), ""},
+      {"a copy from before the start", block(5, std::string("\x00" "a", 2) + std::string("\x01\x02", 2)), ""},
+      {"a copy from nowhere", block(5, std::string("\x00" "a", 2) + std::string("\x01\x00", 2)), ""},
+      {"more than it says", block(2, "\x08" "abc"), ""},
+      {"less than it says", block(4, "\x08" "abc"), ""},
+      {"a literal without its bytes", block(20, "\x4c" "abc"), ""},
+      {"a copy without its offset", block(5, std::string("\x00" "a\x01", 3)), ""},
+      {"far more than the bytes can hold", block(1'000'000, "\x08" "abc"), ""},
+      {"a length of too many bytes", "\xff\xff\xff\xff\xff\x01", ""},
+  };
+  for (const auto& c : kCases) {
+    const auto got = SnappyDecode(c.input, 1 << 20);
+    const bool empty = std::string_view(c.name) == "nothing";
+    if (c.want.empty() && !empty) {
+      ASSERT_FALSE(got) << c.name;
+      EXPECT_EQ(got.error().code(), Code::kDataLoss) << c.name;
+    } else {
+      ASSERT_TRUE(got) << c.name << ": " << got.error().message();
+      EXPECT_EQ(*got, c.want) << c.name;
     }
   }
 }

@@ -1,0 +1,209 @@
+// The snappy block format, where libsnappy leaves time: decoding, and encoding of rows whose words are often alike.
+//
+//   block   = uvarint of the length, element*
+//   element = literal of n bytes:   (n - 1) << 2 for n <= 60, else 59 + k << 2 and n - 1 in k bytes; then the bytes
+//           | copy of 4 to 11 bytes from less than 2048 before:   1 | n - 4 << 2 | offset >> 8 << 5, offset & 255
+//           | copy of 1 to 64 bytes from less than 65536 before:  2 | n - 1 << 2, offset in two bytes
+//           | copy of 1 to 64 bytes:                              3 | n - 1 << 2, offset in four bytes
+//
+// Numbers are little-endian; a copy may reach into what it writes.  Source: format_description.txt of snappy.
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "base/compress.h"
+
+namespace tocsin::base {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr size_t kWord = 8;
+constexpr size_t kLeastCopy = 4;        // shorter ones save nothing
+constexpr size_t kFarthest = 65'535;    // that two bytes of offset reach
+constexpr size_t kWideLiteral = 16;     // short literals are copied as this many bytes
+constexpr size_t kLongestCopy = 64;
+constexpr size_t kMostPerByte = 22;     // that a copy of 64 bytes, in three, decodes to
+constexpr int kTableBits = 8;
+
+uint64_t Load(const char* p) {
+  uint64_t v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+char* PutLiteral(std::string_view bytes, bool room_behind, char* out) {
+  size_t n = bytes.size() - 1;
+  if (n < 60) {
+    *out++ = static_cast<char>(n << 2);
+    if (bytes.size() <= kWideLiteral && room_behind) {
+      std::memcpy(out, bytes.data(), kWideLiteral);
+      return out + bytes.size();
+    }
+  } else {
+    char* const tag = out++;
+    for (; n > 0; n >>= 8) *out++ = static_cast<char>(n);
+    *tag = static_cast<char>((59 + (out - tag - 1)) << 2);
+  }
+  std::memcpy(out, bytes.data(), bytes.size());
+  return out + bytes.size();
+}
+
+// REQUIRES: 4 <= n <= 64.
+char* PutCopy(size_t offset, size_t n, char* out) {
+  if (n < 12 && offset < 2048) {
+    *out++ = static_cast<char>(1 | (n - 4) << 2 | offset >> 8 << 5);
+    *out++ = static_cast<char>(offset);
+  } else {
+    *out++ = static_cast<char>(2 | (n - 1) << 2);
+    *out++ = static_cast<char>(offset);
+    *out++ = static_cast<char>(offset >> 8);
+  }
+  return out;
+}
+
+// Equal bytes at the start and at the end of two words, given their difference.
+size_t EqualAtStart(uint64_t difference) { return static_cast<size_t>(std::countr_zero(difference)) / 8; }
+size_t EqualAtEnd(uint64_t difference) { return static_cast<size_t>(std::countl_zero(difference)) / 8; }
+
+// `n` bytes from `offset` before `out`, where `room` are left.  Copies what comes near in wide steps, and behind `n`
+// what is written over later.
+void CopyBack(char* out, size_t offset, size_t n, size_t room) {
+  const char* from = out - offset;
+  if (offset >= kWideLiteral && room >= kLongestCopy) {
+    for (size_t i = 0; i < n; i += kWideLiteral) std::memcpy(out + i, from + i, kWideLiteral);
+  } else if (offset >= kWord && room >= kLongestCopy) {
+    for (size_t i = 0; i < n; i += kWord) std::memcpy(out + i, from + i, kWord);
+  } else {
+    for (size_t i = 0; i < n; ++i) out[i] = from[i];
+  }
+}
+
+// A number of `bytes` bytes.
+size_t LoadLittle(const char* p, size_t bytes) {
+  size_t v = 0;
+  for (size_t i = 0; i < bytes; ++i) v |= size_t{static_cast<uint8_t>(p[i])} << (8 * i);
+  return v;
+}
+
+// Decodes elements to exactly `length` bytes.  False: they are none, or decode to another length.
+bool DecodeElements(std::string_view data, char* const begin, size_t length) {
+  const char* p = data.data();
+  const char* const end = p + data.size();
+  char* out = begin;
+  char* const out_end = begin + length;
+  while (p < end) {
+    const auto tag = static_cast<uint8_t>(*p++);
+    const auto left = static_cast<size_t>(end - p), room = static_cast<size_t>(out_end - out);
+    const int kind = tag & 3;
+    size_t n = (tag >> 2) + size_t{1};
+    if (kind == 0) {
+      if (n <= kWideLiteral && left >= kWideLiteral && room >= kWideLiteral) [[likely]] {
+        std::memcpy(out, p, kWideLiteral);
+      } else {
+        if (n > 60) {
+          const size_t bytes = n - 60;
+          if (bytes > left) return false;
+          n = LoadLittle(p, bytes) + 1;
+          p += bytes;
+        }
+        if (n > static_cast<size_t>(end - p) || n > room) return false;
+        std::memcpy(out, p, n);
+      }
+      out += n;
+      p += n;
+      continue;
+    }
+    const size_t bytes = kind == 3 ? 4 : static_cast<size_t>(kind);
+    if (bytes > left) return false;
+    size_t offset = LoadLittle(p, bytes);
+    p += bytes;
+    if (kind == 1) {
+      n = 4 + (tag >> 2 & 7);
+      offset |= size_t{tag} >> 5 << 8;
+    }
+    if (offset == 0 || offset > static_cast<size_t>(out - begin) || n > room) return false;
+    CopyBack(out, offset, n, room);
+    out += n;
+  }
+  return out == out_end;
+}
+
+}  // namespace
+
+Result<std::string> SnappyDecode(std::string_view data, size_t limit) {
+  uint64_t length = 0;
+  size_t head = 0;
+  for (int shift = 0;; shift += 7) {
+    if (head == data.size() || shift > 28) return DataLoss("snappy: the length at the start does not decode");
+    const auto b = static_cast<uint8_t>(data[head++]);
+    length |= uint64_t{b & 0x7fu} << shift;
+    if (b < 0x80) break;
+  }
+  if (length > UINT32_MAX) return DataLoss("snappy: the length at the start does not decode");
+  if (length > limit) {
+    return ResourceExhausted("snappy: decodes to more than the limit of " + std::to_string(limit) + " bytes");
+  }
+  bool ok = length <= (data.size() - head) * kMostPerByte;  // else it lies, and gets no memory
+  std::string out;
+  // Not filled with zeros first: that costs as much as the decoding.
+  if (ok) {
+    out.resize_and_overwrite(length, [&](char* p, size_t) {
+      ok = DecodeElements(data.substr(head), p, length);
+      return ok ? length : 0;
+    });
+  }
+  if (!ok) return DataLoss("snappy: corrupt input of " + std::to_string(data.size()) + " bytes");
+  return out;
+}
+
+void SnappyEncodeRows(std::string_view data, std::span<const uint32_t> words, std::string* out) {
+  // The last place of a word, by its hash; 0 is none.
+  std::array<uint32_t, 1 << kTableBits> seen{};
+  const char* const begin = data.data();
+  const size_t wide_until = data.size() < kWideLiteral ? 0 : data.size() - kWideLiteral;
+  out->resize_and_overwrite(data.size() + data.size() / 6 + 32, [&](char* const first, size_t) {
+    char* p = first;
+    size_t n = data.size();
+    for (; n >= 0x80; n >>= 7) *p++ = static_cast<char>(n | 0x80);
+    *p++ = static_cast<char>(n);
+    size_t done = 0;
+    const auto literal_upto = [&](size_t end) {
+      if (end > done) p = PutLiteral(data.substr(done, end - done), done <= wide_until, p);
+      done = end;
+    };
+    for (size_t i = 1; i < words.size(); ++i) {
+      const size_t at = words[i];
+      const uint64_t word = Load(begin + at);
+      uint32_t& last = seen[word * 0x9e3779b97f4a7c15ULL >> (64 - kTableBits)];
+      size_t like = words[i - 1];
+      uint64_t difference = word ^ Load(begin + like);
+      if (difference != 0 && last != 0 && Load(begin + last) == word && at - last <= kFarthest) {
+        like = last;
+        difference = 0;
+      }
+      last = static_cast<uint32_t>(at);
+      const size_t offset = at - like;
+      if (offset > kFarthest) continue;
+      // What is alike from before the word into it, and what is alike at its end.
+      const size_t before = std::min(EqualAtEnd(Load(begin + at - kWord) ^ Load(begin + like - kWord)), at - done);
+      const size_t start = EqualAtStart(difference);
+      if (before + start >= kLeastCopy) {
+        literal_upto(at - before);
+        p = PutCopy(offset, before + start, p);
+        done = at + start;
+      }
+      if (const size_t end = EqualAtEnd(difference); end >= kLeastCopy && end < kWord) {
+        literal_upto(at + kWord - end);
+        p = PutCopy(offset, end, p);
+        done = at + kWord;
+      }
+    }
+    literal_upto(data.size());
+    return p - first;
+  });
+}
+
+}  // namespace tocsin::base
