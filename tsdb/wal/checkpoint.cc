@@ -22,8 +22,8 @@ class Output {
   Output(base::FileSystem* fs, std::string folder, Compression compression)
       : fs_(fs), folder_(std::move(folder)), compression_(compression) {}
 
-  base::Status Add(std::string record) {
-    const PackedRecord packed = Pack(std::move(record), compression_);
+  base::Status Add(std::string record) { return Add(Pack(std::move(record), compression_)); }
+  base::Status Add(const PackedRecord& packed) {
     if (file_ == nullptr || offset_ + FramedBytes(packed.bytes.size()) > kSegmentBytes) {
       RETURN_IF_ERROR(Finish());
       ASSIGN_OR_RETURN(file_, fs_->Open(SegmentPath(folder_, next_++), base::FileSystem::Mode::kTruncate));
@@ -62,7 +62,8 @@ class Output {
 // Keeps of each record what is still needed and writes it on, small records gathered.
 class Filter {
  public:
-  Filter(Output* out, const CheckpointFilter& filter) : out_(out), filter_(filter) {}
+  Filter(Output* out, const CheckpointFilter& filter, Compression compression)
+      : out_(out), filter_(filter), compression_(compression) {}
 
   base::Status Add(std::string_view record) {
     switch (TypeOf(record)) {
@@ -89,10 +90,9 @@ class Filter {
   base::Status Flush() {
     RETURN_IF_ERROR(FlushSeries());
     if (!samples_.empty()) {
-      std::string record;
-      EncodeSamples(samples_, &record);
+      const PackedRecord record = PackSamples(samples_, compression_);
       samples_.clear();
-      RETURN_IF_ERROR(out_->Add(std::move(record)));
+      RETURN_IF_ERROR(out_->Add(record));
     }
     return {};
   }
@@ -121,14 +121,13 @@ class Filter {
   base::Status AddSamples(std::string_view record) {
     decoded_.clear();
     base::Ignore(DecodeSamples(record, &decoded_));
+    const size_t before = samples_.size();
     for (const storage::FloatSample& s : decoded_) {
-      if (!Keeps(s.ref, s.t)) {
-        ++stats_.dropped_samples;
-        continue;
-      }
-      ++stats_.samples;
-      samples_.push_back(s);
+      if (Keeps(s.ref, s.t)) samples_.push_back(s);
     }
+    const size_t kept = samples_.size() - before;
+    stats_.samples += kept;
+    stats_.dropped_samples += decoded_.size() - kept;
     return samples_.size() >= kRecordTarget / 16 ? Flush() : base::Status();
   }
 
@@ -204,6 +203,7 @@ class Filter {
 
   Output* out_;
   const CheckpointFilter& filter_;
+  const Compression compression_;
   std::vector<storage::FloatSample> decoded_;
   std::string series_;
   std::vector<storage::FloatSample> samples_;
@@ -257,7 +257,7 @@ base::Result<CheckpointStats> WriteCheckpoint(base::FileSystem* fs, const std::s
   RETURN_IF_ERROR(fs->RemoveAll(temporary));
   RETURN_IF_ERROR(fs->CreateFolders(temporary));
   Output out(fs, temporary, compression);
-  Filter filter(&out, wanted);
+  Filter filter(&out, wanted, compression);
   if (before) RETURN_IF_ERROR(FilterFolder(fs, before->path, 0, INT_MAX, &filter));
   RETURN_IF_ERROR(FilterFolder(fs, folder, before ? before->index + 1 : 0, last, &filter));
   RETURN_IF_ERROR(filter.Flush());

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/coding.h"
+#include "base/compress.h"
 
 namespace tocsin::tsdb::wal {
 namespace {
@@ -91,6 +92,10 @@ class Position {
     }
     first_ = false;
   }
+
+  // What the first form's numbers are relative to.
+  uint64_t ref() const { return ref_; }
+  int64_t t0() const { return t0_; }
 
  private:
   static int64_t Add(int64_t a, int64_t b) {
@@ -221,7 +226,11 @@ void EncodeSeries(storage::SeriesRef ref, model::LabelsView labels, std::string*
   PutLabels(out, labels);
 }
 
-void EncodeSamples(std::span<const FloatSample> samples, std::string* out) {
+namespace {
+
+// Appends the record; `place` is called with each value's place in it.
+template <class Place>
+void EncodeSamplesTo(std::span<const FloatSample> samples, std::string* out, Place place) {
   if (samples.empty()) return;
   const FloatSample& first = samples[0];
   out->push_back(static_cast<char>(RecordType::kSamples));
@@ -229,21 +238,51 @@ void EncodeSamples(std::span<const FloatSample> samples, std::string* out) {
   PutBe64(out, static_cast<uint64_t>(first.t));
   // Two varints of at most ten bytes and the value: room for the worst case, cut afterwards.
   const size_t begin = out->size();
-  out->resize(begin + samples.size() * 28);
-  char* p = out->data() + begin;
-  const auto put_varint = [&p](int64_t v) {
-    uint64_t u = static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63);
-    for (; u >= 0x80; u >>= 7) *p++ = static_cast<char>(u | 0x80);
-    *p++ = static_cast<char>(u);
-  };
-  for (const FloatSample& s : samples) {
-    put_varint(Diff(s.ref, first.ref));
-    put_varint(DiffTime(s.t, first.t));
-    const uint64_t v = __builtin_bswap64(std::bit_cast<uint64_t>(s.v));
-    std::memcpy(p, &v, 8);
-    p += 8;
+  out->resize_and_overwrite(begin + samples.size() * 28, [&](char* data, size_t) {
+    char* p = data + begin;
+    const auto put_varint = [&p](int64_t v) {
+      uint64_t u = static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63);
+      for (; u >= 0x80; u >>= 7) *p++ = static_cast<char>(u | 0x80);
+      *p++ = static_cast<char>(u);
+    };
+    for (const FloatSample& s : samples) {
+      put_varint(Diff(s.ref, first.ref));
+      put_varint(DiffTime(s.t, first.t));
+      place(static_cast<uint32_t>(p - data));
+      const uint64_t v = __builtin_bswap64(std::bit_cast<uint64_t>(s.v));
+      std::memcpy(p, &v, 8);
+      p += 8;
+    }
+    return p - data;
+  });
+}
+
+}  // namespace
+
+void EncodeSamples(std::span<const FloatSample> samples, std::string* out) {
+  EncodeSamplesTo(samples, out, [](uint32_t) {});
+}
+
+PackedRecord PackSamples(std::span<const FloatSample> samples, Compression compression) {
+  // Kept by the thread, but for what one large batch needed.
+  constexpr size_t kKeptBytes = 1 << 20;
+  thread_local std::string record;
+  thread_local std::vector<uint32_t> places;
+  record.clear();
+  places.resize(samples.size());
+  uint32_t* next = places.data();
+  EncodeSamplesTo(samples, &record, [&next](uint32_t at) { *next++ = at; });
+  PackedRecord packed;
+  if (compression == Compression::kSnappy && !samples.empty()) {
+    base::SnappyEncodeRows(record, places, &packed.bytes);
+    packed.compression = Compression::kSnappy;
   }
-  out->resize(static_cast<size_t>(p - out->data()));
+  if (packed.bytes.empty() || packed.bytes.size() >= record.size()) packed = Pack(record, compression);
+  if (record.capacity() > kKeptBytes) {
+    record = std::string();
+    places = std::vector<uint32_t>();
+  }
+  return packed;
 }
 
 void EncodeTombstones(std::span<const Tombstone> tombstones, std::string* out) {
@@ -322,12 +361,50 @@ base::Status DecodeSeries(std::string_view record, DecodedSeries* out) {
   return Finish(in, record, "series", out->refs.size() - begin);
 }
 
+namespace {
+
+// A varint of at most nine bytes, all of which are there.  False: it is longer.
+bool ReadShortVarint(const char** p, uint64_t* v) {
+  uint64_t u = 0;
+  for (int shift = 0; shift < 63; shift += 7) {
+    const auto b = static_cast<uint8_t>(*(*p)++);
+    u |= static_cast<uint64_t>(b & 0x7f) << shift;
+    if (b >= 0x80) continue;
+    *v = u >> 1 ^ -(u & 1);
+    return true;
+  }
+  return false;
+}
+
+// The entries of a record of the first form, as long as an entry of the greatest length is there and none has a number
+// of ten bytes: nearly all of them.  Returns where it stopped.
+const char* DecodeShortEntries(const char* p, const char* end, uint64_t ref0, uint64_t t0, std::vector<FloatSample>* out) {
+  constexpr ptrdiff_t kMostBytes = 28;
+  while (end - p >= kMostBytes) {
+    const char* q = p;
+    uint64_t ref, t, v;
+    if (!ReadShortVarint(&q, &ref) || !ReadShortVarint(&q, &t)) break;
+    std::memcpy(&v, q, 8);
+    out->push_back({ref0 + ref, static_cast<model::Timestamp>(t0 + t), std::bit_cast<double>(__builtin_bswap64(v))});
+    p = q + 8;
+  }
+  return p;
+}
+
+}  // namespace
+
 base::Status DecodeSamples(std::string_view record, std::vector<FloatSample>* out) {
   if (record.size() == 1) return {};
   Reader in(record.substr(1));
-  Position position(&in, TypeOf(record) == RecordType::kSamplesV2);
   const size_t begin = out->size();
   out->reserve(begin + in.left() / 10);
+  const bool v2 = TypeOf(record) == RecordType::kSamplesV2;
+  Position position(&in, v2);
+  if (!v2 && in.ok()) {
+    const char* const stop = DecodeShortEntries(in.position(), in.position() + in.left(), position.ref(),
+                                                static_cast<uint64_t>(position.t0()), out);
+    in.Bytes(static_cast<size_t>(stop - in.position()));
+  }
   while (in.more()) {
     FloatSample s;
     position.Next(&s.ref, &s.t);

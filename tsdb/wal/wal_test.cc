@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <bit>
 #include <limits>
 #include <random>
 #include <thread>
@@ -173,6 +174,42 @@ TEST(RecordTest, EveryKindRoundTrips) {
   }
 }
 
+TEST(RecordTest, PackedSamplesAreReadBack) {
+  std::mt19937_64 random(5);
+  // How far references and times are from one another: from one byte to ten.
+  for (const int bits : {3, 9, 20, 40, 63}) {
+    for (const size_t n : {0, 1, 2, 5, 2000}) {
+      std::vector<FloatSample> samples;
+      for (size_t i = 0; i < n; ++i) {
+        const bool same = !samples.empty() && random() % 3 == 0;
+        const double value = same ? samples.back().v : random() % 2 == 0 ? static_cast<double>(random() % 100'000) : std::bit_cast<double>(random());
+        samples.push_back({random() >> (64 - bits), static_cast<int64_t>(random() >> (64 - bits)), value});
+      }
+      for (const Compression compression : {Compression::kNone, Compression::kSnappy, Compression::kZstd}) {
+        const PackedRecord packed = PackSamples(samples, compression);
+        if (n == 0) {
+          EXPECT_TRUE(packed.bytes.empty());
+          continue;
+        }
+        std::string plain, segment;
+        EncodeSamples(samples, &plain);
+        EXPECT_LE(packed.bytes.size(), plain.size());
+        uint64_t offset = 0;
+        Frame(packed, &offset, &segment);
+        EXPECT_THAT(ReadRecords(segment), ElementsAre(plain)) << bits << " bits, " << n;
+        std::vector<FloatSample> back;
+        ASSERT_TRUE(DecodeSamples(plain, &back));
+        ASSERT_EQ(back.size(), n);
+        for (size_t i = 0; i < n; ++i) {
+          EXPECT_EQ(back[i].ref, samples[i].ref);
+          EXPECT_EQ(back[i].t, samples[i].t);
+          EXPECT_TRUE(model::SameBits(back[i].v, samples[i].v));
+        }
+      }
+    }
+  }
+}
+
 TEST(RecordTest, TheSecondSampleFormatIsReadWithoutItsStartTimes) {
   // ref 5, t 100, start 50, value 1; then ref +1, t +10, start as before, value 2; t +20, no start; t +30, start +5.
   std::string record("\x0b\x0a\xc8\x01\x64", 5);
@@ -200,7 +237,7 @@ TEST(RecordTest, ARecordCutAnywhereIsAnErrorOrAPrefixAndFlipsNeverCrash) {
   const Labels labels = Labels::FromPairs({{"a", "1"}, {"b", "2"}});
   EncodeSeries(3, labels, &records[0]);
   EncodeSeries(4, labels, &records[0]);
-  EncodeSamples(std::vector<FloatSample>{{1, 1, 1}, {2, 2, 2}}, &records[1]);
+  EncodeSamples(std::vector<FloatSample>{{1, 1, 1}, {2, 2, 2}, {3, model::kMaxTimestamp, 3}, {4, 4, 4}, {500, 5, 5}}, &records[1]);
   EncodeTombstones(std::vector<Tombstone>{{1, 2, 3}}, &records[2]);
   EncodeExemplars(std::vector<ExemplarEntry>{{5, {labels, 2.5, 1000, true}}}, &records[3]);
   EncodeMetadata(std::vector<MetadataEntry>{{5, {model::MetricType::kSummary, "help", "s"}}}, &records[4]);
