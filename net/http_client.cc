@@ -3,6 +3,8 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
+#include <absl/container/flat_hash_map.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -31,6 +33,8 @@ constexpr size_t kMaxHeaderBytes = 1 << 20;
 constexpr size_t kIdleHandles = 64;
 // How long the first of several addresses may take before the others are tried beside it.
 constexpr base::Duration kFirstAddress = std::chrono::milliseconds(250);
+// Requests of which the parts that are made once are kept: about half a kilobyte each.
+constexpr size_t kMaxPlans = 16384;
 
 struct ListFree {
   void operator()(curl_slist* l) const { curl_slist_free_all(l); }
@@ -42,6 +46,21 @@ class List {
 
  private:
   std::unique_ptr<curl_slist, ListFree> list_;
+};
+
+// What is made once of a request that is sent again and again, as scrapes are: of a GET without libcurl
+// that depends on no file and no token.
+struct Plan {
+  Headers headers;  // as the caller gave them
+  HttpConfigPtr config;
+  bool decode_gzip = true;
+  Url url;
+  std::string head;     // as it is sent
+  std::string address;  // empty: the name is looked up each time
+
+  bool IsOf(const FetchRequest& r) const {
+    return r.config == config && r.decode_gzip == decode_gzip && std::ranges::equal(r.headers, headers);
+  }
 };
 
 // One request on its way.  `step` is what a deadline interrupts.
@@ -57,6 +76,7 @@ struct Transfer {
   Url first_url;
   int redirects = 0;
   RequestSecrets secrets;
+  bool planned = false;  // by its Plan: secrets are not there
   Call lookup;
   Call exchange;  // without libcurl
   std::vector<std::string> addresses;
@@ -124,9 +144,12 @@ class CurlClient : public HttpClient {
  private:
   Transfer* Find(uint64_t id);
   void Prepare(Transfer* t);
+  const Plan* PlanOf(const FetchRequest& request) const;
+  void LeavePlan(Transfer* t);
   void Authorize(Transfer* t);
   void Resolve(Transfer* t);
   void Begin(Transfer* t);
+  bool PlainHead(const Transfer& t, std::string* head) const;
   bool BeginPlain(Transfer* t);
   void BeginCurl(Transfer* t);
   Headers AllHeaders(const Transfer& t) const;
@@ -153,6 +176,7 @@ class CurlClient : public HttpClient {
   std::vector<CURL*> idle_;
   std::map<uint64_t, std::unique_ptr<Transfer>> transfers_;
   std::map<CURL*, Transfer*> by_handle_;
+  absl::flat_hash_map<std::string, Plan> plans_;  // by URL
   uint64_t next_id_ = 1;
   OAuthTokens tokens_;  // destroyed first: its requests are this client's
 };
@@ -208,7 +232,30 @@ Call CurlClient::Fetch(FetchRequest request, FetchDone done) {
   });
 }
 
+const Plan* CurlClient::PlanOf(const FetchRequest& request) const {
+  const auto found = plans_.find(request.url);
+  return found != plans_.end() && found->second.IsOf(request) ? &found->second : nullptr;
+}
+
+// For what its Plan does not do: libcurl, another URL.
+void CurlClient::LeavePlan(Transfer* t) {
+  if (!std::exchange(t->planned, false)) return;
+  // Without files it cannot fail: the plan was made with them.
+  if (auto secrets = ReadSecrets(*t->config)) t->secrets = std::move(*secrets);
+}
+
 void CurlClient::Prepare(Transfer* t) {
+  if (const Plan* plan = PlanOf(t->request)) {
+    t->planned = true;
+    t->url = t->first_url = plan->url;
+    if (plan->address.empty()) {
+      Resolve(t);
+    } else {
+      t->addresses = {plan->address};
+      Begin(t);
+    }
+    return;
+  }
   auto url = ParseUrl(t->request.url);
   if (!url) {
     Fail(t, url.error());
@@ -285,6 +332,19 @@ void CurlClient::Begin(Transfer* t) {
   if (!BeginPlain(t)) BeginCurl(t);
 }
 
+// The head as PlainHttp sends it.  False: a header is not one.
+bool CurlClient::PlainHead(const Transfer& t, std::string* head) const {
+  *head = "GET " + t.url.path_and_query + " HTTP/1.1\r\n";
+  const Headers all = AllHeaders(t);
+  if (!all.Has("Host")) *head += "Host: " + t.url.Authority() + "\r\n";
+  for (const auto& [name, value] : all) {
+    if (!IsHeaderName(name) || !IsHeaderValue(value)) return false;
+    head->append(name).append(": ").append(value).append("\r\n");
+  }
+  *head += "\r\n";
+  return true;
+}
+
 // Whether the request is one for PlainHttp, which then has it.
 bool CurlClient::BeginPlain(Transfer* t) {
   const FetchRequest& r = t->request;
@@ -293,19 +353,29 @@ bool CurlClient::BeginPlain(Transfer* t) {
       proxy.from_environment || !proxy.proxy_url.empty() || t->addresses.empty() || options_.max_connections_per_host > 0) {
     return false;
   }
+  std::string head;
+  const Plan* const plan = t->planned ? PlanOf(r) : nullptr;  // another may have taken its place
+  if (plan != nullptr) {
+    head = plan->head;
+  } else {
+    LeavePlan(t);
+    if (!PlainHead(*t, &head)) return false;
+    if (t->redirects == 0 && !NeedsFiles(*t->config) && !t->config->oauth2) {
+      if (plans_.size() >= kMaxPlans) plans_.clear();
+      plans_[r.url] = {.headers = r.headers,
+                       .config = r.config,
+                       .decode_gzip = r.decode_gzip,
+                       .url = t->url,
+                       .head = head,
+                       .address = IsIpAddress(t->url.host) ? t->addresses[0] : std::string()};
+    }
+  }
   PlainHttp::Request request{.address = t->addresses[0],
                              .port = ParsePort(t->url.port),
-                             .head = "GET " + t->url.path_and_query + " HTTP/1.1\r\n",
+                             .head = std::move(head),
                              .max_body_bytes = r.max_response_bytes,
                              .max_header_bytes = kMaxHeaderBytes,
                              .connect_timeout = t->addresses.size() > 1 ? kFirstAddress : base::Duration{}};
-  const Headers all = AllHeaders(*t);
-  if (!all.Has("Host")) request.head += "Host: " + t->url.Authority() + "\r\n";
-  for (const auto& [name, value] : all) {
-    if (!IsHeaderName(name) || !IsHeaderValue(value)) return false;
-    request.head.append(name).append(": ").append(value).append("\r\n");
-  }
-  request.head += "\r\n";
   t->exchange = plain_.Send(std::move(request), [this, id = t->id](base::Result<FetchResponse> response) {
     Transfer* found = Find(id);
     if (found == nullptr) return;
@@ -322,6 +392,7 @@ bool CurlClient::BeginPlain(Transfer* t) {
 }
 
 void CurlClient::BeginCurl(Transfer* t) {
+  LeavePlan(t);
   for (List* list : {&t->headers, &t->resolve, &t->connect_to, &t->proxy_headers}) *list = {};
   if (idle_.empty()) {
     t->easy = curl_easy_init();
@@ -538,6 +609,7 @@ bool CurlClient::Redirect(Transfer* t) {
   if (!t->config->follow_redirects) return false;
   const std::string location(t->response.headers.Get("Location"));
   if (location.empty()) return false;
+  LeavePlan(t);
   if (++t->redirects > kMaxRedirects) {
     Fail(t, base::Error(base::Code::kUnavailable, fmt::format("stopped after {} redirects", kMaxRedirects)));
     return true;

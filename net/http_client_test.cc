@@ -113,6 +113,31 @@ TEST_F(HttpClientThreadsTest, ConnectionsAreReused) {
   for (const auto& r : seen_) EXPECT_EQ(r->remote_address, seen_[0]->remote_address);
 }
 
+TEST_F(HttpClientThreadsTest, ARepeatedRequestIsSentAsTheFirstOneWas) {
+  auto config = std::make_shared<HttpConfig>();
+  config->basic_auth = BasicAuth{.username = "u", .username_file = "", .password = "p", .password_file = ""};
+  const auto get = [&](std::string path, Headers headers, HttpConfigPtr with) {
+    seen_.clear();
+    EXPECT_TRUE(Get({.url = base_ + path, .headers = std::move(headers), .config = std::move(with)}));
+  };
+  // The same URL with other headers, and with another configuration, between equal ones.
+  for (int i = 0; i < 3; ++i) {
+    get("/a?x=1", {{"X-Number", "1"}}, config);
+    EXPECT_EQ(seen_[0]->target, "/a?x=1");
+    EXPECT_EQ(seen_[0]->headers.Get("X-Number"), "1");
+    EXPECT_EQ(seen_[0]->headers.Get("Authorization"), "Basic dTpw");
+    if (i == 0) continue;
+    get("/a?x=1", {{"X-Number", "2"}}, nullptr);
+    EXPECT_EQ(seen_[0]->headers.Get("X-Number"), "2");
+    EXPECT_FALSE(seen_[0]->headers.Has("Authorization"));
+    // A redirect on the same host has the credentials too.
+    get("/b?code=302&to=/c", {}, config);
+    ASSERT_EQ(seen_.size(), 2u);
+    EXPECT_EQ(seen_[1]->target, "/c");
+    EXPECT_EQ(seen_[1]->headers.Get("Authorization"), "Basic dTpw");
+  }
+}
+
 TEST_F(HttpClientThreadsTest, ManyAtOnceAllArrive) {
   int done = 0;
   std::vector<Call> calls;
