@@ -91,15 +91,19 @@ void PrometheusApi::Impl::ServeWrite(ExchangePtr x) {
     return x->Respond(net::HttpResponse::Text(
         404, "remote write receiver needs to be enabled with --web.enable-remote-write-receiver\n"));
   }
-  auto self = shared_from_this();
-  auto response = std::make_shared<net::HttpResponse>();
-  Offload(
+  ++in_flight_;
+  receiver_.Expect(x->request());
+  const auto answer = [self = shared_from_this(), x](net::HttpResponse response) {
+    self->executor_->Post([self, x, response = std::move(response)]() mutable {
+      x->Respond(std::move(response));
+      self->WorkEnded();
+    });
+  };
+  executor_->Offload(
       base::Lane::kIntake,
-      [self, response, request = x->request_ptr(), storage = backend_->appendable,
-       now = base::ToUnixMillis(executor_->Now())] {
-        *response = self->receiver_.Write(*request, storage, now);
-      },
-      [response, x] { x->Respond(std::move(*response)); });
+      [this, answer, request = x->request_ptr(), storage = backend_->appendable,
+       now = base::ToUnixMillis(executor_->Now())] { receiver_.Write(*request, storage, now, answer); },
+      nullptr);
 }
 
 }  // namespace tocsin::api

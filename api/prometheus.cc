@@ -251,10 +251,12 @@ void PrometheusApi::Impl::Offload(base::Lane lane, base::Task work, base::Task d
   executor_->Offload(lane, std::move(work),
                      [self = shared_from_this(), done = std::move(done)]() mutable {
                        done();
-                       if (--self->in_flight_ == 0 && self->on_idle_) {
-                         std::exchange(self->on_idle_, nullptr)();
-                       }
+                       self->WorkEnded();
                      });
+}
+
+void PrometheusApi::Impl::WorkEnded() {
+  if (--in_flight_ == 0 && on_idle_) std::exchange(on_idle_, nullptr)();
 }
 
 void PrometheusApi::Impl::Stop(base::Task done) {

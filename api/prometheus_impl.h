@@ -128,6 +128,8 @@ class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::I
   void AddCors(const net::HttpRequest& request, net::HttpResponse* response) const;
   // Work on a lane, counted for Stop().
   void Offload(base::Lane lane, base::Task work, base::Task done);
+  // What ++in_flight_ counted is over.  Loop.
+  void WorkEnded();
   void ObserveQuery(std::string_view slice, base::Duration d);
   void ServeQuery(ExchangePtr x, const PathParams& path, Answer (*run)(const QueryRun&));
   void ServeWrite(ExchangePtr x);

@@ -15,6 +15,7 @@
 #include "base/compress.h"
 #include "base/simulated_executor.h"
 #include "base/simulated_file_system.h"
+#include "base/text.h"
 
 namespace tocsin::api {
 namespace {
@@ -429,6 +430,81 @@ TEST_F(PrometheusApiTest, LabelsAreKnownWhereverTheyStand) {
   EXPECT_EQ(Write(second)->status(), 204);
   EXPECT_EQ(Get("/api/v1/series?match%5B%5D=m"),
             R"({"status":"success","data":[{"__name__":"m","a":"b"}]})");
+}
+
+TEST_F(PrometheusApiTest, SeriesAreKnownInWhateverOrderTheyCome) {
+  const std::vector<Pairs> series = {{{"__name__", "m"}, {"a", "1"}},
+                                     {{"__name__", "m"}, {"a", "1"}, {"b", "2"}},  // begins as the one before
+                                     {{"__name__", "m"}, {"a", "22"}},
+                                     {{"__name__", "n"}}};
+  const std::vector<std::vector<size_t>> requests = {{0, 1, 2, 3}, {0, 1, 2, 3}, {0, 2, 3}, {1, 0, 3, 2},
+                                                     {1, 0, 3, 2}, {3, 2, 1, 0}, {0, 1, 2, 3}, {2}};
+  std::vector<std::string> last(series.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    std::string request;
+    for (const size_t s : requests[i]) {
+      const model::Timestamp t = kNow - 1000 * static_cast<model::Timestamp>(requests.size() - i);
+      AddSeries(series[s], {{t, static_cast<double>(10 * i + s)}}, &request);
+      last[s] = std::to_string(10 * i + s);
+    }
+    EXPECT_EQ(Write(request)->status(), 204) << i;
+  }
+  const char* const selectors[] = {"m{a=\"1\",b=\"\"}", "m{b=\"2\"}", "m{a=\"22\"}", "n"};
+  for (size_t s = 0; s < series.size(); ++s) {
+    EXPECT_THAT(Get("/api/v1/query?time=1700000000&query=" + base::QueryEscape(selectors[s])),
+                HasSubstr("\"" + last[s] + "\"]}]"))
+        << selectors[s];
+  }
+}
+
+TEST_F(PrometheusApiTest, OtherFieldsBehindKnownLabelsAreRead) {
+  const Pairs labels[] = {{{"__name__", "m"}}, {{"__name__", "n"}}};
+  const auto write = [&](const auto& add_behind) {
+    std::string request;
+    AddSeries(labels[0], {{kNow, 1}}, &request);
+    protozero::pbf_writer writer(request);
+    protozero::pbf_writer series(writer, 1);
+    {
+      protozero::pbf_writer label(series, 1);
+      label.add_string(1, "__name__");
+      label.add_string(2, "n");
+    }
+    add_behind(&series);
+    series.commit();
+    return Write(request)->status();
+  };
+  const auto sample = [](protozero::pbf_writer* series, double v, model::Timestamp t, bool v_first = true) {
+    protozero::pbf_writer sample(*series, 2);
+    if (v_first) sample.add_double(1, v);
+    sample.add_int64(2, t);
+    if (!v_first) sample.add_double(1, v);
+  };
+  const auto value = [&](std::string_view selector) {
+    return Get("/api/v1/query?time=1700000000&query=" + base::QueryEscape(selector));
+  };
+  // The first two make the second series the expected one.
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(write([&](auto* s) { sample(s, i, kNow - 9000 + i); }), 204);
+  EXPECT_EQ(write([&](auto* s) { sample(s, 7, kNow - 8000, false); }), 204);
+  EXPECT_THAT(value("n"), HasSubstr("\"7\"]"));
+  EXPECT_EQ(write([&](auto* s) { sample(s, 8, kNow - 7000), sample(s, 9, kNow - 6000); }), 204);
+  EXPECT_THAT(value("n"), HasSubstr("\"9\"]"));
+  // Zero is not written, in proto3.
+  EXPECT_EQ(write([&](auto* s) {
+              protozero::pbf_writer sample(*s, 2);
+              sample.add_int64(2, kNow - 5000);
+            }), 204);
+  EXPECT_THAT(value("n"), HasSubstr("\"0\"]"));
+  // A label behind the sample: another series.
+  EXPECT_EQ(write([&](auto* s) {
+              sample(s, 10, kNow - 4000);
+              protozero::pbf_writer label(*s, 1);
+              label.add_string(1, "late");
+              label.add_string(2, "label");
+            }), 204);
+  EXPECT_THAT(value("n{late=\"\"}"), HasSubstr("\"0\"]"));
+  EXPECT_THAT(value("n{late=\"label\"}"), HasSubstr("\"10\"]"));
+  EXPECT_EQ(write([&](auto* s) { sample(s, 11, kNow); }), 204);
+  EXPECT_THAT(value("n{late=\"\"}"), HasSubstr("\"11\"]"));
 }
 
 TEST_F(PrometheusApiTest, ProtocolTwoAnswersWithCounts) {

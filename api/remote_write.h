@@ -7,6 +7,8 @@
 // samples are out of order, too old or malformed (the sender must not repeat them); 415 another
 // format; 5xx nothing is stored, repeat it.  The answer comes when the samples are on stable storage.
 //
+// Requests that come at the same time wait for one sync (api/sync_group.h).
+//
 // Threads: any worker, several at once.
 // Cost:    in the steady state a series' label bytes are hashed where they are; nothing is decoded,
 //          compared or allocated for them.
@@ -14,10 +16,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
 #include "api/series_cache.h"
+#include "api/sync_group.h"
 #include "base/metrics.h"
 #include "model/sample.h"
 #include "net/http_message.h"
@@ -29,12 +33,24 @@ class RemoteWriteReceiver {
  public:
   RemoteWriteReceiver(base::Registry* registry, uint64_t seed);
 
-  net::HttpResponse Write(const net::HttpRequest& request, storage::Appendable* storage,
-                          model::Timestamp now);
+  // Told on the loop when a request is handed to a worker, which then calls Write().
+  void Expect(const net::HttpRequest& request);
+
+  // `answer` is called by this call, or by one for another request when its samples are on stable
+  // storage too.  REQUIRES: Expect() was called for the request.
+  using Answer = std::move_only_function<void(net::HttpResponse)>;
+  void Write(const net::HttpRequest& request, storage::Appendable* storage, model::Timestamp now,
+             Answer answer);
 
  private:
+  // `ticket`: what the answer has to wait for.
+  net::HttpResponse Take(const net::HttpRequest& request, storage::Appendable* storage, model::Timestamp now,
+                         storage::SyncTicket* ticket);
+
   const uint64_t seed_;
   SeriesCache cache_;
+  SyncGroup group_;
+  std::atomic<model::Timestamp> last_sweep_{0};
   base::Counter* invalid_labels_;
 };
 

@@ -1,19 +1,25 @@
 #pragma once
 
-// Which series a sender's label bytes mean: so that a sample of a known series costs one look-up and
-// its labels are neither decoded nor compared.
+// Which series a sender's label bytes mean: so that a sample of a known series costs one comparison and
+// its labels are neither decoded nor looked up.
+//
+// Senders write their series in one order again and again, so each entry knows which one followed it:
+// the next series of a request is compared with that one first, by one hash of as many bytes as its
+// labels had.  The table is only asked when the order changes.
 //
 // Keys are 128-bit hashes with a seed of this process: two label sets with one key do not happen, nor
-// can a sender make them.  Two generations bound it: when the young one is full it becomes the old
-// one, and what is asked for moves back; the rest is forgotten.
+// can a sender make them.
 //
-// Threads: any.  Memory: at most 4 M entries of 33 bytes.
+// Threads: any; a Cursor belongs to one.  What is expected is found without a lock.
+// Bounds:  kMaxEntries of about 42 bytes.  What does not fit is resolved each time, until Sweep() has
+//          dropped what nobody asks for any more.
 
 #include <array>
+#include <atomic>
 #include <cstdint>
-#include <span>
+#include <memory>
 
-#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include "base/digest.h"
 #include "base/mutex.h"
@@ -22,32 +28,56 @@
 namespace tocsin::api {
 
 class SeriesCache {
+  struct Entry;
+  class Entries;
+
  public:
-  // The series of each key; 0 if it is not known.  Cost: one lock a shard, and look-ups that wait for
-  // memory side by side rather than one after another.  REQUIRES: keys.size() == refs.size().
-  void Find(std::span<const base::Hash128> keys, std::span<storage::SeriesRef> refs);
-  void Put(const base::Hash128& key, storage::SeriesRef ref);
+  static constexpr size_t kMaxEntries = 4 << 20;
+
+  explicit SeriesCache(size_t max_entries = kMaxEntries);
+  ~SeriesCache();
+  SeriesCache(const SeriesCache&) = delete;
+  SeriesCache& operator=(const SeriesCache&) = delete;
+
+  // The look-ups of one request, in its order.
+  class Cursor {
+   public:
+    explicit Cursor(SeriesCache* cache);
+    ~Cursor();
+    Cursor(const Cursor&) = delete;
+    Cursor& operator=(const Cursor&) = delete;
+
+    // The series that followed the last one found, when that was found before: how many bytes its
+    // labels have, 0 when that is not known; and their key.
+    size_t expected_bytes() const;
+    const base::Hash128& expected_key() const;
+    // It is the next one of the request.
+    storage::SeriesRef TakeExpected();
+
+    // The series of a key; 0 if it is not known.
+    storage::SeriesRef Find(const base::Hash128& key);
+    // Remembers a series that was resolved.  `label_bytes`: of what was hashed, 0 when the labels do
+    // not stand together at the start.
+    void Put(const base::Hash128& key, size_t label_bytes, storage::SeriesRef ref);
+
+   private:
+    void MoveTo(Entry* entry);
+
+    const std::shared_ptr<Entries> entries_;
+    Entry* last_ = nullptr;
+    Entry* expected_ = nullptr;
+  };
+
+  // Forgets what was not asked for since the last call.
+  void Sweep();
+  size_t size() const;
 
  private:
-  static constexpr size_t kShards = 64;
-  static constexpr size_t kGeneration = 32'768;  // entries of a shard's generation
+  std::shared_ptr<Entries> entries() const;
 
-  struct HashOfKey {
-    size_t operator()(const base::Hash128& key) const { return key.low; }
-  };
-  using Map = absl::flat_hash_map<base::Hash128, storage::SeriesRef, HashOfKey>;
-  struct Shard {
-    base::Mutex mu;
-    Map young TOCSIN_GUARDED_BY(mu);
-    Map old TOCSIN_GUARDED_BY(mu);
-  };
-
-  static storage::SeriesRef FindIn(Shard* shard, const base::Hash128& key) TOCSIN_REQUIRES(shard->mu);
-  static void Insert(Shard* shard, const base::Hash128& key, storage::SeriesRef ref)
-      TOCSIN_REQUIRES(shard->mu);
-  static size_t ShardOf(const base::Hash128& key) { return key.high % kShards; }
-
-  std::array<Shard, kShards> shards_;
+  const size_t max_entries_;
+  mutable base::Mutex mu_;
+  std::shared_ptr<Entries> entries_ TOCSIN_GUARDED_BY(mu_);
 };
 
 }  // namespace tocsin::api

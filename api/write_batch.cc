@@ -52,34 +52,28 @@ void WriteBatch::AddProblem(std::string_view text) {
   problems_ += '\n';
 }
 
-base::Result<storage::SeriesRef> WriteBatch::Resolve(const Incoming& series) {
+base::Result<storage::SeriesRef> WriteBatch::Resolve(std::string_view message, const SeriesKey& key) {
   labels_.clear();
-  RETURN_IF_ERROR(read_(series.message, context_, &labels_));
+  RETURN_IF_ERROR(messages_->ReadLabels(message, &labels_));
   if (!ValidLabels(&labels_)) {
     return base::InvalidArgument("invalid metric name or labels, got " +
                                  model::Labels::FromLabels(labels_).ToString());
   }
   ASSIGN_OR_RETURN(storage::SeriesRef ref,
                    appender_->Resolve(model::Labels::FromLabels(labels_)));
-  cache_->Put(series.key, ref);
+  cursor_.Put(key.hash, key.label_bytes, ref);
   return ref;
 }
 
-void WriteBatch::Expect(std::vector<Incoming> series) {
-  series_ = std::move(series);
-  std::vector<base::Hash128> keys;
-  keys.reserve(series_.size());
-  for (const Incoming& s : series_) keys.push_back(s.key);
-  refs_.resize(keys.size());
-  cache_->Find(keys, refs_);
-  begun_.reserve(series_.size());
-  floats_.reserve(series_.size());
+void WriteBatch::Reserve(size_t series) {
+  begun_.reserve(series);
+  floats_.reserve(series);
 }
 
-base::Result<bool> WriteBatch::BeginSeries(size_t i) {
-  ref_ = refs_[i];
+base::Result<bool> WriteBatch::BeginSeries(std::string_view message, const SeriesKey& key) {
+  ref_ = cursor_.Find(key.hash);
   if (ref_ == 0) {
-    auto ref = Resolve(series_[i]);
+    auto ref = Resolve(message, key);
     if (!ref && ref.error().code() == base::Code::kInvalidArgument) {
       ++invalid_series_;
       AddProblem(ref.error().message());
@@ -88,8 +82,13 @@ base::Result<bool> WriteBatch::BeginSeries(size_t i) {
     if (!ref) return std::unexpected(ref.error());
     ref_ = *ref;
   }
-  begun_.push_back({.series = i, .first_sample = floats_.size()});
+  begun_.push_back({.message = message, .first_sample = floats_.size()});
   return true;
+}
+
+void WriteBatch::BeginExpected(std::string_view message) {
+  ref_ = cursor_.TakeExpected();
+  begun_.push_back({.message = message, .first_sample = floats_.size()});
 }
 
 void WriteBatch::Add(model::Timestamp t, double v) {
@@ -103,7 +102,8 @@ void WriteBatch::Add(model::Timestamp t, model::Histogram h) {
   auto shared = std::make_shared<const model::Histogram>(std::move(h));
   auto outcome = appender_->AppendHistogram(ref_, t, shared);
   if (outcome == storage::AppendOutcome::kUnknownSeries) {
-    if (auto ref = Resolve(series_[begun_.back().series])) {
+    const std::string_view message = begun_.back().message;
+    if (auto ref = Resolve(message, messages_->KeyOf(message))) {
       ref_ = *ref;
       outcome = appender_->AppendHistogram(ref_, t, shared);
     }
@@ -138,7 +138,7 @@ void WriteBatch::RetryUnknown() {
     if (outcomes_[i] != storage::AppendOutcome::kUnknownSeries) continue;
     const Begun* begun = &*(std::ranges::upper_bound(begun_, i, {}, &Begun::first_sample) - 1);
     if (begun != resolved) {
-      auto found = Resolve(series_[begun->series]);
+      auto found = Resolve(begun->message, messages_->KeyOf(begun->message));
       if (!found) continue;
       resolved = begun;
       ref = *found;
@@ -167,9 +167,10 @@ void WriteBatch::AppendFloats() {
   }
 }
 
-base::Status WriteBatch::Commit() {
+base::Result<storage::SyncTicket> WriteBatch::Commit() {
   AppendFloats();
-  return appender_->Commit(storage::Durability::kSynced);
+  RETURN_IF_ERROR(appender_->Commit(storage::Durability::kWritten));
+  return appender_->ticket();
 }
 
 }  // namespace tocsin::api

@@ -17,40 +17,55 @@
 
 namespace tocsin::api {
 
+// A series' key in the cache, and how many bytes at the start of its message its labels are; 0 when they
+// do not stand together there.
+struct SeriesKey {
+  base::Hash128 hash;
+  size_t label_bytes = 0;
+};
+
+class WriteBatch;
+
+// What a protocol knows of the bodies of requests and the messages of series in them.
+class WriteProtocol {
+ public:
+  virtual ~WriteProtocol() = default;
+  // Puts what a body has into the batch.  Errors: those of the storage, and protozero::exception for what is no
+  // protobuf: nothing may be stored then, since a body that ends in the middle says nothing about its beginning.
+  virtual base::Status Take(std::string_view body, WriteBatch* batch) = 0;
+  // The labels borrow the message or what the request has.  Errors: malformed.
+  virtual base::Status ReadLabels(std::string_view message, std::vector<model::Label>* labels) const = 0;
+  virtual SeriesKey KeyOf(std::string_view message) const = 0;
+};
+
 class WriteBatch {
  public:
-  // Reads the labels of a series' message when the series is not known.  Errors: malformed.
-  // The labels borrow the message or what `context` points to.
-  using ReadLabels = base::Status (*)(std::string_view message, const void* context,
-                                      std::vector<model::Label>* labels);
-
-  // `latest`: samples after it are refused.  `context` outlives the batch.
+  // `latest`: samples after it are refused.  `messages` and the body outlive the batch.
   WriteBatch(storage::Appendable* storage, SeriesCache* cache, model::Timestamp latest,
-             ReadLabels read, const void* context)
-      : appender_(storage->NewAppender()),
-        cache_(cache),
-        latest_(latest),
-        read_(read),
-        context_(context) {}
+             const WriteProtocol* messages)
+      : appender_(storage->NewAppender()), cursor_(cache), latest_(latest), messages_(messages) {}
 
-  // The series of the request, all of them, before the first is begun.
-  struct Incoming {
-    std::string_view message;  // outlives the batch
-    std::string_view samples;  // the part of it behind the labels
-    base::Hash128 key;
-  };
-  void Expect(std::vector<Incoming> series);
+  // About how many series the request has.
+  void Reserve(size_t series);
 
-  // The samples that follow are of the series that was expected as number `i`.  False: its labels are
-  // invalid (counted), leave it out.  Errors: malformed, or the storage's.
-  base::Result<bool> BeginSeries(size_t i);
+  // The samples that follow are of the series of this message.  False: its labels are invalid
+  // (counted), leave it out.  Errors: malformed, or the storage's.
+  base::Result<bool> BeginSeries(std::string_view message, const SeriesKey& key);
+
+  // The series that followed the last one in an earlier request: how many bytes its labels have (0:
+  // there is none, or it is not known) and the hash of its key.  For a message that begins with labels
+  // of this hash BeginExpected() stands for BeginSeries().
+  size_t expected_bytes() const { return cursor_.expected_bytes(); }
+  const base::Hash128& expected_key() const { return cursor_.expected_key(); }
+  void BeginExpected(std::string_view message);
+
   void Add(model::Timestamp t, double v);
   void Add(model::Timestamp t, model::Histogram h);
   void Add(const model::Exemplar& exemplar);
   void SetMetadata(const model::Metadata& metadata);
 
-  // Stores what is good.  Errors: the storage's; nothing is stored then.
-  base::Status Commit();
+  // Stores what is good; stable once the ticket is.  Errors: the storage's; nothing is stored then.
+  base::Result<storage::SyncTicket> Commit();
 
   size_t samples() const { return samples_; }
   size_t histograms() const { return histograms_; }
@@ -65,24 +80,21 @@ class WriteBatch {
  private:
   // A series whose samples are taken, and where they begin.
   struct Begun {
-    size_t series = 0;
+    std::string_view message;
     size_t first_sample = 0;
   };
 
   // kInvalidArgument: the labels are invalid.
-  base::Result<storage::SeriesRef> Resolve(const Incoming& series);
+  base::Result<storage::SeriesRef> Resolve(std::string_view message, const SeriesKey& key);
   void RetryUnknown();
   void AppendFloats();
   void Judge(storage::AppendOutcome outcome, model::Timestamp t);
 
   std::unique_ptr<storage::Appender> appender_;
-  SeriesCache* const cache_;
+  SeriesCache::Cursor cursor_;
   const model::Timestamp latest_;
-  const ReadLabels read_;
-  const void* const context_;
+  const WriteProtocol* const messages_;
   storage::SeriesRef ref_ = 0;  // of the series being taken
-  std::vector<Incoming> series_;
-  std::vector<storage::SeriesRef> refs_;  // of series_; 0: not known
   std::vector<Begun> begun_;
   std::vector<storage::FloatSample> floats_;
   std::vector<storage::AppendOutcome> outcomes_;

@@ -61,14 +61,14 @@ void SimulatedExecutor::Offload(Lane, Task work, Task done) {
   if (work_duration_ == Duration(0)) {
     Post([work = std::move(work), done = std::move(done)]() mutable {
       work();
-      done();
+      if (done) done();
     });
     return;
   }
   timers_->emplace(Key{now_ + work_duration_, next_++},
                    [work = std::move(work), done = std::move(done)]() mutable {
                      work();
-                     done();
+                     if (done) done();
                    });
 }
 

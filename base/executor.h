@@ -66,7 +66,7 @@ class Executor {
   // Runs `fn` on the loop soon, in order of posting.
   virtual void Post(Task fn) = 0;
 
-  // Runs `work` on a worker of `lane`, then `done` on the loop.
+  // Runs `work` on a worker of `lane`, then `done` on the loop, if it is not empty.
   virtual void Offload(Lane lane, Task work, Task done) = 0;
 
   // Calls `step` on the loop until it returns false, giving the loop back after each 2 ms; then `done`.

@@ -279,7 +279,7 @@ void EventLoop::Offload(base::Lane lane, Task work, Task done) {
   rep_->workers->Submit(lane, [this, work = std::move(work), done = std::move(done)]() mutable {
     work();
     work = nullptr;  // the worker's share dies on the worker, before the loop goes on
-    Post(std::move(done));
+    if (done) Post(std::move(done));
   });
 }
 

@@ -46,6 +46,9 @@ struct FloatSample {
 // Whether Commit() returns once the log is written, or once it is on stable storage.
 enum class Durability { kWritten, kSynced };
 
+// What to wait for so that a batch is on stable storage; 0: nothing.  A greater one is later in the log.
+using SyncTicket = uint64_t;
+
 class Appender {
  public:
   virtual ~Appender() = default;  // an open batch is rolled back
@@ -69,12 +72,19 @@ class Appender {
   // stable storage.  Errors: kResourceExhausted (disk full), kUnavailable: nothing is visible.
   virtual base::Status Commit(Durability durability = Durability::kWritten) = 0;
   virtual void Rollback() = 0;
+
+  // Of the last Commit(kWritten).
+  virtual SyncTicket ticket() const { return 0; }
 };
 
 class Appendable {
  public:
   virtual ~Appendable() = default;
   virtual std::unique_ptr<Appender> NewAppender() = 0;
+
+  // Returns when the batch of a ticket is on stable storage, and each one before it; those who wait at
+  // the same time wait for one write.  Errors: kUnavailable, this batch may be lost.
+  virtual base::Status WaitSynced(SyncTicket) { return {}; }
 };
 
 }  // namespace tocsin::storage

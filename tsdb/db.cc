@@ -218,6 +218,7 @@ Db::~Db() {
 }
 
 std::unique_ptr<storage::Appender> Db::NewAppender() { return impl_->head->NewAppender(); }
+base::Status Db::WaitSynced(storage::SyncTicket ticket) { return impl_->head->WaitSynced(ticket); }
 
 namespace {
 

@@ -87,6 +87,7 @@ class Head {
   base::Status Replay(model::Timestamp min_valid);
 
   std::unique_ptr<storage::Appender> NewAppender();
+  base::Status WaitSynced(storage::SyncTicket ticket);
   std::unique_ptr<storage::Querier> NewQuerier(storage::Window window);
   Exemplars* exemplars() { return &exemplars_; }
 

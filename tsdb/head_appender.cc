@@ -36,6 +36,7 @@ class HeadAppender : public storage::Appender {
   void SetInOrderOnly(bool on) override { in_order_only_ = on; }
   base::Status Commit(storage::Durability durability) override;
   void Rollback() override { Finish(); }
+  storage::SyncTicket ticket() const override { return ticket_; }
 
  private:
   enum class Place { kInOrder, kRepeat, kLate };
@@ -69,6 +70,7 @@ class HeadAppender : public storage::Appender {
   int64_t window_;
   model::Timestamp late_after_;
   bool in_order_only_ = false;
+  storage::SyncTicket ticket_ = 0;
 
   // The batch.  Slots beside samples; each entry pins its slot once.
   std::vector<FloatSample> samples_;
@@ -282,8 +284,7 @@ std::vector<wal::PackedRecord> HeadAppender::PackRecords() const {
   };
   if (!metadata_.empty()) wal::EncodeMetadata(metadata_, &record);
   put();
-  wal::EncodeSamples(samples_, &record);
-  put();
+  if (!samples_.empty()) records.push_back(wal::PackSamples(samples_, head_->options_.compression));
   for (const auto* list : {&histograms_, &late_histograms_}) {
     for (const wal::RecordType type : {wal::RecordType::kHistograms, wal::RecordType::kFloatHistograms,
                                        wal::RecordType::kCustomHistograms, wal::RecordType::kCustomFloatHistograms}) {
@@ -295,8 +296,8 @@ std::vector<wal::PackedRecord> HeadAppender::PackRecords() const {
       put();
     }
   }
-  wal::EncodeSamples(late_, &record);  // replayed from wbl/; here so that remote write sees them
-  put();
+  // Late ones are replayed from wbl/; here so that remote write sees them.
+  if (!late_.empty()) records.push_back(wal::PackSamples(late_, head_->options_.compression));
   wal::EncodeExemplars(exemplars_, &record);
   put();
   return records;
@@ -340,9 +341,11 @@ base::Status HeadAppender::Commit(storage::Durability durability) {
   Finish();
   RETURN_IF_ERROR(status);
   head_->FlushIfDue();
-  if (durability == storage::Durability::kSynced && head_->options_.sync && number > 0) return head_->log_->WaitSynced(number);
-  return {};
+  ticket_ = head_->options_.sync ? number : 0;
+  return durability == storage::Durability::kSynced ? head_->WaitSynced(ticket_) : base::Status();
 }
+
+base::Status Head::WaitSynced(storage::SyncTicket ticket) { return ticket > 0 ? log_->WaitSynced(ticket) : base::Status(); }
 
 base::Status HeadAppender::CommitLocked(std::vector<wal::PackedRecord> records, uint64_t* number) {
   if (head_->log_ != nullptr) {
