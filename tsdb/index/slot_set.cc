@@ -23,6 +23,7 @@ bool SlotSet::Container::Has(uint16_t low) const {
 
 SlotSet::Container* SlotSet::FindContainer(uint32_t key) const {
   auto& all = big_->containers;
+  if (!all.empty() && all.back().key <= key) return all.back().key == key ? &all.back() : nullptr;
   const auto it = std::lower_bound(all.begin(), all.end(), key, [](const Container& c, uint32_t k) { return c.key < k; });
   return it != all.end() && it->key == key ? &*it : nullptr;
 }
@@ -63,8 +64,10 @@ void SlotSet::Add(uint32_t slot) {
     if (word >> (low % 64) & 1) return;
     word |= uint64_t{1} << (low % 64);
   } else {
-    const auto at = std::lower_bound(c->values.begin(), c->values.end(), low);
-    if (at != c->values.end() && *at == low) return;
+    // Nearly always behind the others: new series get higher slots.
+    const bool last = c->values.empty() || c->values.back() < low;
+    const auto at = last ? c->values.end() : std::lower_bound(c->values.begin(), c->values.end(), low);
+    if (!last && *at == low) return;
     if (c->values.size() < kArrayMax) {
       c->values.insert(at, low);
     } else {
