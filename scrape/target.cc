@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "base/digest.h"
 #include "base/duration.h"
@@ -185,7 +185,7 @@ base::Result<TargetPtr> BuildTarget(const ScrapeConfig& config, model::Labels di
 
 TargetSet BuildTargets(const ScrapeConfig& config, const std::vector<model::TargetGroup>& groups) {
   TargetSet set;
-  std::unordered_set<uint64_t> seen;
+  std::unordered_map<uint64_t, size_t> seen;  // places in set.active
   for (const model::TargetGroup& group : groups) {
     for (size_t i = 0; i < group.targets.size(); ++i) {
       model::Labels discovered = DiscoveredLabels(config, group.targets[i], group.labels);
@@ -198,8 +198,11 @@ TargetSet BuildTargets(const ScrapeConfig& config, const std::vector<model::Targ
         if (config.keep_dropped_targets == 0 || set.dropped.size() < config.keep_dropped_targets) {
           set.dropped.push_back({std::move(discovered)});
         }
-      } else if (seen.insert((*target)->hash).second) {
+      } else if (const auto [at, added] = seen.try_emplace((*target)->hash, set.active.size()); added) {
         set.active.push_back(std::move(*target));
+      } else {
+        // The same target again: one is scraped, and shows what discovery said last, as in Prometheus.
+        set.active[at->second] = std::move(*target);
       }
     }
   }

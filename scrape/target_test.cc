@@ -140,6 +140,13 @@ TEST(TargetTest, DroppedTargetsAreCountedAndKeptUpToTheLimit) {
   EXPECT_EQ(set.dropped[0].discovered.Get("__address__"), "gone:1");
 }
 
+TEST(TargetTest, ATargetThatIsDiscoveredTwiceShowsTheLast) {
+  const TargetSet set = BuildTargets(Config(), {Group({Address("h:1")}, model::Labels::FromPairs({{"__meta_n", "1"}})),
+                                                Group({Address("h:1")}, model::Labels::FromPairs({{"__meta_n", "2"}}))});
+  ASSERT_THAT(set.active, SizeIs(1));
+  EXPECT_EQ(set.active[0]->discovered.Get("__meta_n"), "2");
+}
+
 TEST(TargetTest, SlotsAreSteadyAndSpread) {
   std::vector<model::Labels> addresses;
   for (int i = 0; i < 100; ++i) addresses.push_back(Address("h:" + std::to_string(i)));
