@@ -110,6 +110,7 @@ base::Time Loop::Align(base::Time now) {
 }
 
 void Loop::OnSlot() {
+  env_->returns->Take();
   const base::Duration now = env_->options.executor->Monotonic();
   do {
     next_slot_ += target_->interval;
@@ -165,6 +166,7 @@ net::FetchRequest Loop::Request() const {
 }
 
 void Loop::OnResponse(std::shared_ptr<Scraped> scraped, base::Result<net::FetchResponse> response) {
+  env_->returns->Take();
   if (!response) {
     const base::Error& error = response.error();
     if (error.code() == base::Code::kResourceExhausted) {
@@ -194,7 +196,7 @@ void Loop::Store(std::shared_ptr<Scraped> scraped) {
   auto report = std::make_shared<ScrapeReport>();
   env_->in_flight->Begin();
   auto finish = gate_.Wrap([this, report, at] { Finish(*report, at); });
-  env_->options.executor->Offload(
+  env_->returns->Offload(
       base::Lane::kIntake,
       [intake = intake_, scraped, report] { *report = intake->Run(std::move(*scraped)); },
       [finish = std::move(finish), lent = lent_, in_flight = env_->in_flight]() mutable {

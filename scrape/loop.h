@@ -13,6 +13,7 @@
 #include "base/executor.h"
 #include "net/http_client.h"
 #include "scrape/intake.h"
+#include "scrape/returns.h"
 #include "scrape/scraper.h"
 
 namespace tocsin::scrape {
@@ -33,6 +34,7 @@ class InFlight {
 struct Env {
   ScraperOptions options;
   std::unique_ptr<Metrics> metrics;
+  std::unique_ptr<Returns> returns;
   std::shared_ptr<InFlight> in_flight = std::make_shared<InFlight>();
   uint64_t seed = 0;
 };

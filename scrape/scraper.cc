@@ -33,6 +33,7 @@ Scraper::Scraper(const ScraperOptions& options) : rep_(std::make_unique<Rep>()) 
   TOCSIN_CHECK(options.registry != nullptr);
   rep_->env.options = options;
   rep_->env.metrics = std::make_unique<Metrics>(options.registry);
+  rep_->env.returns = std::make_unique<Returns>(options.executor);
 }
 
 Scraper::~Scraper() = default;
@@ -72,6 +73,8 @@ void Scraper::SetTargets(std::string_view job, std::vector<model::TargetGroup> g
 }
 
 std::vector<TargetStatus> Scraper::ActiveTargets(std::string_view job) const {
+  // After Stop() the last to come back tells that it is over, which is not to happen here.
+  if (!rep_->pools.empty()) rep_->env.returns->Take();
   std::vector<TargetStatus> all;
   for (const auto& [name, pool] : rep_->pools) {
     if (!job.empty() && job != name) continue;
@@ -106,6 +109,7 @@ ScrapeConfigPtr Scraper::ConfigOf(std::string_view job) const {
 
 void Scraper::Stop(base::Task done) {
   TOCSIN_DCHECK(rep_->env.options.executor->OnThread());
+  rep_->env.returns->Take();
   rep_->pools.clear();
   rep_->retiring.clear();
   rep_->env.in_flight->WhenNone(std::move(done));
