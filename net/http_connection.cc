@@ -13,6 +13,8 @@
 namespace tocsin::net {
 namespace {
 
+// A body of this size is not copied behind its head: answers may be hundreds of megabytes.
+constexpr size_t kWrittenAlone = 64 << 10;
 // Smaller bodies do not get smaller on the wire by compression.
 constexpr size_t kCompressFrom = 1024;
 // Larger bodies are compressed on a lane; gzip takes about 1 ms for this much.
@@ -368,11 +370,17 @@ void HttpConnection::SendWhole(HttpResponse response) {
   const std::string& body = response.shared_body ? *response.shared_body : response.body;
   const bool no_body = HasNoBody(response.status);
   std::string out = Head(response, !no_body, body.size());
-  if (!no_body && request_->method != "HEAD") {
-    sent_ = body.size();
+  const bool large = body.size() >= kWrittenAlone && response.shared_body == nullptr;
+  const bool with_body = !no_body && request_->method != "HEAD";
+  if (with_body) sent_ = body.size();
+  Enter(Phase::kWriting);
+  if (with_body && large) {
+    stream_->Write(std::move(out));
+    if (phase_ == Phase::kClosed) return;
+    out = std::move(response.body);
+  } else if (with_body) {
     out += body;
   }
-  Enter(Phase::kWriting);
   stream_->Write(std::move(out), [this, weak = weak_from_this()](base::Status status) {
     auto keep = weak.lock();
     if (keep == nullptr || phase_ == Phase::kClosed) return;

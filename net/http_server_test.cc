@@ -150,6 +150,9 @@ TEST_F(HttpServerThreadsTest, LargeBodiesAreCompressedForThoseWhoAccept) {
   for (const char* accept : {"", "Accept-Encoding: gzip;q=0\r\n", "Accept-Encoding: identity\r\n"}) {
     const std::string got = Ask("GET /medium HTTP/1.1\r\n" + std::string(accept) + kClose + "\r\n");
     EXPECT_TRUE(got.ends_with(std::string(3000, 'm'))) << accept;
+    const std::string big = Ask("GET /big HTTP/1.1\r\n" + std::string(accept) + kClose + "\r\n");
+    EXPECT_NE(big.find("Content-Length: 200000\r\n"), std::string::npos) << accept;
+    EXPECT_TRUE(big.ends_with("\r\n\r\n" + std::string(200000, 'b'))) << accept;
   }
 }
 
