@@ -15,10 +15,13 @@ namespace {
 using tocsin::tools::ToolIo;
 using Args = std::vector<std::string>;
 
-// promtool and amtool take flags before the verb too: --enable-feature=X check rules FILE.
+// promtool and amtool take flags before the verb too: --enable-feature=X check rules FILE, --experimental promql format.
 Args LeadingFlagsLast(Args words) {
   size_t n = 0;
-  while (n < words.size() && words[n].starts_with("--") && words[n].find('=') != std::string::npos) ++n;
+  const auto is_flag = [](const std::string& w) {
+    return w == "--experimental" || (w.starts_with("--") && w.find('=') != std::string::npos);
+  };
+  while (n < words.size() && is_flag(words[n])) ++n;
   std::rotate(words.begin(), words.begin() + static_cast<long>(n), words.end());
   return words;
 }

@@ -6,11 +6,15 @@
 #include "tools/alertmanager_export.h"
 #include "tools/amtool.h"
 #include "tools/check_config.h"
+#include "tools/check_discovery.h"
 #include "tools/check_metrics.h"
 #include "tools/check_rules.h"
 #include "tools/check_web_config.h"
+#include "tools/debug_archive.h"
 #include "tools/explain.h"
 #include "tools/inbox.h"
+#include "tools/promql_verbs.h"
+#include "tools/push_metrics.h"
 #include "tools/query.h"
 #include "tools/template_render.h"
 #include "tools/test_rules.h"
@@ -35,11 +39,14 @@ constexpr VerbRow kVerbs[] = {
     {"check rules", "promtool", tools::CheckRules, "Check rule files."},
     {"check web-config", "promtool", tools::CheckWebConfig, "Check files of --web.config.file."},
     {"check metrics", "promtool", tools::CheckMetrics, "Check the names of an exposition on standard input."},
+    {"check service-discovery", "promtool", tools::CheckServiceDiscovery, "Show the targets that a job's discovery finds."},
     {"check healthy", "promtool", tools::CheckHealthy, "Ask whether a server is healthy."},
     {"check ready", "promtool", tools::CheckReady, "Ask whether a server is ready."},
     {"test rules", "promtool", tools::TestRules, "Run unit tests of rules."},
-    {"query", "promtool", tools::QueryVerb, "Ask a server: instant, range, series, labels."},
-    {"promql", "promtool", tools::PromqlVerb, "Format an expression."},
+    {"query", "promtool", tools::QueryVerb, "Ask a server: instant, range, series, labels, analyze."},
+    {"promql", "promtool", tools::PromqlVerb, "Format an expression, or edit its matchers."},
+    {"push metrics", "promtool", tools::PushMetrics, "Send metrics by remote write."},
+    {"debug", "promtool", tools::DebugVerb, "Collect what a server says of itself: pprof, metrics, all."},
     {"tsdb list", "promtool", tools::TsdbList, "List the blocks of a database."},
     {"tsdb dump", "promtool", tools::TsdbDump, "Print the samples or the series of a database."},
     {"tsdb dump-openmetrics", "promtool", tools::TsdbDumpOpenMetrics, "Print samples as OpenMetrics."},

@@ -7,19 +7,12 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "promql/parse/parser.h"
-#include "promql/parse/printer.h"
-#include "tools/fetch.h"
+#include "tools/query_analyze.h"
 #include "tools/server.h"
 
 namespace tocsin::tools {
-namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr const char* kExplainHelp =
-    "Show the plan with series, samples and time of each part in place of the result.";
-
-std::string MetricText(const Json& metric) {
+std::string MetricText(const nlohmann::ordered_json& metric) {
   std::string text;
   std::string braces;
   for (const auto& [name, value] : metric.items()) {
@@ -32,6 +25,13 @@ std::string MetricText(const Json& metric) {
   if (!braces.empty() || text.empty()) text += "{" + braces + "}";
   return text;
 }
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kExplainHelp =
+    "Show the plan with series, samples and time of each part in place of the result.";
 
 std::string PointText(const Json& point) {
   const std::string value = point[1].is_string() ? point[1].get<std::string>() : point[1].dump();
@@ -204,16 +204,17 @@ int LabelValues(const std::vector<std::string>& args, const ToolIo& io) {
 
 int CheckPath(const std::vector<std::string>& args, const ToolIo& io, const std::string& what) {
   FlagSet flags("promtool check " + what + " [FLAGS]", "Asks whether a server is " + what + ".");
-  std::string url = "http://localhost:9090", config;
+  Server server(io);
+  server.AddFlags(&flags);
+  std::string url = "http://localhost:9090";
   flags.String("url", &url, "The server.");
-  flags.String("http.config.file", &config, "HTTP client configuration (an http_config).");
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
-  while (url.ends_with('/')) url.pop_back();
-  const auto response = FetchNow({.url = url + "/-/" + what});
+  server.set_url(url);
+  const auto response = server.Send({.url = server.url() + "/-/" + what});
   if (!response) return Fail(io, "  FAILED: " + response.error().message());
   if (response->status != 200) {
-    return Fail(io, "  FAILED: check failed: URL=" + url + ", status=" + std::to_string(response->status));
+    return Fail(io, "  FAILED: check failed: URL=" + server.url() + ", status=" + std::to_string(response->status));
   }
   io.out("  SUCCESS: " + std::string(base::Trim(response->body)) + "\n");
   return 0;
@@ -223,13 +224,13 @@ int CheckPath(const std::vector<std::string>& args, const ToolIo& io, const std:
 
 int QueryVerb(const std::vector<std::string>& args, const ToolIo& io) {
   static constexpr std::pair<std::string_view, Verb> kVerbs[] = {
-      {"instant", Instant}, {"range", Range}, {"series", Series}, {"labels", LabelValues}};
+      {"instant", Instant}, {"range", Range}, {"series", Series}, {"labels", LabelValues}, {"analyze", QueryAnalyze}};
   if (!args.empty()) {
     for (const auto& [name, verb] : kVerbs) {
       if (args[0] == name) return verb({args.begin() + 1, args.end()}, io);
     }
   }
-  io.err("usage: tocsin query instant|range|series|labels [FLAGS] ...   (each with --help)\n");
+  io.err("usage: tocsin query instant|range|series|labels|analyze [FLAGS] ...   (each with --help)\n");
   return !args.empty() && args[0] == "--help" ? 0 : 1;
 }
 
@@ -238,24 +239,6 @@ int CheckHealthy(const std::vector<std::string>& args, const ToolIo& io) {
 }
 int CheckReady(const std::vector<std::string>& args, const ToolIo& io) {
   return CheckPath(args, io, "ready");
-}
-
-int PromqlVerb(const std::vector<std::string>& args, const ToolIo& io) {
-  FlagSet flags("promtool promql format EXPR", "Prints an expression over several lines where it is long.");
-  bool experimental = false;
-  flags.Bool("experimental", &experimental, "Accepted for compatibility.");
-  flags.Examples("  promtool promql format 'sum by(job)(rate(http_requests_total{code=~\"5..\"}[5m]))'\n");
-  std::vector<std::string> words;
-  if (auto exit = flags.Parse(args, io, &words)) return *exit;
-  if (words.size() != 2 || words[0] != "format") {
-    return Fail(io, "usage: tocsin promql format EXPR");
-  }
-  const auto expr = promql::ParseAll(words[1], {.experimental_functions = true,
-                                                .extended_range_selectors = true,
-                                                .binop_fill_modifiers = true});
-  if (!expr) return Fail(io, expr.error().Explain(words[1]));
-  io.out(promql::Prettify(**expr) + "\n");
-  return 0;
 }
 
 }  // namespace tocsin::tools
