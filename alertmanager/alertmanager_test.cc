@@ -434,6 +434,34 @@ TEST_F(AlertmanagerSim, AThousandRoutesCostNoMoreThanTheOneThatMatches) {
   EXPECT_EQ(groups[0].key, "{}/{team=\"t999\"}:{team=\"t999\"}");
 }
 
+TEST_F(AlertmanagerSim, NewAlertsBeyondTheLimitOfTheirNameAreDroppedAndKnownOnesRefreshed) {
+  options_.per_alertname_limit = 2;
+  options_.alert_names_in_metrics = true;
+  Start(OneHook());
+  for (const char* instance : {"a", "b", "c", "a"}) Fire(instance, 0s);
+  Post({{"alertname", "Other"}, {"instance", "x"}}, 0s);
+  EXPECT_THAT(am_->Alerts({}), SizeIs(3));
+  EXPECT_EQ(Metric("alertmanager_alerts_limited_total{alertname=\"Down\"}"), 1);
+  // What has ended and was forgotten makes room.
+  RunTo(1min);
+  Resolve("a", 0s, 1min);
+  RunTo(40min);
+  Fire("c", 40min);
+  AlertFilter filter;
+  filter.matchers = *ParseMatchers("instance=\"c\"");
+  EXPECT_THAT(am_->Alerts(filter), SizeIs(1));
+}
+
+TEST_F(AlertmanagerSim, TheStartDelayHoldsEveryFlushBackFromTheStartOn) {
+  options_.dispatch_start_delay = 2min;
+  Start(OneHook());
+  Post({{"alertname", "Down"}, {"instance", "a"}}, -1h);  // old enough to be told at once
+  RunTo(119s);
+  EXPECT_THAT(http_.requests, IsEmpty());
+  RunTo(121s);
+  EXPECT_THAT(http_.requests, SizeIs(1));
+}
+
 TEST_F(AlertmanagerSim, AFilterOfManyEqualitiesFindsWhatMatchesAll) {
   Start(OneHook());
   for (int i = 0; i < 300; ++i) {

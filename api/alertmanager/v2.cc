@@ -171,10 +171,13 @@ class AlertmanagerApi::Impl : public std::enable_shared_from_this<AlertmanagerAp
         if (!alertmanager::MatchesAll(matchers, model::Labels::FromPairs(receiver.labels))) continue;
         json.BeginObject();
         json.Member("name", receiver.name);
-        json.Key("labels");
-        json.BeginObject();
-        for (const auto& [name, value] : receiver.labels) json.Member(name, value);
-        json.EndObject();
+        // The name alone says nothing new, and clients from before 0.33 do not expect it.
+        if (receiver.labels.size() > 1) {
+          json.Key("labels");
+          json.BeginObject();
+          for (const auto& [name, value] : receiver.labels) json.Member(name, value);
+          json.EndObject();
+        }
         json.EndObject();
       }
     }
