@@ -83,6 +83,23 @@ std::string Gzip(std::string_view data, int level) {
   return out;
 }
 
+Result<std::string> SnappyDecode(std::string_view data, size_t limit) {
+  size_t length = 0;
+  if (snappy_uncompressed_length(data.data(), data.size(), &length) != SNAPPY_OK) {
+    return DataLoss("snappy: the length at the start does not decode");
+  }
+  if (length > limit) return TooLong("snappy", limit);
+  std::string out;
+  bool ok = false;
+  // Not filled with zeros first: that costs as much as the decoding.
+  out.resize_and_overwrite(length, [&](char* p, size_t) {
+    ok = snappy_uncompress(data.data(), data.size(), p, &length) == SNAPPY_OK;
+    return ok ? length : 0;
+  });
+  if (!ok) return DataLoss("snappy: corrupt input of " + std::to_string(data.size()) + " bytes");
+  return out;
+}
+
 std::string SnappyEncode(std::string_view data) {
   size_t length = snappy_max_compressed_length(data.size());
   std::string out(length, '\0');

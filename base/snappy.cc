@@ -1,4 +1,4 @@
-// The snappy block format, where libsnappy leaves time: decoding, and encoding of rows whose words are often alike.
+// The snappy block format for what libsnappy cannot know: rows whose words are often alike.
 //
 //   block   = uvarint of the length, element*
 //   element = literal of n bytes:   (n - 1) << 2 for n <= 60, else 59 + k << 2 and n - 1 in k bytes; then the bytes
@@ -24,8 +24,6 @@ constexpr size_t kWord = 8;
 constexpr size_t kLeastCopy = 4;        // shorter ones save nothing
 constexpr size_t kFarthest = 65'535;    // that two bytes of offset reach
 constexpr size_t kWideLiteral = 16;     // short literals are copied as this many bytes
-constexpr size_t kLongestCopy = 64;
-constexpr size_t kMostPerByte = 22;     // that a copy of 64 bytes, in three, decodes to
 constexpr int kTableBits = 8;
 
 uint64_t Load(const char* p) {
@@ -68,96 +66,7 @@ char* PutCopy(size_t offset, size_t n, char* out) {
 size_t EqualAtStart(uint64_t difference) { return static_cast<size_t>(std::countr_zero(difference)) / 8; }
 size_t EqualAtEnd(uint64_t difference) { return static_cast<size_t>(std::countl_zero(difference)) / 8; }
 
-// `n` bytes from `offset` before `out`, where `room` are left.  Copies what comes near in wide steps, and behind `n`
-// what is written over later.
-void CopyBack(char* out, size_t offset, size_t n, size_t room) {
-  const char* from = out - offset;
-  if (offset >= kWideLiteral && room >= kLongestCopy) {
-    for (size_t i = 0; i < n; i += kWideLiteral) std::memcpy(out + i, from + i, kWideLiteral);
-  } else if (offset >= kWord && room >= kLongestCopy) {
-    for (size_t i = 0; i < n; i += kWord) std::memcpy(out + i, from + i, kWord);
-  } else {
-    for (size_t i = 0; i < n; ++i) out[i] = from[i];
-  }
-}
-
-// A number of `bytes` bytes.
-size_t LoadLittle(const char* p, size_t bytes) {
-  size_t v = 0;
-  for (size_t i = 0; i < bytes; ++i) v |= size_t{static_cast<uint8_t>(p[i])} << (8 * i);
-  return v;
-}
-
-// Decodes elements to exactly `length` bytes.  False: they are none, or decode to another length.
-bool DecodeElements(std::string_view data, char* const begin, size_t length) {
-  const char* p = data.data();
-  const char* const end = p + data.size();
-  char* out = begin;
-  char* const out_end = begin + length;
-  while (p < end) {
-    const auto tag = static_cast<uint8_t>(*p++);
-    const auto left = static_cast<size_t>(end - p), room = static_cast<size_t>(out_end - out);
-    const int kind = tag & 3;
-    size_t n = (tag >> 2) + size_t{1};
-    if (kind == 0) {
-      if (n <= kWideLiteral && left >= kWideLiteral && room >= kWideLiteral) [[likely]] {
-        std::memcpy(out, p, kWideLiteral);
-      } else {
-        if (n > 60) {
-          const size_t bytes = n - 60;
-          if (bytes > left) return false;
-          n = LoadLittle(p, bytes) + 1;
-          p += bytes;
-        }
-        if (n > static_cast<size_t>(end - p) || n > room) return false;
-        std::memcpy(out, p, n);
-      }
-      out += n;
-      p += n;
-      continue;
-    }
-    const size_t bytes = kind == 3 ? 4 : static_cast<size_t>(kind);
-    if (bytes > left) return false;
-    size_t offset = LoadLittle(p, bytes);
-    p += bytes;
-    if (kind == 1) {
-      n = 4 + (tag >> 2 & 7);
-      offset |= size_t{tag} >> 5 << 8;
-    }
-    if (offset == 0 || offset > static_cast<size_t>(out - begin) || n > room) return false;
-    CopyBack(out, offset, n, room);
-    out += n;
-  }
-  return out == out_end;
-}
-
 }  // namespace
-
-Result<std::string> SnappyDecode(std::string_view data, size_t limit) {
-  uint64_t length = 0;
-  size_t head = 0;
-  for (int shift = 0;; shift += 7) {
-    if (head == data.size() || shift > 28) return DataLoss("snappy: the length at the start does not decode");
-    const auto b = static_cast<uint8_t>(data[head++]);
-    length |= uint64_t{b & 0x7fu} << shift;
-    if (b < 0x80) break;
-  }
-  if (length > UINT32_MAX) return DataLoss("snappy: the length at the start does not decode");
-  if (length > limit) {
-    return ResourceExhausted("snappy: decodes to more than the limit of " + std::to_string(limit) + " bytes");
-  }
-  bool ok = length <= (data.size() - head) * kMostPerByte;  // else it lies, and gets no memory
-  std::string out;
-  // Not filled with zeros first: that costs as much as the decoding.
-  if (ok) {
-    out.resize_and_overwrite(length, [&](char* p, size_t) {
-      ok = DecodeElements(data.substr(head), p, length);
-      return ok ? length : 0;
-    });
-  }
-  if (!ok) return DataLoss("snappy: corrupt input of " + std::to_string(data.size()) + " bytes");
-  return out;
-}
 
 void SnappyEncodeRows(std::string_view data, std::span<const uint32_t> words, std::string* out) {
   // The last place of a word, by its hash; 0 is none.
