@@ -195,6 +195,46 @@ TEST_F(AlertmanagerSim, AFailingServerIsRetriedWithBackOffAndCountedOnce) {
   EXPECT_THAT(http_.requests, SizeIs(3));
 }
 
+TEST_F(AlertmanagerSim, ASendThatIsGivenUpCountsUnderTheReasonOfItsLastAttempt) {
+  struct Row {
+    int status;
+    const char* reason;
+  };
+  base::Duration at{};
+  for (const Row& row : {Row{500, "serverError"}, Row{FakeHttp::kReset, "other"}, Row{FakeHttp::kNever, "contextDeadlineExceeded"},
+                         Row{400, "clientError"}, Row{429, "rateLimited"}, Row{401, "authError"}}) {
+    SCOPED_TRACE(row.reason);
+    http_.statuses.assign(100, row.status);
+    Start(OneHook());
+    Fire("a", at);
+    RunTo(at += 5min + 31s);
+    EXPECT_GE(Metric(fmt::format("alertmanager_notifications_failed_total{{integration=\"webhook\",reason=\"{}\"}}", row.reason)), 1);
+    Kill();
+  }
+}
+
+TEST_F(AlertmanagerSim, WithAFullDiskNotificationsGoOnAndSilencesAreRefused) {
+  Start(OneHook());
+  store_.broken = base::Error(base::Code::kResourceExhausted, "database or disk is full");
+  Fire("a", 0s);
+  RunTo(31s);
+  EXPECT_THAT(http_.requests, SizeIs(1));
+  Silence s;
+  s.matcher_sets = {*ParseMatchers("instance=a")};
+  s.ends_at = sim_.Now() + 1h;
+  s.created_by = s.comment = "ada";
+  base::Result<std::string> answer;
+  am_->silences().Set(s, [&](base::Result<std::string> r) { answer = std::move(r); });
+  sim_.RunPosted();
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code(), base::Code::kUnavailable);
+  EXPECT_EQ(answer.error().message(), "the silence could not be stored: database or disk is full");
+  store_.broken.reset();
+  AddSilence("instance=a", 1h);
+  RunTo(20min);
+  EXPECT_THAT(http_.requests, SizeIs(1));
+}
+
 TEST_F(AlertmanagerSim, ARefusalIsTriedAgainAtTheNextTickAndTheOtherReceiverIsToldOnce) {
   http_.statuses = {400, 200};  // the first receiver refuses
   Start(OneHook("  - url: http://other/\n"));

@@ -430,7 +430,7 @@ void AlertJournal::Recover(std::span<const state::IntentRecord> intents,
     base::Time last{};  // of the journal
     JournalChapter chapter;
     int64_t number = 0;
-    base::Time oldest{};
+    int64_t oldest = 0;  // the chapters that matter come after
   };
   auto search = std::make_shared<Search>();
   search->candidates.assign(notifications.begin(), notifications.end());
@@ -438,8 +438,8 @@ void AlertJournal::Recover(std::span<const state::IntentRecord> intents,
   state::PackQuery query;
   query.visit = [search, mine = chapter_](const state::EventPack& pack) {
     if (pack.chapter == mine) return true;
-    const bool readable = !pack.bytes.empty();  // else its times are not known
-    if (readable && search->last == base::Time{}) search->oldest = pack.first - kRecoverWithin;
+    // Chapters are numbered by a time that is never set back, unlike those of events.
+    if (search->number == 0) search->oldest = pack.chapter - (kRecoverWithin + kChapterLasts).count();
     search->last = std::max(search->last, pack.last);
     if (pack.chapter != search->number) {
       search->chapter = {};
@@ -452,7 +452,7 @@ void AlertJournal::Recover(std::span<const state::IntentRecord> intents,
         search->found.emplace(e.group->key, e.integration, Millis(e.tick));
       }
     }));
-    return !readable || pack.first > search->oldest;
+    return pack.chapter > search->oldest;
   };
   store_->ReadPacks(std::move(query), Gated<base::Status>(gate_, [this, search](base::Status s) {
     if (!s) return base::LogWarn("the alert journal could not be read", {{"error", s.error()}});

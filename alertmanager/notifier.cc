@@ -76,7 +76,8 @@ class Notifier::Delivery {
   std::vector<uint64_t> resolved_;
   std::string_view reason_;
   std::string repeats_;  // the reason with a mark, after a crash
-  std::string last_error_;
+  std::string last_error_;  // of an attempt, and why it failed
+  FailureReason last_reason_ = FailureReason::kOther;
   int attempts_ = 0;
   bool intended_ = false;
   bool ended_ = false;
@@ -160,7 +161,8 @@ void Notifier::Delivery::Decide() {
                   {{"group", group_->key}, {"integration", integration_->key}});
   }
   deadline_timer_ = parts().executor->After(deadline_ - parts().executor->Monotonic(), gate_.Wrap([this] {
-    Fail(FailureReason::kContextDeadlineExceeded, last_error_.empty() ? "context deadline exceeded" : last_error_);
+    if (calling_ || last_error_.empty()) last_reason_ = FailureReason::kContextDeadlineExceeded;
+    Fail(last_reason_, last_error_.empty() ? "context deadline exceeded" : last_error_);
   }));
   intended_ = true;
   parts().log->Intend(group_->key, integration_->key, group_->tick, Says(), gate_.Wrap([this] { Attempt(); }));
@@ -281,6 +283,7 @@ void Notifier::Delivery::Retry(const Outcome& outcome, base::Duration wait) {
                                                               {"error", outcome.error}});
   }
   last_error_ = outcome.error;
+  last_reason_ = outcome.reason;
   timer_ = parts().executor->After(wait, gate_.Wrap([this] { Attempt(); }));
 }
 

@@ -268,7 +268,8 @@ void Silences::Store(std::vector<Silence> changed, std::move_only_function<void(
   auto stored = [this, changed = std::move(changed), done = std::move(done)](base::Status status) mutable {
     if (!status) {
       base::LogError("silences could not be stored", {{"error", status.error()}});
-      done(std::move(status));
+      // A full disk is no limit of silences: nothing is wrong with what was asked for.
+      done(base::Unavailable("the silence could not be stored: " + status.error().message()));
       return;
     }
     for (Silence& s : changed) {

@@ -8,7 +8,7 @@
 //
 // Threads: loop only; a Silence is immutable once shared.
 // Errors:  kInvalidArgument (Alertmanager's words), kNotFound, kResourceExhausted (a limit), and
-//          the store's when the disk fails: nothing has changed then.
+//          kUnavailable when the disk fails: nothing has changed then.
 // Cost:    Muting() looks up one bucket a label and checks the silences in it; silences without an
 //          equality matcher are checked every time.
 

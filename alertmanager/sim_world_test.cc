@@ -6,6 +6,10 @@ namespace tocsin::alertmanager {
 
 void KeptStore::Commit(state::Transaction t, Done done) {
   ++commits;
+  if (broken) {
+    sim_->Post([keep = std::make_shared<Done>(std::move(done)), error = *broken] { (*keep)(std::unexpected(error)); });
+    return;
+  }
   for (state::Change& change : t.rep()->changes) {
     if (auto* s = std::get_if<state::SilenceRecord>(&change)) {
       silences_[s->id] = *s;

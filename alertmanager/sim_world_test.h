@@ -104,6 +104,7 @@ class KeptStore : public state::Store {
   std::vector<JournalEntry> Journal() const;  // all of it, in the order of writing
   std::vector<state::EventPack> packs;
   int commits = 0;
+  std::optional<base::Error> broken;  // the answer to every commit
 
  private:
   base::SimulatedExecutor* const sim_;

@@ -64,6 +64,7 @@ class SlowStore : public state::Store {
   bool idle() const { return calls_.empty(); }
 
   std::vector<JournalRow> rows;
+  std::function<void(const JournalEntry&)> on_entry;  // of the journal, as it is written
 
  private:
   struct Call {
@@ -90,6 +91,7 @@ class SlowStore : public state::Store {
   void ReadRows(const state::EventPack& pack) {
     if (std::exchange(chapter_number_, pack.chapter) != pack.chapter) chapter_ = {};
     const base::Status read = chapter_.Read(pack.bytes, [this](JournalEntry e) {
+      if (on_entry) on_entry(e);
       if (e.kind != JournalKind::kRequest && e.kind != JournalKind::kUnanswered && e.kind != JournalKind::kRecovered) return;
       rows.push_back({.written = sim_->True(),
                       .kind = e.kind,
