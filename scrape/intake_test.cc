@@ -335,7 +335,9 @@ TEST_F(IntakeTest, WhatAPageOfBeforeSaysOfAFamilyIsStillKnownAfterFailures) {
   config_.sample_limit = 3;
   Scrape("# HELP a A.\n# TYPE a gauge\na 1\n");
   for (int i = 0; i < 16; ++i) {
-    EXPECT_FALSE(Scrape("# HELP z" + std::to_string(i) + " Z.\nb 1\nc 1\nd 1\ne 1\n").status);
+    std::string page;
+    for (int k = 0; k < 10; ++k) page += "# HELP z" + std::to_string(10 * i + k) + " Z.\n";
+    EXPECT_FALSE(Scrape(page + "b 1\nc 1\nd 1\ne 1\n").status);
   }
   EXPECT_TRUE(Scrape("# HELP a A.\n# TYPE a gauge\na 1\na{x=\"1\"} 1\n").status);
   const auto* series = storage_.Find(R"(a{instance="i", job="j", x="1"})");
