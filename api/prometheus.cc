@@ -90,7 +90,6 @@ void PrometheusApi::Impl::RegisterStatus(Router* router) {
   Quick(router, {"GET"}, "/status/buildinfo", [](const Call&) { return ShowBuildInfo(); });
   Quick(router, {"GET"}, "/features",
         [&b, this](const Call&) { return ShowFeatures(b, options_); });
-  Quick(router, {"GET"}, "/notifications", [&b](const Call&) { return ShowNotifications(b); });
   Quick(router, {"GET"}, "/targets", [&b, this](const Call& c) { return ShowTargets(b, options_, c); });
   Quick(router, {"GET"}, "/targets/metadata", [&b](const Call& c) { return TargetsMetadata(b, c); });
   Quick(router, {"GET"}, "/targets/relabel_steps", [&b](const Call& c) { return RelabelSteps(b, c); });
@@ -100,11 +99,17 @@ void PrometheusApi::Impl::RegisterStatus(Router* router) {
   Quick(router, {"GET"}, "/rules", [&b](const Call& c) { return ShowRules(b, c); });
   Quick(router, {"GET"}, "/alerts", [&b](const Call&) { return ShowAlerts(b); });
   Quick(router, {"GET"}, "/alertmanagers", [&b](const Call&) { return ShowAlertmanagers(b); });
-  // The only one that answers while the log is replayed.
+  // These answer while the log is replayed, too.
   router->Add({"GET"}, V1("/status/walreplay"),
               [self = shared_from_this()](ExchangePtr x, const auto&) {
                 self->Send(x, ShowWalReplay(*self->backend_));
               });
+  router->Add({"GET"}, V1("/notifications"), [self = shared_from_this()](ExchangePtr x, const auto&) {
+    self->Send(x, ShowNotifications(*self->backend_));
+  });
+  router->Add({"GET"}, V1("/notifications/live"), [self = shared_from_this()](ExchangePtr x, const auto&) {
+    self->Send(x, StreamNotifications(*self->backend_));
+  });
 }
 
 void PrometheusApi::Impl::RegisterWrites(Router* router) {

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "api/http/router.h"
+#include "api/notifications.h"
 #include "base/executor.h"
 #include "base/metrics.h"
 #include "base/result.h"
@@ -73,11 +74,8 @@ inline TsdbAccess AccessTo(tsdb::Db* db) {
   };
 }
 
-struct Notification {
-  std::string text;
-  base::Time date{};
-  bool active = true;
-};
+// Whether there is each feature of an area: features["tsdb"]["exemplar_storage"].
+using Features = std::map<std::string, std::map<std::string, bool>>;
 
 // Where the answers come from.  Filled by app/, which may change it on the loop at any time.  The
 // functions are called on the loop; an empty one stands for "there is none of this".
@@ -97,8 +95,8 @@ struct PrometheusBackend {
   std::function<std::map<std::string, std::string>()> flags;
   std::function<RuntimeInfo()> runtime_info;
   std::function<model::Labels()> external_labels;
-  std::function<std::vector<Notification>()> notifications;
-  std::function<std::map<std::string, std::map<std::string, bool>>()> features;  // beside our own
+  Notifications* notifications = nullptr;
+  std::function<Features()> features;  // beside those of the API and the language
 
   std::function<std::vector<scrape::TargetStatus>(std::string_view job)> active_targets;  // "": all
   std::function<std::vector<scrape::DroppedTargets>(std::string_view job)> dropped_targets;

@@ -85,6 +85,7 @@ Answer ShowBuildInfo();
 Answer ShowFeatures(const Backend& backend, const PrometheusApiOptions& options);
 Answer ShowWalReplay(const Backend& backend);
 Answer ShowNotifications(const Backend& backend);
+net::HttpResponse StreamNotifications(const Backend& backend);
 
 // {"version":"3.14.0",...} of buildinfo and /version.
 void WriteBuildInfo(JsonWriter* json);

@@ -248,6 +248,45 @@ TEST_F(PrometheusApiTest, UntilTheStorageIsThereAnswersAre503) {
             R"({"status":"success","data":{"min":0,"max":0,"current":0}})");
 }
 
+TEST_F(PrometheusApiTest, NotificationsAreListedAlsoBeforeItIsReady) {
+  EXPECT_EQ(Get("/api/v1/notifications"), R"({"status":"success","data":[]})");
+  EXPECT_EQ(Send("GET", "/api/v1/notifications/live")->status(), 204);
+  Notifications notifications(&executor_, &registry_, 1);
+  backend_.notifications = &notifications;
+  backend_.queryable = nullptr;
+  notifications.Add("Starting.");
+  EXPECT_THAT(Get("/api/v1/notifications"), HasSubstr(R"([{"text":"Starting.","date":"2023-11-14T)"));
+  const auto x = Send("GET", "/api/v1/notifications/live");
+  EXPECT_EQ(x->status(), 200);
+  EXPECT_EQ(x->response().headers.Get("Content-Type"), "text/event-stream");
+  EXPECT_TRUE(x->response().stream);
+  EXPECT_EQ(Send("GET", "/api/v1/notifications/live")->status(), 204) << "there are as many listeners as may be";
+  backend_.notifications = nullptr;
+}
+
+TEST_F(PrometheusApiTest, FeaturesAreThoseOfTheServiceTheApiAndTheLanguage) {
+  backend_.features = [] { return Features{{"tsdb", {{"isolation", true}, {"st_storage", false}}}}; };
+  const std::string features = Get("/api/v1/features");
+  for (const char* part : {R"("tsdb":{"isolation":true,"st_storage":false})", R"("lifecycle":true)", R"("at_modifier":true)", R"("rate":true)"}) {
+    EXPECT_THAT(features, HasSubstr(part));
+  }
+}
+
+TEST_F(PrometheusApiTest, AJobsConfigurationIsShown) {
+  backend_.scrape_config = [](std::string_view job) -> scrape::ScrapeConfigPtr {
+    if (job != "node") return nullptr;
+    auto config = std::make_shared<scrape::ScrapeConfig>();
+    config->job_name = job;
+    return config;
+  };
+  backend_.scrape_config_yaml = [](const scrape::ScrapeConfig& job) { return "job_name: " + job.job_name + "\n"; };
+  EXPECT_EQ(Get("/api/v1/scrape_pools/config?scrapePool=node"),
+            R"({"status":"success","data":{"yaml":"job_name: node\n"}})");
+  const auto none = Send("GET", "/api/v1/scrape_pools/config?scrapePool=x");
+  EXPECT_EQ(none->status(), 400);
+  EXPECT_THAT(none->body(), HasSubstr("scrape pool \\\"x\\\" not found"));
+}
+
 TEST_F(PrometheusApiTest, LifecycleNeedsItsFlag) {
   bool reloaded = false;
   backend_.reload = [&](std::function<void(base::Status)> done) {

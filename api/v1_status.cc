@@ -24,8 +24,7 @@ void WriteRows(std::string_view name, const std::vector<tsdb::HeadStats::Row>& r
   json->EndArray();
 }
 
-void WriteFeatures(const std::map<std::string, std::map<std::string, bool>>& features,
-                   JsonWriter* json) {
+void WriteFeatures(const Features& features, JsonWriter* json) {
   json->BeginObject();
   for (const auto& [area, list] : features) {
     json->Key(area);
@@ -37,8 +36,7 @@ void WriteFeatures(const std::map<std::string, std::map<std::string, bool>>& fea
 }
 
 // What the language has with these options.
-void AddLanguage(const promql::EngineOptions& options,
-                 std::map<std::string, std::map<std::string, bool>>* features) {
+void AddLanguage(const promql::EngineOptions& options, Features* features) {
   const promql::ParseOptions& parse = options.parse;
   auto& language = (*features)["promql"];
   for (const char* name : {"at_modifier", "bool", "by", "group_left", "group_right", "ignoring",
@@ -254,7 +252,7 @@ Answer ShowBuildInfo() {
 }
 
 Answer ShowFeatures(const Backend& backend, const PrometheusApiOptions& options) {
-  std::map<std::string, std::map<std::string, bool>> features;
+  Features features;
   if (backend.features) features = backend.features();
   auto& api = features["api"];
   for (const char* name : {"exclude_alerts", "label_values_match", "query_stats", "query_warnings",
@@ -291,8 +289,8 @@ Answer ShowNotifications(const Backend& backend) {
   Answer answer = Answer::Data();
   JsonWriter json = answer.json();
   json.BeginArray();
-  if (backend.notifications) {
-    for (const Notification& n : backend.notifications()) {
+  if (backend.notifications != nullptr) {
+    for (const Notification& n : backend.notifications->all()) {
       json.BeginObject();
       json.Member("text", n.text);
       json.Key("date");
@@ -303,6 +301,22 @@ Answer ShowNotifications(const Backend& backend) {
   }
   json.EndArray();
   return answer;
+}
+
+// 204 tells an EventSource not to ask again.
+net::HttpResponse StreamNotifications(const Backend& backend) {
+  net::HttpResponse response;
+  response.headers.Set("Content-Type", "text/event-stream");
+  response.headers.Set("Cache-Control", "no-cache");
+  std::optional<net::BodySource> events;
+  if (backend.notifications != nullptr) events = backend.notifications->Subscribe();
+  if (!events) {
+    response.status = 204;
+    return response;
+  }
+  response.stream = std::move(*events);
+  response.compress = false;
+  return response;
 }
 
 }  // namespace tocsin::api

@@ -28,7 +28,7 @@ base::Result<std::shared_ptr<const Configuration>> LoadConfiguration(const Confi
     code = error.code();
   };
 
-  auto prometheus = config::LoadPrometheusConfig(sources.fs, sources.prometheus_file);
+  auto prometheus = config::LoadPrometheusConfig(sources.fs, sources.prometheus_file, sources.load);
   if (prometheus) {
     loaded->prometheus = std::move(*prometheus);
     if (auto status = loaded->prometheus.UnsupportedStatus(); !status) note(status.error());
@@ -60,7 +60,7 @@ uint64_t ConfigurationDigest(const ConfigurationSources& sources) {
   };
   add(sources.prometheus_file);
   if (!sources.alertmanager_file.empty()) add(sources.alertmanager_file);
-  const auto prometheus = config::LoadPrometheusConfig(sources.fs, sources.prometheus_file);
+  const auto prometheus = config::LoadPrometheusConfig(sources.fs, sources.prometheus_file, sources.load);
   if (!prometheus) return digest;
   for (const auto* patterns : {&prometheus->rule_files, &prometheus->scrape_config_files}) {
     const auto files = config::ExpandPatterns(sources.fs, *patterns);

@@ -25,6 +25,7 @@ struct ConfigurationSources {
   std::string alertmanager_file;  // empty: no Alertmanager here
   alertmanager::Options alertmanager;
   promql::ParseOptions parse;
+  config::LoadOptions load;
 };
 
 struct Configuration {

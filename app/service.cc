@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "alertmanager/upstream_snapshot.h"
+#include "app/features.h"
 #include "app/guarded_server.h"
 #include "app/pages.h"
 #include "api/query_logs.h"
@@ -18,6 +19,24 @@
 
 namespace tocsin::app {
 namespace {
+
+constexpr uint64_t kLogPageBytes = 32 << 10;
+constexpr uint64_t kMaxLogSegmentBytes = 1 << 30;
+
+// For everybody who looks; as the pages of Prometheus know them.
+constexpr std::string_view kReloadFailed = "Configuration reload has failed.";
+constexpr std::string_view kStarting = "tocsin is starting and replaying the write-ahead log (WAL).";
+constexpr std::string_view kStopping = "tocsin is shutting down and gracefully stopping all operations.";
+
+// What the kinds of the flags do not say.
+base::Status CheckFlags(const Flags& flags) {
+  const uint64_t segment = flags.Bytes("storage.tsdb.wal-segment-size");
+  if (segment < kLogPageBytes || segment > kMaxLogSegmentBytes) {
+    return base::InvalidArgument("--storage.tsdb.wal-segment-size=" + flags.String("storage.tsdb.wal-segment-size") +
+                                 ": write 32KB to 1GB");
+  }
+  return {};
+}
 
 std::string HostName() {
   char name[256] = {};
@@ -71,48 +90,31 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   options.path = flags.String("storage.tsdb.path");
   while (options.path.size() > 1 && options.path.ends_with('/')) options.path.pop_back();
   // The file's word goes before the flags'; with a size alone there is no limit of time.
-  const std::string time = flags.String("storage.tsdb.retention.time");
-  const std::string size = flags.String("storage.tsdb.retention.size");
-  if (!time.empty()) options.retention_time = base::ParseDuration(time).value_or(options.retention_time);
-  else if (!size.empty()) options.retention_time = base::Duration(0);
-  if (!size.empty()) options.retention_bytes = base::ParseBytes(size).value_or(0);
+  const bool by_size = flags.Given("storage.tsdb.retention.size");
+  if (flags.Given("storage.tsdb.retention.time")) options.retention_time = flags.Duration("storage.tsdb.retention.time");
+  else if (by_size) options.retention_time = base::Duration(0);
+  if (by_size) options.retention_bytes = flags.Bytes("storage.tsdb.retention.size");
   if (storage.retention_time) options.retention_time = *storage.retention_time;
   if (storage.retention_bytes) options.retention_bytes = *storage.retention_bytes;
   if (storage.retention_percentage) options.retention_percentage = *storage.retention_percentage;
   options.xor2 = storage.float_chunk_encoding == "xor2";
   options.min_block_duration = flags.Duration("storage.tsdb.min-block-duration");
-  if (const std::string& max = flags.String("storage.tsdb.max-block-duration"); !max.empty()) {
-    options.max_block_duration = base::ParseDuration(max).value_or(base::Duration(0));
+  if (flags.Given("storage.tsdb.max-block-duration")) {
+    options.max_block_duration = flags.Duration("storage.tsdb.max-block-duration");
   }
   options.maintenance_interval = flags.Duration("storage.tsdb.block-reload-interval");
-  // Whole pages of the log.
-  constexpr uint64_t kPageBytes = 32 << 10;
-  const uint64_t segment = base::ParseBytes(flags.String("storage.tsdb.wal-segment-size")).value_or(options.wal_segment_bytes);
-  options.wal_segment_bytes = std::clamp<uint64_t>(segment, kPageBytes, 1 << 30) / kPageBytes * kPageBytes;
+  options.wal_segment_bytes = flags.Bytes("storage.tsdb.wal-segment-size") / kLogPageBytes * kLogPageBytes;
   if (!flags.Bool("storage.tsdb.wal-compression")) options.wal_compression = tsdb::WalCompression::kNone;
   else if (flags.String("storage.tsdb.wal-compression-type") == "zstd") {
     options.wal_compression = tsdb::WalCompression::kZstd;
   }
   if (flags.String("storage.tsdb.wal-sync") == "none") options.wal_sync = tsdb::WalSync::kNone;
   options.out_of_order_window = storage.out_of_order_time_window;
-  for (const std::string& list : flags.List("enable-feature")) {
-    for (const std::string_view name : base::Split(list, ',')) {
-      if (name == "memory-snapshot-on-shutdown") options.memory_snapshot = true;
-      if (name == "exemplar-storage") options.max_exemplars = static_cast<size_t>(storage.max_exemplars);
-    }
-  }
+  options.memory_snapshot = HasFeature(flags, "memory-snapshot-on-shutdown");
+  if (HasFeature(flags, "exemplar-storage")) options.max_exemplars = static_cast<size_t>(storage.max_exemplars);
   options.lock_file = !flags.Bool("storage.tsdb.no-lockfile");
   options.replay_progress = std::make_shared<tsdb::WalReplayProgress>();
   return options;
-}
-
-bool HasFeature(const Flags& flags, std::string_view feature) {
-  for (const std::string& list : flags.List("enable-feature")) {
-    for (const std::string_view name : base::Split(list, ',')) {
-      if (name == feature) return true;
-    }
-  }
-  return false;
 }
 
 std::string RetentionText(const tsdb::DbOptions& options) {
@@ -165,12 +167,14 @@ Service::Service(const Flags& flags, base::FileSystem* fs) : flags_(flags), fs_(
               .prometheus_file = flags_.String("config.file"),
               .alertmanager_file = flags_.String("alertmanager.config.file"),
               .alertmanager = AlertmanagerOptions(flags_, external_url_, &loop_),
-              .parse = ParseOptionsOf(flags_)};
+              .parse = ParseOptionsOf(flags_),
+              .load = {.protobuf_first = HasFeature(flags_, kStartZeros)}};
 }
 
 Service::~Service() = default;
 
 base::Status Service::Start() {
+  RETURN_IF_ERROR(CheckFlags(flags_));
   ASSIGN_OR_RETURN(configuration_, LoadConfiguration(sources_));
   digest_ = ConfigurationDigest(sources_);
 
@@ -188,6 +192,8 @@ base::Status Service::Start() {
   reload_time_ = registry_.AddGauge("prometheus_config_last_reload_success_timestamp_seconds",
                                     "When the configuration was last reloaded successfully.");
   ready_ = registry_.AddGauge("prometheus_ready", "Whether the server has started and is ready.");
+  notifications_.emplace(&loop_, &registry_, static_cast<size_t>(std::max<int64_t>(0, flags_.Int("web.max-notifications-subscribers"))));
+  notifications_->Add(kStarting);
 
   http_ = net::MakeHttpClient(&loop_);
   mail_ = net::MakeSmtpClient(&loop_);
@@ -245,6 +251,8 @@ void Service::FillBackend() {
     info.retention = RetentionText(DatabaseOptions(flags_, configuration_->prometheus.storage));
     return info;
   };
+  backend_.notifications = &*notifications_;
+  backend_.features = [this] { return FeatureReport(flags_); };
   backend_.external_labels = [this] { return configuration_->prometheus.global.external_labels; };
   backend_.active_targets = [this](std::string_view job) {
     return scraper_ ? scraper_->ActiveTargets(job) : std::vector<scrape::TargetStatus>{};
@@ -255,6 +263,9 @@ void Service::FillBackend() {
   backend_.scrape_jobs = [this] { return scraper_ ? scraper_->Jobs() : std::vector<std::string>{}; };
   backend_.scrape_config = [this](std::string_view job) -> scrape::ScrapeConfigPtr {
     return scraper_ ? scraper_->ConfigOf(job) : nullptr;
+  };
+  backend_.scrape_config_yaml = [this](const scrape::ScrapeConfig& job) {
+    return configuration_->prometheus.JobYaml(job.job_name);
   };
   backend_.rule_groups = [this] {
     return ruler_ ? ruler_->Status() : std::vector<std::shared_ptr<const ruler::GroupStatus>>{};
@@ -373,7 +384,9 @@ void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
       .align_timestamps = flags_.Bool("scrape.adjust-timestamps"),
       .timestamp_tolerance = flags_.Duration("scrape.timestamp-tolerance"),
       .append_metadata = HasFeature(flags_, "metadata-wal-records"),
-      .extra_scrape_metrics = HasFeature(flags_, "extra-scrape-metrics")});
+      .extra_scrape_metrics = HasFeature(flags_, "extra-scrape-metrics"),
+      .start_zeros = HasFeature(flags_, kStartZeros),
+      .type_and_unit_labels = HasFeature(flags_, kTypeAndUnitLabels)});
   remote_alertmanagers_ = std::make_unique<remote::AlertmanagerSink>(remote::AlertmanagerSinkOptions{
       .executor = &loop_,
       .http = http_.get(),
@@ -400,6 +413,7 @@ void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
   }
   ruler_->Start();
   ready_->Set(1);
+  notifications_->Remove(kStarting);
   base::LogInfo("Server is ready to receive web requests.",
                 {{"after", loop_.Now() - start_time_}, {"url", external_url_}});
   if (flags_.Bool("config.auto-reload")) WatchFiles();
@@ -482,9 +496,11 @@ void Service::Reload(std::function<void(base::Status)> done) {
         else if (ruler_ == nullptr) configuration_ = ***loaded;  // used once the storage is open
         else status = Apply(***loaded);
         if (status) {
+          notifications_->Remove(kReloadFailed);
           base::LogInfo("Completed loading of configuration file", {{"filename", sources_.prometheus_file}});
         } else {
           reload_ok_->Set(0);
+          notifications_->Add(kReloadFailed);
           if (alertmanager_) alertmanager_->ReloadFailed();
           base::LogError("Failed to reload the configuration: everything old keeps running",
                          {{"err", status.error()}});
@@ -516,6 +532,7 @@ void Service::Stop() {
   backend_.stopping = true;
   ready_->Set(0);
   base::LogInfo("Stopping", {});
+  notifications_->Add(kStopping);
   gate_.Close();
   watch_timer_.Cancel();
   if (discovery_) discovery_->Stop();
@@ -541,7 +558,9 @@ void Service::StopSteps(size_t next) {
       backend_.appendable = nullptr;
       return db_ ? db_->Stop(std::move(then)) : then();
     case 6: return store_ ? store_->Stop(std::move(then)) : then();
-    case 7: return server_ ? server_->Stop(std::chrono::seconds(2), std::move(then)) : then();
+    case 7:
+      notifications_->EndStreams();
+      return server_ ? server_->Stop(std::chrono::seconds(2), std::move(then)) : then();
     default:
       base::LogInfo("See you next time!", {});
       loop_.Stop();

@@ -18,6 +18,7 @@
 #include "api/alertmanager/insight.h"
 #include "api/alertmanager/v2.h"
 #include "api/http/router.h"
+#include "api/notifications.h"
 #include "api/prometheus.h"
 #include "app/configuration.h"
 #include "app/flags.h"
@@ -88,6 +89,7 @@ class Service {
   std::unique_ptr<discovery::Discovery> alerting_discovery_;
   std::unique_ptr<ruler::Ruler> ruler_;
 
+  std::optional<api::Notifications> notifications_;
   api::PrometheusBackend backend_;
   std::unique_ptr<api::PrometheusApi> api_;
   std::unique_ptr<api::AlertmanagerApi> alertmanager_api_;

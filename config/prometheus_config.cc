@@ -104,6 +104,11 @@ class Loader {
   void Read(const Node& root) {
     Reader r(root, &errors_, "config.plain");
     r.With("global", [&](const Node& node) { ReadGlobal(node); });
+    if (options_.protobuf_first && !config_.global.scrape.scrape_protocols) {
+      config_.global.scrape.scrape_protocols = {scrape::Protocol::kPrometheusProto, scrape::Protocol::kOpenMetricsText1_0_0,
+                                                scrape::Protocol::kOpenMetricsText0_0_1, scrape::Protocol::kPrometheusText1_0_0,
+                                                scrape::Protocol::kPrometheusText0_0_4};
+    }
     model::NameScheme scheme = config_.global.scrape.name_validation;
     r.With("runtime", [&](const Node& node) { ReadRuntime(node, &errors_, &config_); });
     r.With("alerting", [&](const Node& node) { remote::ReadAlerting(node, scheme, &errors_, &config_.alerting); });

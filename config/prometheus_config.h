@@ -108,6 +108,8 @@ struct PrometheusConfig {
   // Discovery by job name, for scraping; by "config-0", "config-1", ... for alerting.
   std::map<std::string, discovery::DiscoveryConfig> ScrapeDiscovery() const;
   std::map<std::string, discovery::DiscoveryConfig> AlertingDiscovery() const;
+  // One job of it likewise: for /api/v1/scrape_pools/config.  Empty if there is no such job.
+  std::string JobYaml(std::string_view job_name) const;
   // The configuration in effect as YAML, secrets as <secret>: for /api/v1/status/config.
   std::string ToYaml() const;
 };
@@ -115,6 +117,7 @@ struct PrometheusConfig {
 struct LoadOptions {
   bool agent = false;                  // refuse what an agent does not do
   bool read_scrape_config_files = true;
+  bool protobuf_first = false;         // of the scrape protocols, where the file names none
   // The value of an environment variable, for external_labels; null: the process's own.
   std::function<std::string(const std::string&)> env;
 };

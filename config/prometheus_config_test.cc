@@ -132,6 +132,8 @@ TEST(PrometheusConfigTest, ScrapeConfigFilesAddJobsWithTheirOwnFolder) {
   EXPECT_EQ(c->scrape_jobs[1].scrape.scrape_interval, std::chrono::seconds(7));
   EXPECT_EQ(c->scrape_jobs[1].discovery.files[0].files[0], "/etc/p/more/t.yml");
   EXPECT_THAT(c->ToYaml(), Not(HasSubstr("job_name: one")));
+  EXPECT_THAT(c->JobYaml("one"), testing::StartsWith("job_name: one\n"));
+  EXPECT_EQ(c->JobYaml("none"), "");
   ASSERT_TRUE(fs.WriteFileAtomically("/etc/p/more/two.yml", "scrape_configs: [{job_name: own}]\n"));
   c = LoadPrometheusConfig(&fs, "/etc/p/p.yml");
   ASSERT_FALSE(c);
@@ -192,6 +194,18 @@ TEST(PrometheusConfigTest, TheConfigurationInEffectIsPrintedWithoutSecrets) {
   auto again = Parse(yaml);
   ASSERT_TRUE(again) << again.error().message() << "\n" << yaml;
   EXPECT_EQ(again->ToYaml(), yaml);
+}
+
+TEST(PrometheusConfigTest, ProtobufGoesFirstOnDemandWhereTheFileNamesNoProtocols) {
+  const LoadOptions options{.protobuf_first = true};
+  const auto plain = Parse("scrape_configs: [{job_name: a}, {job_name: b, scrape_protocols: [PrometheusText0.0.4]}]", options);
+  ASSERT_TRUE(plain) << plain.error().message();
+  EXPECT_EQ(plain->scrape_jobs[0].scrape.scrape_protocols.size(), 5u);
+  EXPECT_EQ(plain->scrape_jobs[0].scrape.scrape_protocols[0], scrape::Protocol::kPrometheusProto);
+  EXPECT_THAT(plain->scrape_jobs[1].scrape.scrape_protocols, ElementsAre(scrape::Protocol::kPrometheusText0_0_4));
+  const auto named = Parse("global: {scrape_protocols: [OpenMetricsText1.0.0]}\nscrape_configs: [{job_name: a}]", options);
+  ASSERT_TRUE(named) << named.error().message();
+  EXPECT_THAT(named->scrape_jobs[0].scrape.scrape_protocols, ElementsAre(scrape::Protocol::kOpenMetricsText1_0_0));
 }
 
 TEST(PrometheusConfigTest, PatternsAreExpandedEachFileOnce) {

@@ -1,5 +1,7 @@
 // The configuration in effect as YAML, in upstream's order of keys, secrets as <secret>.
 
+#include <algorithm>
+
 #include "base/yaml.h"
 #include "config/prometheus_config.h"
 
@@ -309,6 +311,11 @@ Node OtlpNode(const OtlpConfig& o) {
 }
 
 }  // namespace
+
+std::string PrometheusConfig::JobYaml(std::string_view job_name) const {
+  const auto found = std::ranges::find(scrape_jobs, job_name, [](const ScrapeJob& job) { return job.scrape.job_name; });
+  return found == scrape_jobs.end() ? std::string() : base::yaml::Emit(JobNode(*found));
+}
 
 std::string PrometheusConfig::ToYaml() const {
   MapBuilder map;

@@ -73,6 +73,14 @@ void MaskSecrets(Node* node, bool all) {
 
 }  // namespace
 
+std::map<std::string, bool> Providers() {
+  constexpr std::string_view kEnd = "_sd_configs";
+  std::map<std::string, bool> out;
+  for (const Mechanism& mechanism : Mechanisms()) out.emplace(mechanism.key.substr(0, mechanism.key.size() - kEnd.size()), false);
+  for (const char* name : {"static", "file", "http"}) out[name] = true;
+  return out;
+}
+
 bool SameGroups(const std::vector<TargetGroupPtr>& a, const std::vector<TargetGroupPtr>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const TargetGroupPtr& x, const TargetGroupPtr& y) {
     return x->labels == y->labels && x->targets == y->targets;

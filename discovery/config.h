@@ -12,6 +12,7 @@
 //
 // Threads: plain values; shared const once loaded.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,6 +56,9 @@ struct DiscoveryConfig {
   // Whether both find the same targets in the same way.
   bool SameAs(const DiscoveryConfig& other) const;
 };
+
+// Every mechanism by its name (kubernetes), and whether this version runs it.
+std::map<std::string, bool> Providers();
 
 // Equal labels and targets, whatever the sources are called.
 bool SameGroups(const std::vector<TargetGroupPtr>& a, const std::vector<TargetGroupPtr>& b);

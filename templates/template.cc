@@ -38,6 +38,13 @@ const Function* FunctionMap::Find(std::string_view name) const {
   return it == functions_->end() ? nullptr : it->second.get();
 }
 
+std::vector<std::string> FunctionMap::Names() const {
+  std::vector<std::string> names;
+  if (functions_ == nullptr) return names;
+  for (const auto& [name, function] : *functions_) names.push_back(name);
+  return names;
+}
+
 struct TemplateSet::Rep {
   FunctionMap functions;
   TreeMap trees;

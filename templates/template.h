@@ -34,6 +34,7 @@ class FunctionMap {
   void AddVariadic(std::string name, std::vector<const Type*> params, Function::Body body);
   void AddAll(const FunctionMap& other);
   const Function* Find(std::string_view name) const;
+  std::vector<std::string> Names() const;  // sorted
 
  private:
   using Entries = std::map<std::string, std::shared_ptr<const Function>, std::less<>>;
