@@ -24,6 +24,7 @@ void PrometheusApi::SetActiveQueries(std::shared_ptr<ActiveQueries> active) {
   impl_->SetActiveQueries(std::move(active));
 }
 void PrometheusApi::SetQueryLog(std::string path) { impl_->SetQueryLog(std::move(path)); }
+ruler::QueryObserver* PrometheusApi::rule_queries() { return impl_.get(); }
 
 PrometheusApi::Impl::Impl(PrometheusApiOptions options, const PrometheusBackend* backend)
     : options_(std::move(options)),

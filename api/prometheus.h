@@ -26,6 +26,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "promql/engine.h"
+#include "ruler/query_observer.h"
 #include "ruler/status.h"
 #include "scrape/scraper.h"
 #include "storage/appender.h"
@@ -142,6 +143,9 @@ class PrometheusApi {
   void SetActiveQueries(std::shared_ptr<ActiveQueries> active);
   // global.query_log_file of the configuration in force; the same path opens the file anew.
   void SetQueryLog(std::string path);
+
+  // Is told of rules' queries, for the query log and the metrics; lives as long as this.
+  ruler::QueryObserver* rule_queries();
 
   // Queries that wait or run are cancelled; `done` when no worker uses the backend any more.
   void Stop(base::Task done);

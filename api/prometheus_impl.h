@@ -90,7 +90,11 @@ net::HttpResponse StreamNotifications(const Backend& backend);
 // {"version":"3.14.0",...} of buildinfo and /version.
 void WriteBuildInfo(JsonWriter* json);
 
-class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::Impl> {
+// A line of the query log of a rule's query.
+std::string RuleQueryLine(const ruler::RuleQuery& query, base::Time now);
+
+class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::Impl>,
+                            public ruler::QueryObserver {
  public:
   Impl(PrometheusApiOptions options, const PrometheusBackend* backend);
 
@@ -101,6 +105,15 @@ class PrometheusApi::Impl : public std::enable_shared_from_this<PrometheusApi::I
   }
   void SetQueryLog(std::string path) {
     if (query_log_) query_log_->SetPath(std::move(path));
+  }
+
+  bool WantsQueries() const override { return query_log_ != nullptr && query_log_->enabled(); }
+  void OnQuery(const ruler::RuleQuery& query) override {
+    query_log_->Append(RuleQueryLine(query, executor_->Now()));
+  }
+  void OnSamplesRead(int64_t samples) override {
+    query_samples_->Add(static_cast<double>(samples));
+    query_samples_read_->Add(static_cast<double>(samples));
   }
 
  private:

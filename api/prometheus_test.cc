@@ -394,6 +394,22 @@ TEST_F(PrometheusApiTest, QueriesAreLoggedWhereTheConfigurationSays) {
   EXPECT_THAT(Get("/metrics"), HasSubstr("prometheus_engine_query_log_enabled 0"));
 }
 
+TEST_F(PrometheusApiTest, QueriesOfRulesAreLoggedAndCounted) {
+  Start({.files = &files_});
+  EXPECT_FALSE(api_->rule_queries()->WantsQueries());
+  api_->SetQueryLog("query.log");
+  ASSERT_TRUE(api_->rule_queries()->WantsQueries());
+  api_->rule_queries()->OnQuery(
+      {.file = "a.yml", .group = "g", .text = "sum(up)", .at = kNow, .samples_read = 3, .error = ""});
+  api_->rule_queries()->OnQuery({.file = "a.yml", .group = "g", .text = "up", .at = kNow, .error = "boom"});
+  api_->rule_queries()->OnSamplesRead(3);
+  const std::string log = *files_.ReadFile("query.log");
+  EXPECT_THAT(log, HasSubstr("\"query\":\"sum(up)\",\"start\":\"2023-11-14T22:13:20.000Z\",\"step\":0}"));
+  EXPECT_THAT(log, HasSubstr("\"samplesRead\":3"));
+  EXPECT_THAT(log, HasSubstr("\"error\":\"boom\",\"ruleGroup\":{\"file\":\"a.yml\",\"name\":\"g\"}}"));
+  EXPECT_THAT(Get("/metrics"), HasSubstr("prometheus_engine_query_samples_read_total 3"));
+}
+
 TEST_F(PrometheusApiTest, QueriesThatWereRunningWhenTheProcessDiedAreKnownToTheNext) {
   {
     ActiveQueries first(&files_, "queries.active", 2);

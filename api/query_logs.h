@@ -1,6 +1,7 @@
 #pragma once
 
-// Two records of queries: the active ones, in a file that outlives a crash, and the log of all.
+// Two records of queries: the API's that run, in a file that outlives a crash, and the log of all.  A rule's
+// query is in the log alone: it takes microseconds, and to note it in a file would take as long again.
 //
 //   ActiveQueries active(fs, "data/queries.active", 20);
 //   { const ActiveQueries::Entry entry = active.Enter("sum(rate(x[5m]))", now); ... }

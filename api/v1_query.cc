@@ -67,10 +67,10 @@ void WriteSteps(std::string_view name, const promql::SamplesOfSteps& steps, cons
   json->EndArray();
 }
 
-void WriteStats(const promql::QueryStats& stats, const QueryRun& run, JsonWriter* json) {
+void WriteStats(const promql::QueryStats& stats, base::Duration in_line, JsonWriter* json) {
   double eval = base::ToSeconds(stats.eval_time);
   double prepare = base::ToSeconds(stats.prepare_time);
-  double waited = base::ToSeconds(run.waited);
+  double waited = base::ToSeconds(in_line);
   json->BeginObject();
   json->Key("timings");
   json->BeginObject();
@@ -102,7 +102,7 @@ Answer Show(promql::QueryResult result, const CommonParams& params, const QueryR
   bool truncated = WriteValue(result.value, params.limit, &json, &run.cancelled);
   if (!params.stats.empty()) {
     json.Key("stats");
-    WriteStats(result.stats, run, &json);
+    WriteStats(result.stats, run.waited, &json);
   }
   json.EndObject();
   answer.SetAnnotations(std::move(result.warnings), std::move(result.infos));
@@ -176,27 +176,31 @@ std::string DateText(model::Timestamp ms) {
   return base::FormatRfc3339Millis(base::FromUnixMillis(std::clamp(ms, -kFarthest, kFarthest)));
 }
 
-// A line of the query log, as Prometheus writes it.
+// What a line of the query log begins with, as Prometheus writes it.
+void BeginLogLine(base::Time now, std::string_view query, const QueryTimes& times, JsonWriter* json) {
+  json->BeginObject();
+  json->Key("time");
+  json->Time(now);
+  json->Member("level", "INFO");
+  json->Member("msg", "promql query logged");
+  json->Key("params");
+  json->BeginObject();
+  json->Member("end", DateText(times.end));
+  json->Member("query", query);
+  json->Member("start", DateText(times.start));
+  json->Member("step", std::chrono::duration_cast<std::chrono::seconds>(times.step).count());
+  json->EndObject();
+}
+
 std::string LogLine(const QueryRun& run, const CommonParams& params, const QueryTimes& times,
                     const base::Result<promql::QueryResult>& result) {
   const net::HttpRequest& request = *run.call.request;
   std::string line;
   JsonWriter json(&line);
-  json.BeginObject();
-  json.Key("time");
-  json.Time(run.call.executor->Now());
-  json.Member("level", "INFO");
-  json.Member("msg", "promql query logged");
-  json.Key("params");
-  json.BeginObject();
-  json.Member("end", DateText(times.end));
-  json.Member("query", params.query);
-  json.Member("start", DateText(times.start));
-  json.Member("step", std::chrono::duration_cast<std::chrono::seconds>(times.step).count());
-  json.EndObject();
+  BeginLogLine(run.call.executor->Now(), params.query, times, &json);
   if (result) {
     json.Key("stats");
-    WriteStats(result->stats, run, &json);
+    WriteStats(result->stats, run.waited, &json);
   } else {
     json.Member("error", result.error().message());
   }
@@ -291,6 +295,29 @@ Answer ShowPlan(const promql::plan::Explained& plan, More more) {
 
 }  // namespace
 
+std::string RuleQueryLine(const ruler::RuleQuery& query, base::Time now) {
+  std::string line;
+  JsonWriter json(&line);
+  BeginLogLine(now, query.text, {.start = query.at, .end = query.at}, &json);
+  if (query.error.empty()) {
+    promql::QueryStats stats;
+    stats.samples_looked_at = stats.samples_read = query.samples_read;
+    stats.peak_samples = query.peak_samples;
+    stats.eval_time = query.took;
+    json.Key("stats");
+    WriteStats(stats, base::Duration(0), &json);
+  } else {
+    json.Member("error", query.error);
+  }
+  json.Key("ruleGroup");
+  json.BeginObject();
+  json.Member("file", query.file);
+  json.Member("name", query.group);
+  json.EndObject();
+  json.EndObject();
+  return line;
+}
+
 Answer InstantQuery(const QueryRun& run) {
   auto form = run.call.request->Form();
   if (!form) return Answer::Error(ErrorType::kBadData, form.error().message());
@@ -341,7 +368,7 @@ Answer ExplainQuery(const QueryRun& run) {
     promql::LimitAnnotations(kMaxAnnotations, &result);
     Answer answer = ShowPlan(*result.explained, [&](JsonWriter* json) {
       json->Key("stats");
-      WriteStats(result.stats, run, json);
+      WriteStats(result.stats, run.waited, json);
     });
     answer.SetAnnotations(std::move(result.warnings), std::move(result.infos));
     return answer;

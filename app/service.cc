@@ -402,6 +402,7 @@ void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
                               .engine = &*engine_,
                               .storage = db_.get(),
                               .recorded = db_.get(),
+                              .queries = api_->rule_queries(),
                               .resend_delay = flags_.Duration("rules.alert.resend-delay"),
                               .restore = {.outage_tolerance = flags_.Duration("rules.alert.for-outage-tolerance"),
                                           .grace_period = flags_.Duration("rules.alert.for-grace-period")}},

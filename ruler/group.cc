@@ -60,6 +60,7 @@ GroupResult Group::Evaluate(base::Time slot) {
     EvaluateRule(&slots_[i], context, &batch, &result);
   }
   Flush(slots_.size(), &batch);
+  if (environment_.queries != nullptr) Tell(context);
   for (Slot& s : slots_) Conclude(&s, &result);
   last_slot_ = slot;
   last_took_ = environment_.clock->Monotonic() - begin;
@@ -91,6 +92,26 @@ void Group::EvaluateRule(Slot* slot, const EvaluationContext& context, Batch* ba
   }
   run.took = environment_.clock->Monotonic() - begin;
   result->rules_took.push_back(run.took);
+}
+
+void Group::Tell(const EvaluationContext& context) const {
+  const bool each = environment_.queries->WantsQueries();
+  int64_t samples = 0;
+  for (const Slot& slot : slots_) {
+    const promql::standing::StandingQuery* query = slot.rule->query();
+    if (query == nullptr) continue;
+    samples += query->samples_read();
+    if (!each) continue;
+    environment_.queries->OnQuery({.file = spec_.file,
+                                   .group = spec_.name,
+                                   .text = query->text(),
+                                   .at = context.query_time(),
+                                   .took = slot.rule->last_run().took,
+                                   .samples_read = query->samples_read(),
+                                   .peak_samples = query->peak_samples(),
+                                   .error = slot.status ? "" : slot.status.error().message()});
+  }
+  environment_.queries->OnSamplesRead(samples);
 }
 
 void Group::Flush(size_t upto, Batch* batch) {

@@ -16,6 +16,7 @@
 #include "base/executor.h"
 #include "model/alert.h"
 #include "ruler/alerting_rule.h"
+#include "ruler/query_observer.h"
 #include "ruler/rule.h"
 #include "ruler/status.h"
 #include "storage/appender.h"
@@ -28,6 +29,7 @@ struct GroupEnvironment {
   const promql::Engine* engine = nullptr;
   storage::Queryable* storage = nullptr;
   storage::Appendable* recorded = nullptr;
+  QueryObserver* queries = nullptr;  // null: nobody asks
   base::Duration resend_delay = std::chrono::minutes(1);
   RestoreOptions restore;
 };
@@ -104,6 +106,7 @@ class Group {
   Group(GroupSpec spec, const GroupSettings& settings, const GroupEnvironment& environment);
   EvaluationContext ContextAt(base::Time slot) const;
   void EvaluateRule(Slot* slot, const EvaluationContext& context, Batch* batch, GroupResult* result);
+  void Tell(const EvaluationContext& context) const;
   // Makes visible what the rules before `upto` wrote.
   void Flush(size_t upto, Batch* batch);
   void Conclude(Slot* slot, GroupResult* result);

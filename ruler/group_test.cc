@@ -83,6 +83,35 @@ TEST_F(GroupTest, QueryOffsetMovesQueriesAndResultsButNotTheQueriesOfTemplates) 
             "1000050:1");
 }
 
+TEST_F(GroupTest, WhoAsksIsToldOfEachQuery) {
+  class Asking : public QueryObserver {
+   public:
+    bool WantsQueries() const override { return wants; }
+    void OnQuery(const RuleQuery& q) override {
+      seen += std::string(q.file) + " " + std::string(q.group) + " " + std::string(q.text) + " read " +
+              std::to_string(q.samples_read) + (q.error.empty() ? "" : " failed") + "\n";
+    }
+    void OnSamplesRead(int64_t samples) override { read += samples; }
+    bool wants = false;
+    std::string seen;
+    int64_t read = 0;
+  };
+  Asking asking;
+  environment_.queries = &asking;
+  storage_.Add({{"__name__", "up"}, {"instance", "a"}}, Ms(0), 1);
+  storage_.Add({{"__name__", "up"}, {"instance", "b"}}, Ms(0), 1);
+  auto group = Make(
+      "  - {record: 'n', expr: count(up)}\n"
+      "  - {record: 'm', expr: up + on () up}\n");
+  group->Evaluate(At(0));
+  EXPECT_EQ(asking.seen, "");
+  EXPECT_EQ(asking.read, 2);
+  asking.wants = true;
+  group->Evaluate(At(60));
+  EXPECT_EQ(asking.seen, "f.yml g count(up) read 2\nf.yml g up + on () up read 0 failed\n");
+  EXPECT_EQ(asking.read, 4);
+}
+
 TEST_F(GroupTest, SeriesThatVanishGetOneStaleMarker) {
   storage_.Add({{"__name__", "x"}, {"instance", "a"}}, Ms(0), 1);
   storage_.Add({{"__name__", "x"}, {"instance", "b"}}, Ms(0), 1);

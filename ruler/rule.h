@@ -69,6 +69,8 @@ class Rule {
     size_t samples = 0;
   };
   LastRun& last_run() { return status_; }
+  // The query and what its last run read; null: the expression is of a type that no rule can have.
+  const promql::standing::StandingQuery* query() const { return query_ ? &query_->result() : nullptr; }
 
  protected:
   // The expression's value: rows and samples, until the next run.

@@ -76,6 +76,8 @@ void StandingQuery::Forget() {
   samples_.clear();
   warnings_.clear();
   infos_.clear();
+  samples_read_ = 0;
+  peak_samples_ = 0;
 }
 
 base::Result<bool> StandingQuery::RunKept(storage::StandingSource* source, model::Timestamp at) {
@@ -154,7 +156,7 @@ base::Status StandingQuery::EvalTree() {
   kept_ = true;
   rows_ = tree.rows.labels;
   once_labels_.clear();
-  TakeAnnotations(tree.run.annotations());
+  TakeNotes(tree.run);
   return {};
 }
 
@@ -179,13 +181,16 @@ base::Status StandingQuery::RunOnce(storage::Queryable* storage, model::Timestam
   }
   for (const model::Labels& labels : once_labels_) once_rows_.push_back(labels.view());
   rows_ = once_rows_;
-  TakeAnnotations(run.annotations());
+  TakeNotes(run);
   return {};
 }
 
-void StandingQuery::TakeAnnotations(const exec::Annotations& annotations) {
+void StandingQuery::TakeNotes(exec::Run& run) {
+  samples_read_ = run.samples_read();
+  peak_samples_ = run.peak_samples();
   warnings_.clear();
   infos_.clear();
+  const exec::Annotations& annotations = run.annotations();
   if (annotations.empty()) return;
   warnings_ = annotations.Warnings(text_);
   infos_ = annotations.Infos(text_);

@@ -63,8 +63,12 @@ class StandingQuery {
   std::span<const StandingSample> samples() const { return samples_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
   const std::vector<std::string>& infos() const { return infos_; }
+  int64_t samples_read() const { return samples_read_; }
+  int64_t peak_samples() const { return peak_samples_; }
   // Whether it was evaluated over kept selections.
   bool kept() const { return kept_; }
+
+  const std::string& text() const { return text_; }
 
  private:
   struct Tree;
@@ -76,7 +80,8 @@ class StandingQuery {
   base::Status EvalTree();
   base::Status RunOnce(storage::Queryable* storage, model::Timestamp at);
   void Forget();
-  void TakeAnnotations(const exec::Annotations& annotations);
+  // What is to be known of the run beside its samples.
+  void TakeNotes(exec::Run& run);
 
   const std::shared_ptr<const plan::Plan> plan_;
   const std::string text_;
@@ -93,6 +98,8 @@ class StandingQuery {
   std::vector<StandingSample> samples_;
   std::vector<std::string> warnings_;
   std::vector<std::string> infos_;
+  int64_t samples_read_ = 0;
+  int64_t peak_samples_ = 0;
   std::vector<model::Labels> once_labels_;  // of a run that was not kept
   std::vector<model::LabelsView> once_rows_;
 };
