@@ -41,6 +41,7 @@ Db::Impl::Impl(DbOptions o)
   h.compression = CompressionOf(options.wal_compression);
   h.sync = options.wal_sync == WalSync::kBatch;
   h.segment_bytes = options.wal_segment_bytes;
+  h.shorten_samples = options.wal_shorten_samples;
   h.chunk_range_ms = Millis(options.min_block_duration);
   h.out_of_order_ms = Millis(options.out_of_order_window);
   h.max_exemplars = options.max_exemplars;

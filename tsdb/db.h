@@ -71,6 +71,9 @@ struct DbOptions {
   WalSync wal_sync = WalSync::kBatch;
   base::Duration maintenance_interval = std::chrono::minutes(1);  // of compaction and retention; at least 1 s
   size_t wal_segment_bytes = 128 << 20;  // a multiple of 32 KiB
+  // The log is checkpointed once it has as many samples that chunks have too, if they are half of it; reading through a
+  // log of fewer (some MiB) is not worth it.
+  uint64_t wal_shorten_samples = 500'000;
   base::Duration out_of_order_window = base::Duration(0);
   size_t max_exemplars = 0;             // 0: exemplars are not kept
   bool memory_snapshot = false;         // a clean stop writes what is in memory, and a start reads it

@@ -294,11 +294,16 @@ base::Status Db::Impl::Compact() {
     }
     return {};
   }
-  RETURN_IF_ERROR(head->FlushChunks());
-  RETURN_IF_ERROR(CompactHead());
-  if (head->LogIsLong()) RETURN_IF_ERROR(head->ShortenLog());
-  RETURN_IF_ERROR(CompactBlocks());
-  return ApplyRetention();
+  // What fails on a full disk must not keep retention from making room.  The first error is told.
+  base::Status first = head->FlushChunks();
+  const auto note = [&](base::Status status) {
+    if (first) first = std::move(status);
+  };
+  note(CompactHead());
+  if (head->LogIsLong() || head->log_in_doubt()) note(head->ShortenLog());
+  note(CompactBlocks());
+  note(ApplyRetention());
+  return first;
 }
 
 base::Status Db::Impl::DeleteSeries(model::Timestamp mint, model::Timestamp maxt,

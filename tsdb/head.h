@@ -59,10 +59,12 @@ struct HeadOptions {
   wal::Compression compression = wal::Compression::kSnappy;
   bool sync = true;  // whether kSynced waits
   size_t segment_bytes = 128 << 20;
+  uint64_t shorten_samples = 500'000;  // LogIsLong() from so many on that chunks have too
   int64_t chunk_range_ms = 2 * 3600 * 1000;
   int64_t out_of_order_ms = 0;
   size_t max_exemplars = 0;
   size_t flush_bytes = 256 << 10;  // sealed chunks that are written together
+  size_t max_chunk_bytes = HeadChunks::kMaxChunkBytes;  // in chunks_head/; larger ones stay in memory
   bool snapshot = false;           // a start reads the last one, Close() writes one
   int replay_threads = 0;          // that append while another reads the log; 0: by the machine's cores
   // Called by any thread, once, when LogIsLong() becomes true.  May be empty.
@@ -117,6 +119,9 @@ class Head {
   bool LogIsLong() const;
   // Checkpoints the log without them, after their chunks are on stable storage.
   base::Status ShortenLog();
+  // Whether a sync of the log failed since it was checkpointed last: what it covered is in memory, and may be on no disk.
+  // Until ShortenLog() the ticket of a batch that repeats samples fails too.
+  bool log_in_doubt() const { return failed_ticket_.load(std::memory_order_relaxed) > checkpointed_.load(std::memory_order_relaxed); }
 
   // Takes nothing before `mint` in order from now on.
   void RaiseMinValid(model::Timestamp mint);
@@ -223,12 +228,15 @@ class Head {
   base::Result<uint64_t> LogLate(const LateBatch& batch) TOCSIN_REQUIRES(commit_mu_);
   size_t CollectGarbage(model::Timestamp mint);
   base::Status TruncateLog(model::Timestamp mint) TOCSIN_REQUIRES(truncate_mu_);
+  model::Timestamp DeletionsFrom() TOCSIN_REQUIRES(truncate_mu_);
+  void ForgetDeletions(model::Timestamp from);
+  void ForEachDeleted(const std::function<void(SeriesPage*, uint32_t)>& visit);
   // By slot, up to when chunks on stable storage have its samples; empty when they cannot be synced.
   std::vector<model::Timestamp> WrittenUntil();
   // REQUIRES: nobody appends.
   base::Status WriteSnapshot();
   // Begins the log of late samples anew, with those that are in the head still and in no written chunk.
-  base::Status TruncateLateLog();
+  base::Status TruncateLateLog() TOCSIN_REQUIRES(truncate_mu_);
   base::Status CollectLate(LateBatch* batch);
   // The first file of chunks_head/ with late samples in use.
   uint32_t FirstLateFile();
@@ -241,6 +249,7 @@ class Head {
     model::Timestamp mint;
     uint64_t from;    // place in memory
     uint64_t number;  // in chunks_head/
+    uint16_t samples;
     bool late;
   };
   // Notes slots with sealed chunks in memory, of about so many bytes.
@@ -295,6 +304,8 @@ class Head {
   absl::flat_hash_map<storage::SeriesRef, model::Metadata> metadata_ TOCSIN_GUARDED_BY(metadata_mu_);
   base::Mutex order_mu_;     // one builder of order_ at a time; before index_mu_
   base::Mutex truncate_mu_;  // one truncation or deletion at a time; before commit_mu_
+  // Nothing before it was in the log of late samples when that was begun anew.
+  model::Timestamp late_log_from_ TOCSIN_GUARDED_BY(truncate_mu_) = model::kMinTimestamp;
 
   std::atomic<model::Timestamp> min_time_{model::kMaxTimestamp};
   std::atomic<model::Timestamp> max_time_{model::kMinTimestamp};
@@ -311,6 +322,8 @@ class Head {
   std::atomic<uint64_t> logged_samples_{0};
   std::atomic<uint64_t> covered_samples_{0};
   std::atomic<bool> log_is_long_told_{false};
+  std::atomic<uint64_t> failed_ticket_{0};  // the last that was waited for in vain
+  std::atomic<uint64_t> checkpointed_{0};   // appends of the log up to it are in a checkpoint
   bool closed_ = false;
   std::atomic<uint64_t> generation_{0};  // first_change_ + changes_.size()
 };

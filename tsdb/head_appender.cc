@@ -35,10 +35,33 @@ class HeadAppender : public storage::Appender {
   void UpdateMetadata(storage::SeriesRef ref, const model::Metadata& metadata) override;
   void SetInOrderOnly(bool on) override { in_order_only_ = on; }
   base::Status Commit(storage::Durability durability) override;
-  void Rollback() override { Finish(); }
+  void Rollback() override {
+    Finish();
+    repeats_ = false;
+  }
   storage::SyncTicket ticket() const override { return ticket_; }
 
  private:
+  // By slot, the newest of a list of samples in order of their coming; found out when it is asked for.
+  class Newest {
+   public:
+    template <class Sample>
+    const Sample* Find(Slot slot, const std::vector<Slot>& slots, const std::vector<Sample>& samples) {
+      if (slots.empty()) return nullptr;
+      if (slots.back() == slot) return &samples.back();
+      for (; known_ < slots.size(); ++known_) at_[slots[known_]] = known_;
+      const auto found = at_.find(slot);
+      return found == at_.end() ? nullptr : &samples[found->second];
+    }
+    void Clear() {
+      at_.clear();
+      known_ = 0;
+    }
+
+   private:
+    absl::flat_hash_map<Slot, size_t> at_;  // of the first `known_`
+    size_t known_ = 0;
+  };
   enum class Place { kInOrder, kRepeat, kLate };
   struct Verdict {
     AppendOutcome outcome;
@@ -54,13 +77,27 @@ class HeadAppender : public storage::Appender {
     ++page->pending[at];
     if (page->has(at, SeriesPage::kUnlogged)) [[unlikely]] unlogged_.push_back(slot);
   }
-  // What this batch has of a series already; null: nothing.  Looked for where the series is pinned.
-  const FloatSample* Pending(Slot slot);
+  // The newest that this batch has of a series already; null: nothing.  Looked for where the series is pinned.
+  const FloatSample* Pending(Slot slot) { return newest_.Find(slot, slots_, samples_); }
+  const wal::HistogramEntry* PendingHistogram(Slot slot) {
+    return newest_histogram_.Find(slot, histogram_slots_, histograms_);
+  }
   // Unpins everything and empties the batch.
   void Finish();
   std::vector<wal::PackedRecord> PackRecords() const;
+  // For append `number` of the log, and what the batch repeats.
+  storage::SyncTicket TicketFor(uint64_t number);
   wal::PackedRecord PackSeries();
-  void Apply(uint64_t batch) TOCSIN_REQUIRES(head_->commit_mu_);
+  // Errors: those of the log of late samples; what is not late is in the chunks then.
+  base::Status Apply(uint64_t batch) TOCSIN_REQUIRES(head_->commit_mu_);
+  base::Status LogLate(std::span<const FloatSample> floats, std::span<const wal::HistogramEntry> histograms)
+      TOCSIN_REQUIRES(head_->commit_mu_);
+  // Whether another batch has put a later sample there since this one was judged, so that it is late now.
+  bool IsOvertaken(const SeriesPage& page, uint32_t at, model::Timestamp t) const {
+    return window_ > 0 && !in_order_only_ && t >= late_after_ && t < MaxTimeOf(page, at);
+  }
+  // Makes samples late that a cut of the head has overtaken since they were judged.
+  void MoveBehindCut(model::Timestamp bound);
   // Logs, applies and publishes.  `number`: what to wait for.
   base::Status CommitLocked(std::vector<wal::PackedRecord> records, uint64_t* number) TOCSIN_REQUIRES(head_->commit_mu_);
 
@@ -71,12 +108,12 @@ class HeadAppender : public storage::Appender {
   model::Timestamp late_after_;
   bool in_order_only_ = false;
   storage::SyncTicket ticket_ = 0;
+  bool repeats_ = false;  // something of the batch was there already
 
   // The batch.  Slots beside samples; each entry pins its slot once.
   std::vector<FloatSample> samples_;
   std::vector<Slot> slots_;
-  absl::flat_hash_map<Slot, size_t> newest_;  // in samples_, of the first `known_` of them
-  size_t known_ = 0;
+  Newest newest_, newest_histogram_;
   std::vector<wal::HistogramEntry> histograms_;
   std::vector<Slot> histogram_slots_;
   std::vector<FloatSample> late_;
@@ -177,6 +214,8 @@ void HeadAppender::Append(std::span<const FloatSample> samples, std::span<Append
         } else {
           v = JudgeLate(s.t);
         }
+      } else if (const wal::HistogramEntry* other = PendingHistogram(slot); other != nullptr && s.t <= other->t) {
+        v = s.t < other->t ? JudgeLate(s.t) : Verdict{AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
       }
     }
     outcomes[i] = v.outcome;
@@ -190,16 +229,10 @@ void HeadAppender::Append(std::span<const FloatSample> samples, std::span<Append
       Pin(page, at, slot);
     } else if (v.outcome != AppendOutcome::kOk) {
       Count(v.outcome, false);
+    } else {
+      repeats_ = true;
     }
   }
-}
-
-const FloatSample* HeadAppender::Pending(Slot slot) {
-  if (slots_.empty()) return nullptr;
-  if (slots_.back() == slot) return &samples_.back();
-  for (; known_ < slots_.size(); ++known_) newest_[slots_[known_]] = known_;
-  const auto found = newest_.find(slot);
-  return found == newest_.end() ? nullptr : &samples_[found->second];
 }
 
 AppendOutcome HeadAppender::AppendHistogram(storage::SeriesRef ref, model::Timestamp t, model::HistogramPtr h) {
@@ -212,18 +245,33 @@ AppendOutcome HeadAppender::AppendHistogram(storage::SeriesRef ref, model::Times
     Count(AppendOutcome::kUnknownSeries, true);
     return AppendOutcome::kUnknownSeries;
   }
-  const Verdict v = Judge(*page, at, t, [&] {
-    if (!page->has(at, SeriesPage::kHistogramRun)) return false;
-    // What is stored has the hint its readers see; the rest must be equal.
-    model::Histogram last = *page->run(at)->histograms.back();
+  // What is stored has the hint its readers see; the rest must be equal.
+  const auto equals = [&](model::Histogram last) {
     last.counter_reset = h->counter_reset;
     return last == *h;
+  };
+  Verdict v = Judge(*page, at, t, [&] {
+    return page->has(at, SeriesPage::kHistogramRun) && equals(*page->run(at)->histograms.back());
   });
+  if (page->pending[at] > 0 && v.outcome == AppendOutcome::kOk && v.place == Place::kInOrder) [[unlikely]] {
+    const wal::HistogramEntry* mine = PendingHistogram(slot);
+    const FloatSample* other = Pending(slot);
+    if (mine != nullptr && t == mine->t) {
+      v = {equals(*mine->histogram) ? AppendOutcome::kOk : AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
+    } else if (other != nullptr && t == other->t) {
+      v = {AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
+    } else if ((mine != nullptr && t < mine->t) || (other != nullptr && t < other->t)) {
+      v = JudgeLate(t);
+    }
+  }
   if (v.outcome != AppendOutcome::kOk) {
     Count(v.outcome, true);
     return v.outcome;
   }
-  if (v.place == Place::kRepeat) return v.outcome;
+  if (v.place == Place::kRepeat) {
+    repeats_ = true;
+    return v.outcome;
+  }
   Pin(page, at, slot);
   const bool late = v.place == Place::kLate;
   (late ? late_histograms_ : histograms_).push_back({ref, t, std::move(h)});
@@ -267,8 +315,7 @@ void HeadAppender::Finish() {
   cursor.Release();
   samples_.clear(), slots_.clear();
   histograms_.clear(), histogram_slots_.clear();
-  newest_.clear();
-  known_ = 0;
+  newest_.Clear(), newest_histogram_.Clear();
   late_.clear(), late_slots_.clear();
   late_histograms_.clear(), late_histogram_slots_.clear();
   exemplars_.clear(), exemplar_slots_.clear();
@@ -324,7 +371,8 @@ base::Status HeadAppender::Commit(storage::Durability durability) {
   if (samples_.empty() && histograms_.empty() && late_.empty() && late_histograms_.empty() && exemplars_.empty() &&
       metadata_.empty() && unlogged_.empty()) {
     Finish();
-    return {};
+    ticket_ = TicketFor(0);
+    return durability == storage::Durability::kSynced ? head_->WaitSynced(ticket_) : base::Status();
   }
   uint64_t number = 0;
   std::vector<wal::PackedRecord> records;
@@ -341,11 +389,27 @@ base::Status HeadAppender::Commit(storage::Durability durability) {
   Finish();
   RETURN_IF_ERROR(status);
   head_->FlushIfDue();
-  ticket_ = head_->options_.sync ? number : 0;
+  ticket_ = TicketFor(number);
   return durability == storage::Durability::kSynced ? head_->WaitSynced(ticket_) : base::Status();
 }
 
-base::Status Head::WaitSynced(storage::SyncTicket ticket) { return ticket > 0 ? log_->WaitSynced(ticket) : base::Status(); }
+storage::SyncTicket HeadAppender::TicketFor(uint64_t number) {
+  const bool repeats = std::exchange(repeats_, false);
+  if (head_->log_ == nullptr || !head_->options_.sync) return 0;
+  // What the batch repeats is promised as well.  Who logged it may not have waited, or in vain.
+  if (!repeats) return number;
+  return head_->log_in_doubt() ? head_->failed_ticket_.load(std::memory_order_relaxed) : head_->log_->appended();
+}
+
+base::Status Head::WaitSynced(storage::SyncTicket ticket) {
+  if (ticket <= checkpointed_.load(std::memory_order_relaxed)) return {};
+  base::Status synced = log_->WaitSynced(ticket);
+  if (synced) return synced;
+  for (auto now = failed_ticket_.load(std::memory_order_relaxed); now < ticket;) {
+    if (failed_ticket_.compare_exchange_weak(now, ticket, std::memory_order_relaxed)) break;
+  }
+  return synced;
+}
 
 base::Status HeadAppender::CommitLocked(std::vector<wal::PackedRecord> records, uint64_t* number) {
   if (head_->log_ != nullptr) {
@@ -359,14 +423,8 @@ base::Status HeadAppender::CommitLocked(std::vector<wal::PackedRecord> records, 
       *number = *written;
     }
   }
-  if (head_->log_ != nullptr && (!late_.empty() || !late_histograms_.empty())) {
-    const auto logged = head_->LogLate({{}, late_, late_histograms_});
-    if (!logged) return std::unexpected(logged.error().Within("out-of-order log"));
-    // Late samples are rare; they are synced at once rather than waited for in two logs.
-    if (head_->options_.sync) {
-      if (base::Status s = head_->late_log_->WaitSynced(*logged); !s) return std::unexpected(s.error().Within("out-of-order log"));
-    }
-  }
+  if (const model::Timestamp bound = head_->min_valid_time(); bound > min_valid_) [[unlikely]] MoveBehindCut(bound);
+  RETURN_IF_ERROR(LogLate(late_, late_histograms_));
   {
     PageCursor cursor(head_->table_);
     for (const Slot slot : unlogged_) {
@@ -374,18 +432,48 @@ base::Status HeadAppender::CommitLocked(std::vector<wal::PackedRecord> records, 
     }
   }
   const uint64_t batch = head_->next_batch_++;
-  Apply(batch);
+  const base::Status applied = Apply(batch);
   head_->isolation_.Publish(batch);
-  return {};
+  return applied;
+}
+
+base::Status HeadAppender::LogLate(std::span<const FloatSample> floats, std::span<const wal::HistogramEntry> histograms) {
+  if (head_->log_ == nullptr || (floats.empty() && histograms.empty())) return {};
+  const auto logged = head_->LogLate({{}, {floats.begin(), floats.end()}, {histograms.begin(), histograms.end()}});
+  if (!logged) return std::unexpected(logged.error().Within("out-of-order log"));
+  if (!head_->options_.sync) return {};
+  // Late samples are rare; they are synced at once rather than waited for in two logs.
+  const base::Status synced = head_->late_log_->WaitSynced(*logged);
+  return synced ? base::Status() : std::unexpected(synced.error().Within("out-of-order log"));
+}
+
+void HeadAppender::MoveBehindCut(model::Timestamp bound) {
+  const auto move = [bound](auto* samples, std::vector<Slot>* slots, auto* late, std::vector<Slot>* late_slots) {
+    size_t kept = 0;
+    for (size_t i = 0; i < samples->size(); ++i) {
+      const bool behind = (*samples)[i].t < bound;
+      if (behind) {
+        late->push_back(std::move((*samples)[i]));
+        late_slots->push_back((*slots)[i]);
+      } else {
+        if (kept != i) (*samples)[kept] = std::move((*samples)[i]);
+        (*slots)[kept++] = (*slots)[i];
+      }
+    }
+    samples->resize(kept);
+    slots->resize(kept);
+  };
+  move(&samples_, &slots_, &late_, &late_slots_);
+  move(&histograms_, &histogram_slots_, &late_histograms_, &late_histogram_slots_);
 }
 
 // Puts the batch into the chunks.  Its samples stay hidden until the batch is published.
-void HeadAppender::Apply(uint64_t batch) {
+base::Status HeadAppender::Apply(uint64_t batch) {
   const uint64_t oldest = head_->isolation_.OldestVisible();
   const uint64_t all_see = std::min(oldest, batch - 1);  // a reader that comes now does not see this batch
-  const model::Timestamp bound = head_->min_valid_time();  // may have risen since Append()
   model::Timestamp mint = model::kMaxTimestamp, maxt = model::kMinTimestamp;
   size_t floats = 0, histograms = 0, late = 0, out_of_order = 0, chunks = 0;
+  const size_t late_floats = late_.size(), late_runs = late_histograms_.size();  // logged; others may join them
   PageCursor cursor(head_->table_);
   for (size_t i = 0; i < samples_.size(); ++i) {
     const FloatSample& s = samples_[i];
@@ -394,11 +482,19 @@ void HeadAppender::Apply(uint64_t batch) {
     if (i + 2 * kPrefetchAhead < samples_.size()) {
       PrefetchOpen(*page, slots_[i], slots_[i + kPrefetchAhead], slots_[i + 2 * kPrefetchAhead]);
     }
-    if (s.t < bound) [[unlikely]] continue;
-    const AppendEffect effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
+    AppendEffect effect;
+    if (!page->has(at, SeriesPage::kLateIsNewest) || !IsOvertaken(*page, at, s.t)) [[likely]] {
+      effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
+    }
     if (!effect.appended) [[unlikely]] {
       // Another batch was first, or the batch has a time twice.
-      out_of_order += s.t < page->last_t[at];
+      if (IsOvertaken(*page, at, s.t)) {
+        late_.push_back(s);
+        late_slots_.push_back(slots_[i]);
+        ++page->pending[at];
+      } else {
+        out_of_order += s.t < page->last_t[at];
+      }
       continue;
     }
     NoteBatch(page, at, batch, 1, oldest);
@@ -413,9 +509,17 @@ void HeadAppender::Apply(uint64_t batch) {
     const wal::HistogramEntry& h = histograms_[i];
     SeriesPage* page = cursor.MoveTo(histogram_slots_[i]);
     const uint32_t at = SeriesTable::At(histogram_slots_[i]);
-    if (h.t < bound) continue;
-    const AppendEffect effect = tsdb::AppendHistogram(page, at, h.t, h.histogram, head_->policy_);
-    if (!effect.appended) continue;
+    AppendEffect effect;
+    if (!page->has(at, SeriesPage::kLateIsNewest) || !IsOvertaken(*page, at, h.t)) {
+      effect = tsdb::AppendHistogram(page, at, h.t, h.histogram, head_->policy_);
+    }
+    if (!effect.appended) {
+      if (!IsOvertaken(*page, at, h.t)) continue;
+      late_histograms_.push_back(h);
+      late_histogram_slots_.push_back(histogram_slots_[i]);
+      ++page->pending[at];
+      continue;
+    }
     NoteBatch(page, at, batch, 1, oldest);
     chunks += effect.chunk_created;
     if (effect.sealed) sealed_.push_back(histogram_slots_[i]);
@@ -424,6 +528,9 @@ void HeadAppender::Apply(uint64_t batch) {
     mint = std::min(mint, h.t);
     maxt = std::max(maxt, h.t);
   }
+  cursor.Release();
+  base::Status status = LogLate(std::span(late_).subspan(late_floats), std::span(late_histograms_).subspan(late_runs));
+  const size_t late_kept = status ? late_.size() : late_floats, runs_kept = status ? late_histograms_.size() : late_runs;
   const uint64_t sealable = std::min(all_see, head_->cut_batch_.load(std::memory_order_relaxed));
   const auto put_late = [&](Slot slot, const LateSample& sample) {
     SeriesPage* page = cursor.MoveTo(slot);
@@ -442,8 +549,8 @@ void HeadAppender::Apply(uint64_t batch) {
     mint = std::min(mint, sample.t);
     maxt = std::max(maxt, sample.t);
   };
-  for (size_t i = 0; i < late_.size(); ++i) put_late(late_slots_[i], {late_[i].t, late_[i].v, nullptr, batch});
-  for (size_t i = 0; i < late_histograms_.size(); ++i) {
+  for (size_t i = 0; i < late_kept; ++i) put_late(late_slots_[i], {late_[i].t, late_[i].v, nullptr, batch});
+  for (size_t i = 0; i < runs_kept; ++i) {
     const wal::HistogramEntry& h = late_histograms_[i];
     put_late(late_histogram_slots_[i], {h.t, h.histogram->sum, h.histogram, batch});
   }
@@ -472,6 +579,7 @@ void HeadAppender::Apply(uint64_t batch) {
   if (late > 0) m.out_of_order_appended->Add(static_cast<double>(late));
   if (out_of_order > 0) m.out_of_order_float->Add(static_cast<double>(out_of_order));
   if (chunks > 0) m.chunks_created->Add(static_cast<double>(chunks));
+  return status;
 }
 
 }  // namespace tocsin::tsdb

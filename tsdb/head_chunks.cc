@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -21,8 +22,8 @@ constexpr auto kNobodys = static_cast<uint8_t>(chunk::Encoding::kXor);
 constexpr size_t kFixedBytes = 25;
 constexpr size_t kMaxLengthBytes = 5;
 constexpr size_t kCrcBytes = 4;
-// A longer chunk is damage: the head writes about 1 KiB, histograms with many buckets some more.
-constexpr uint64_t kMaxChunkBytes = 16 << 20;
+constexpr size_t kLeastDataBytes = 2;  // a count of samples
+constexpr size_t kLeastEntryBytes = kFixedBytes + 1 + kLeastDataBytes + kCrcBytes;
 
 void AppendChunk(storage::SeriesRef series, model::Timestamp mint, model::Timestamp maxt, uint8_t encoding,
                  std::string_view data, std::string* out) {
@@ -57,7 +58,7 @@ bool ReadEntry(std::string_view file, uint64_t offset, Entry* entry, std::string
   c.late = (encoding & kLateBit) != 0;
   c.encoding = static_cast<chunk::Encoding>(encoding & ~kLateBit);
   const uint64_t length = in.Uvarint();
-  if (!in.ok() || length > kMaxChunkBytes || in.left() < length + kCrcBytes) {
+  if (!in.ok() || length > HeadChunks::kMaxChunkBytes || in.left() < length + kCrcBytes) {
     *what = fmt::format("a chunk of {} bytes where {} are left", length, in.left());
     return false;
   }
@@ -71,6 +72,31 @@ bool ReadEntry(std::string_view file, uint64_t offset, Entry* entry, std::string
   }
   c.samples = chunk::SampleCount(c.encoding, entry->data);
   return true;
+}
+
+// Where a chunk stands behind one of unknown length; the file's size when there is none.
+uint64_t NextEntry(std::string_view file, uint64_t offset) {
+  for (++offset; offset + kLeastEntryBytes <= file.size(); ++offset) {
+    // References begin with zeros and few bytes are an encoding: hardly ever a checksum is computed in vain.
+    const auto encoding = static_cast<chunk::Encoding>(static_cast<uint8_t>(file[offset + kFixedBytes - 1]) & ~kLateBit);
+    if (file[offset] != 0 || file[offset + 1] != 0 || !chunk::IsKnown(encoding)) continue;
+    Entry entry;
+    std::string what;
+    if (ReadEntry(file, offset, &entry, &what) && entry.chunk.series != 0 && entry.chunk.mint <= entry.chunk.maxt) return offset;
+  }
+  return file.size();
+}
+
+// The bytes of data in an entry of so many; none: no entry has as many.
+std::optional<size_t> DataBytesOf(uint64_t entry_bytes) {
+  for (size_t length_bytes = 1; length_bytes <= kMaxLengthBytes; ++length_bytes) {
+    const uint64_t around = kFixedBytes + length_bytes + kCrcBytes;
+    if (entry_bytes < around + kLeastDataBytes) return std::nullopt;
+    std::string length;
+    base::PutUvarint(&length, entry_bytes - around);
+    if (length.size() == length_bytes) return entry_bytes - around;
+  }
+  return std::nullopt;
 }
 
 // Whether a chunk, the end of the file or nothing but zeros is at `offset`.
@@ -96,6 +122,7 @@ base::Result<std::unique_ptr<HeadChunks>> HeadChunks::Open(Options options, mode
     const char* end = f.name.data() + f.name.size();
     const auto [p, error] = std::from_chars(f.name.data(), end, number);
     if (f.is_folder || error != std::errc() || p != end || number >= kMaxFiles) continue;
+    if (f.name != base::NameOf(out->PathOf(number))) continue;  // somebody else's
     if (f.name != base::NameOf(out->PathOf(number))) continue;  // 1 is not 000001
     out->files_.push_back({.number = number, .bytes = f.size});
   }
@@ -145,22 +172,23 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
     }
     const std::string_view rest = data.substr(offset);
     if (AllZero(rest.substr(0, kFixedBytes + kMaxLengthBytes))) break;  // room that was never used
-    if (entry.end == 0 || !GoesOn(data, entry.end)) {
-      loaded->gaps = loaded->gaps || !last;
-      file->bytes = offset;
-      return Cut(*file, data, offset, last, what);
+    uint64_t end = entry.end;
+    std::string copy;
+    if (end == 0 || !GoesOn(data, end)) {
+      end = NextEntry(data, offset);
+      if (end == data.size() || end - offset < kLeastEntryBytes) {
+        loaded->gaps = loaded->gaps || !last;
+        file->bytes = offset;
+        return Cut(*file, data, offset, last, what);
+      }
+      ASSIGN_OR_RETURN(copy, KeepDamaged(*file, data));
     }
     if (options_.corruptions != nullptr) options_.corruptions->Add();
     loaded->gaps = true;
     base::LogWarn("chunks_head: a damaged chunk is left out; what the write-ahead log still has of it comes back",
-                  {{"file", path}, {"offset", offset}, {"what", what}});
-    // Nobody's chunk, of the same length.
-    std::string nobody;
-    AppendChunk(0, 0, 0, kNobodys, entry.data, &nobody);
-    ASSIGN_OR_RETURN(const std::unique_ptr<base::File> out, options_.fs->Open(path, base::FileSystem::Mode::kReadWrite));
-    RETURN_IF_ERROR(out->WriteAt(offset, nobody));
-    RETURN_IF_ERROR(out->Sync());
-    offset = entry.end;
+                  {{"file", path}, {"offset", offset}, {"resumed_at", end}, {"what", what}, {"copy", copy}});
+    RETURN_IF_ERROR(Disown(*file, data, offset, end));
+    offset = end;
   }
   if (unknown > 0) {
     loaded->gaps = true;
@@ -170,19 +198,44 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
   return {};
 }
 
-// Keeps what is before `end`.  The end of the last file is torn by every power cut; anything else is copied
-// before it is cut.
+base::Result<std::string> HeadChunks::KeepDamaged(const File& file, std::string_view data) {
+  const std::string damaged = base::JoinPath(options_.folder, "damaged");
+  RETURN_IF_ERROR(options_.fs->CreateFolders(damaged));
+  const std::string copy = base::JoinPath(damaged, base::NameOf(PathOf(file.number)));
+  RETURN_IF_ERROR(options_.fs->WriteFileAtomically(copy, data));
+  return copy;
+}
+
+base::Status HeadChunks::Disown(const File& file, std::string_view data, uint64_t offset, uint64_t end) {
+  std::string nobodys;
+  while (nobodys.size() < end - offset) {
+    const uint64_t at = offset + nobodys.size();
+    uint64_t bytes = end - at > 2 * kWriteBytes ? kWriteBytes : end - at;
+    // Some sizes are no entry's: where the length takes one byte more.  Two entries have each.
+    std::optional<size_t> length = DataBytesOf(bytes);
+    if (!length) {
+      bytes -= kLeastEntryBytes;
+      length = DataBytesOf(bytes);
+    }
+    TOCSIN_CHECK(length.has_value()) << bytes << " bytes";
+    AppendChunk(0, 0, 0, kNobodys, data.substr(at + bytes - *length - kCrcBytes, *length), &nobodys);
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<base::File> out, options_.fs->Open(PathOf(file.number), base::FileSystem::Mode::kReadWrite));
+  RETURN_IF_ERROR(out->WriteAt(offset, nobodys));
+  return out->Sync();
+}
+
+// Keeps what is before `end`.  The end of the last file is torn by every power cut; anything else, and what is longer
+// than a write leaves, is copied before it is cut.
 base::Status HeadChunks::Cut(const File& file, std::string_view data, uint64_t end, bool last, std::string_view what) {
   const std::string path = PathOf(file.number);
   const bool lost = !AllZero(data.substr(end));
-  if (last && end > 0) {
+  constexpr size_t kTornBytes = 2 * kWriteBytes;  // a write and the chunk that made it due
+  if (last && end > 0 && (!lost || data.size() - end < kTornBytes)) {
     base::LogWarn("chunks_head: torn end cut off; the write-ahead log has its samples",
                   {{"file", path}, {"offset", end}, {"bytes", data.size() - end}, {"what", what}});
   } else if (lost) {
-    const std::string damaged = base::JoinPath(options_.folder, "damaged");
-    RETURN_IF_ERROR(options_.fs->CreateFolders(damaged));
-    const std::string copy = base::JoinPath(damaged, base::NameOf(path));
-    RETURN_IF_ERROR(options_.fs->WriteFileAtomically(copy, data));
+    ASSIGN_OR_RETURN(const std::string copy, KeepDamaged(file, data));
     if (options_.corruptions != nullptr) options_.corruptions->Add();
     base::LogWarn("chunks_head: a damaged file is cut; what the write-ahead log still has of the rest comes back",
                   {{"file", path}, {"offset", end}, {"bytes", data.size() - end}, {"copy", copy}, {"what", what}});
@@ -244,6 +297,7 @@ void HeadChunks::AbandonFile() {
 
 base::Result<uint64_t> HeadChunks::Add(storage::SeriesRef series, model::Timestamp mint, model::Timestamp maxt,
                                        chunk::Encoding encoding, bool late, std::string_view data) {
+  TOCSIN_CHECK(data.size() <= kMaxChunkBytes) << data.size() << " bytes";
   const size_t most = kFixedBytes + kMaxLengthBytes + data.size() + kCrcBytes;
   if (current_ == nullptr || files_.back().bytes + buffer_.size() + most > options_.file_bytes) {
     RETURN_IF_ERROR(Write());

@@ -13,9 +13,10 @@
 // Threads: Read() and the figures from any thread, without a lock but for a file's first reading; the rest by
 //          one thread at a time (the head's flush lock).  What Truncate() removes is read by nobody any more: the
 //          head has dropped those chunks before.
-// Damage:  found when the folder is opened.  A torn end is cut off; a chunk that fails its checksum amid good ones
-//          becomes nobody's (reference 0), which Prometheus reads over too; what is damaged beyond that is cut, the
-//          original kept in chunks_head/damaged.  Samples that the log still has come back from there.
+// Damage:  found when the folder is opened.  A torn end, no longer than a write leaves, is cut off.  A chunk that fails its
+//          checksum, or whatever stands between two good ones, becomes nobody's (reference 0), which Prometheus reads over
+//          too.  A longer end without a good chunk is cut.  Where lengths are damaged the original is kept in
+//          chunks_head/damaged.  Samples that the log still has come back from there.
 
 #include <atomic>
 #include <memory>
@@ -48,6 +49,10 @@ class HeadChunks {
  public:
   // Files have numbers below it.
   static constexpr uint32_t kMaxFiles = 1 << 20;
+  // A longer chunk is damage: the head writes about 1 KiB, histograms with many buckets some more.
+  static constexpr uint64_t kMaxChunkBytes = 16 << 20;
+  // Written at once at most, but for a chunk that is larger.
+  static constexpr size_t kWriteBytes = 1 << 20;
   static uint32_t FileOf(uint64_t number) { return static_cast<uint32_t>(number >> 32); }
 
   struct Options {
@@ -73,12 +78,14 @@ class HeadChunks {
   base::Result<std::string_view> Read(uint64_t number) const;
 
   // Takes a chunk into the next Write(); returns its number.  Begins a new file when the current one is full.
+  // REQUIRES: at most kMaxChunkBytes.
   base::Result<uint64_t> Add(storage::SeriesRef series, model::Timestamp mint, model::Timestamp maxt,
                              chunk::Encoding encoding, bool late, std::string_view data);
   size_t buffered() const { return buffer_.size(); }
   // Writes what was added with one write().  On an error nothing of it is there, and its numbers are void.
   base::Status Write();
-  // Everything written is on stable storage afterwards.  After one failure it fails for good.
+  // Everything written is on stable storage afterwards.  After a file's failure it fails for good; a folder is tried
+  // again.
   base::Status Sync();
   bool sync_failed() const { return sync_failed_.load(std::memory_order_relaxed); }
 
@@ -97,6 +104,9 @@ class HeadChunks {
   std::string PathOf(uint32_t file) const;
   base::Status Load(File* file, bool last, model::Timestamp mint, Loaded* loaded);
   base::Status Cut(const File& file, std::string_view data, uint64_t end, bool last, std::string_view what);
+  // Makes what stands in [offset, end) nobody's.
+  base::Status Disown(const File& file, std::string_view data, uint64_t offset, uint64_t end);
+  base::Result<std::string> KeepDamaged(const File& file, std::string_view data);
   base::Status BeginFile();
   base::Result<const base::MappedFile*> Map(uint32_t file, size_t at_least) const;
   void AbandonFile();

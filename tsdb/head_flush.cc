@@ -12,8 +12,6 @@ namespace {
 
 // A chunk's share of flush_bytes; what it takes is known when it is written.
 constexpr size_t kUsualChunkBytes = 300;
-// Written at once at most.
-constexpr size_t kWriteBytes = 1 << 20;
 
 }  // namespace
 
@@ -48,7 +46,6 @@ base::Status Head::FlushLocked() {
   }
   if (slots.empty()) return {};
   const uint64_t id = isolation_.EnterWriter();  // keeps the slots
-  uint64_t covered = 0;
   std::sort(slots.begin(), slots.end());
   slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
   base::Status status;
@@ -60,12 +57,16 @@ base::Status Head::FlushLocked() {
       SeriesPage* page = cursor.MoveTo(slots[i]);
       const uint32_t at = SeriesTable::At(slots[i]);
       if (page == nullptr || page->ref[at] == 0) continue;  // gone meanwhile
+      bool too_large = false;
       const auto add = [&](const SealedChunk& c, bool late) -> base::Status {
         if (!c.in_memory()) return {};
+        // What chunks_head/ cannot have stays in memory and in the log, and in order what follows it: the log is read
+        // from behind the last chunk that was written.
+        too_large = too_large || c.memory()->data().size() > options_.max_chunk_bytes;
+        if (too_large) return {};
         ASSIGN_OR_RETURN(const uint64_t number,
                          chunk_files_->Add(page->ref[at], c.mint, c.maxt(), c.encoding, late, c.memory()->data()));
-        flushed.push_back({slots[i], page->ref[at], c.mint, c.place, number, late});
-        if (!late) covered += c.count;
+        flushed.push_back({slots[i], page->ref[at], c.mint, c.place, number, c.count, late});
         return {};
       };
       for (const SealedChunk& c : page->sealed_of(at)) {
@@ -73,18 +74,18 @@ base::Status Head::FlushLocked() {
       }
       if (page->has(at, SeriesPage::kOutOfOrder)) {
         for (const SealedChunk& c : page->late->find(at)->second.chunks) {
+          too_large = false;
           if (status) status = add(c, true);
         }
       }
     }
-    if (status && (chunk_files_->buffered() >= kWriteBytes || i + 1 == slots.size())) {
+    if (status && (chunk_files_->buffered() >= HeadChunks::kWriteBytes || i + 1 == slots.size())) {
       status = WriteOut(&flushed);
       if (status) done = i + 1;
     }
   }
   if (status && !flushed.empty()) status = WriteOut(&flushed);
   isolation_.Leave(id);
-  covered_samples_.fetch_add(covered, std::memory_order_relaxed);
   flush_failed_.store(!status, std::memory_order_relaxed);
   if (!status) {
     QueueSealed(std::span(slots).subspan(done));
@@ -97,9 +98,11 @@ base::Status Head::FlushLocked() {
 base::Status Head::WriteOut(std::vector<Flushed>* flushed) {
   RETURN_IF_ERROR(chunk_files_->Write());
   bool late = false;
+  uint64_t covered = 0;
   {
     PageCursor cursor(table_);
     for (const Flushed& f : *flushed) {
+      if (!f.late) covered += f.samples;
       SeriesPage* page = cursor.MoveTo(f.slot);
       const uint32_t at = SeriesTable::At(f.slot);
       if (page == nullptr || page->ref[at] != f.ref) continue;
@@ -119,6 +122,7 @@ base::Status Head::WriteOut(std::vector<Flushed>* flushed) {
       }
     }
   }
+  covered_samples_.fetch_add(covered, std::memory_order_relaxed);
   metrics_->chunks_mapped->Add(static_cast<double>(flushed->size()));
   base::Status status;
   if (late) status = MarkLateChunks(*flushed);

@@ -146,19 +146,25 @@ base::Status Head::TruncateLateLog() {
   base::MutexLock commit(&commit_mu_);
   LateBatch batch;
   RETURN_IF_ERROR(CollectLate(&batch));
+  const model::Timestamp from = min_time();
+  const std::string folder = base::JoinPath(options_.folder, "wbl");
   if (batch.empty() && late_log_ == nullptr) {
-    const std::string folder = base::JoinPath(options_.folder, "wbl");
     ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(options_.fs, folder));
     for (const int index : segments) RETURN_IF_ERROR(options_.fs->Remove(wal::SegmentPath(folder, index)));
-    return {};
+    if (!segments.empty()) RETURN_IF_ERROR(options_.fs->SyncFolder(folder));
+  } else {
+    RETURN_IF_ERROR(OpenLateLog());
+    ASSIGN_OR_RETURN(const int current, late_log_->Cut());
+    if (!batch.empty()) {
+      ASSIGN_OR_RETURN(const uint64_t number, LogLate(batch));
+      RETURN_IF_ERROR(late_log_->WaitSynced(number));
+    }
+    RETURN_IF_ERROR(late_log_->Truncate(current));
+    // A power loss does not bring them back either: what is deleted in blocks from now on would be here again.
+    RETURN_IF_ERROR(options_.fs->SyncFolder(folder));
   }
-  RETURN_IF_ERROR(OpenLateLog());
-  ASSIGN_OR_RETURN(const int current, late_log_->Cut());
-  if (!batch.empty()) {
-    ASSIGN_OR_RETURN(const uint64_t number, LogLate(batch));
-    RETURN_IF_ERROR(late_log_->WaitSynced(number));
-  }
-  return late_log_->Truncate(current);
+  late_log_from_ = from;
+  return {};
 }
 
 }  // namespace tocsin::tsdb

@@ -10,16 +10,10 @@
 #include "tsdb/wal/checkpoint.h"
 
 namespace tocsin::tsdb {
-namespace {
-
-// A log of fewer covered samples (some MiB) is not worth reading through.
-constexpr uint64_t kShortenSamples = 500'000;
-
-}  // namespace
 
 bool Head::LogIsLong() const {
   const uint64_t covered = covered_samples_.load(std::memory_order_relaxed);
-  return log_ != nullptr && !chunk_files_->sync_failed() && covered >= kShortenSamples && covered * 2 >= logged_samples_.load(std::memory_order_relaxed);
+  return log_ != nullptr && !chunk_files_->sync_failed() && covered >= options_.shorten_samples && covered * 2 >= logged_samples_.load(std::memory_order_relaxed);
 }
 
 base::Status Head::ShortenLog() {
@@ -57,6 +51,36 @@ std::vector<model::Timestamp> Head::WrittenUntil() {
   return until;
 }
 
+// Deletions that end before it concern nothing in the head, nor in the log of late samples.
+model::Timestamp Head::DeletionsFrom() {
+  model::Timestamp from = std::min(late_log_from_, min_time());
+  ForEachDeleted([&](SeriesPage* page, uint32_t at) { from = std::min(from, MinTimeOf(*page, at)); });
+  return from;
+}
+
+// As the log does, so that samples which come at those times are seen now and after a restart.
+void Head::ForgetDeletions(model::Timestamp from) {
+  ForEachDeleted([from](SeriesPage* page, uint32_t at) {
+    const auto it = page->deleted->find(at);
+    std::erase_if(it->second, [from](const Interval& i) { return i.maxt < from; });
+    if (!it->second.empty()) return;
+    page->deleted->erase(it);
+    page->flags[at] &= static_cast<uint8_t>(~SeriesPage::kDeleted);
+    ++page->edits[at];
+  });
+}
+
+void Head::ForEachDeleted(const std::function<void(SeriesPage*, uint32_t)>& visit) {
+  PageCursor cursor(table_);
+  const uint32_t end = table_.slots_end();
+  for (Slot first = 0; first < end; first += SeriesPage::kSlots) {
+    SeriesPage* page = cursor.MoveTo(first);
+    for (uint32_t at = 0; page != nullptr && page->deleted != nullptr && at < SeriesPage::kSlots; ++at) {
+      if (page->has(at, SeriesPage::kDeleted)) visit(page, at);
+    }
+  }
+}
+
 // Checkpoints all segments but the one that is begun now, without what is before `mint` or in written chunks.
 base::Status Head::TruncateLog(model::Timestamp mint) {
   if (log_ == nullptr) return {};
@@ -66,7 +90,9 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
   // Nobody's sample: what is appended from here on goes to the next segment.
   const uint64_t logged = logged_samples_.load(std::memory_order_relaxed);
   const uint64_t covered = covered_samples_.load(std::memory_order_relaxed);
+  const model::Timestamp deletions_from = DeletionsFrom();
   const std::vector<model::Timestamp> until = WrittenUntil();
+  const uint64_t appended = log_->appended();
   ASSIGN_OR_RETURN(const int current, log_->Cut());
   ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(options_.fs, folder));
   const int first = segments.empty() ? current : segments.front(), last = current - 1;
@@ -94,8 +120,7 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
           if (it == removed.end() || it->second <= last) return std::nullopt;
           return mint;
         },
-        // The log of late samples may bring back what was deleted long ago.
-        .tombstones_from = has_out_of_order() ? model::kMinTimestamp : mint,
+        .tombstones_from = deletions_from,
         .exemplars_from = mint};
     stats = wal::WriteCheckpoint(options_.fs, folder, last, filter, options_.compression);
     isolation_.Leave(id);
@@ -110,6 +135,8 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
     base::WriterLock lock(&index_mu_);
     absl::erase_if(removed_, [last](const auto& entry) { return entry.second <= last; });
   }
+  ForgetDeletions(deletions_from);
+  checkpointed_.store(appended, std::memory_order_relaxed);
   metrics_->checkpoint_deletions->Add();
   if (base::Status s = wal::RemoveCheckpoints(options_.fs, folder, last); !s) {
     // Wasted space, nothing worse: the newest checkpoint is the one that is read.

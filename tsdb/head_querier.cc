@@ -56,7 +56,8 @@ base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, c
   if (ReadLastColumn(page, at, visible, window, place, out)) [[likely]] return {};
   const model::Timestamp t = page.last_t[at];
   if (t > window.after && t <= window.upto && page.batch[at] <= visible && page.has(at, SeriesPage::kHasSamples) &&
-      page.has(at, SeriesPage::kHistogramRun) && !page.has(at, SeriesPage::kDeleted)) {
+      page.has(at, SeriesPage::kHistogramRun) && !page.has(at, SeriesPage::kDeleted) &&
+      !page.has(at, SeriesPage::kLateIsNewest)) {
     out->times[place] = t;
     std::memcpy(&out->values[place], &page.last_v[at], sizeof(double));
     put(page.run(at)->histograms.back());

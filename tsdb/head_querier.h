@@ -49,7 +49,7 @@ base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, c
 // The same where the columns tell; false: they do not.
 inline bool ReadLastColumn(const SeriesPage& page, uint32_t at, uint64_t visible, storage::Window window, size_t place,
                            storage::LastColumns* out) {
-  constexpr uint8_t kElsewhere = SeriesPage::kHistogramRun | SeriesPage::kDeleted;
+  constexpr uint8_t kElsewhere = SeriesPage::kHistogramRun | SeriesPage::kDeleted | SeriesPage::kLateIsNewest;
   const model::Timestamp t = page.last_t[at];
   const uint8_t flags = page.flags[at];
   if (t <= window.after) return (flags & SeriesPage::kOutOfOrder) == 0;

@@ -216,7 +216,11 @@ base::Status HeadReplay::Segment(const std::string& path, bool last, bool late, 
                    {"copy", repair.kept_in}});
   }
   // A write that was cut short is no corruption: every crash leaves one.
-  if (!repair.kept_in.empty()) head_->metrics_->wal_corruptions->Add();
+  if (repair.kept_in.empty()) return {};
+  head_->metrics_->wal_corruptions->Add();
+  if (offset > 0 || late) return {};
+  // A snapshot goes on from a place in a segment: records have moved.  The log has what it has.
+  if (base::Status s = RemoveSnapshots(fs, head_->options_.folder, {}); !s) return s;
   return {};
 }
 

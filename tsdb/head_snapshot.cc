@@ -230,7 +230,9 @@ base::Result<bool> HeadReplay::Snapshot(const SnapshotRef& snapshot) {
   const auto segment = fs->Stat(wal::SegmentPath(base::JoinPath(head_->options_.folder, "wal"), snapshot.segment));
   if (!segment || segment->size < snapshot.offset) return leave_out("the log does not reach to where it was taken");
   ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(fs, snapshot.path));
-  // Everything is looked at before anything is taken: the head cannot go back.
+  // Everything is looked at before anything is taken.  Where a chunk does not go with what is there the log is read over
+  // what was taken: it has everything, and what is there twice is taken once.
+  base::Status taken;
   for (const bool apply : {false, true}) {
     snapshot_whole_ = false;
     for (const int index : segments) {
@@ -240,11 +242,13 @@ base::Result<bool> HeadReplay::Snapshot(const SnapshotRef& snapshot) {
       while (reader.Next(&record)) {
         base::Status status = SnapshotRecord(record, apply);
         if (!status && !apply) return leave_out(status.error().message());
+        if (!status) taken = std::move(status);
       }
       if (!reader.damage().empty()) return leave_out(reader.damage().front().what);
     }
     if (!snapshot_whole_) return leave_out("it ends before its tombstones, which stand behind the series");
   }
+  if (!taken) return leave_out(taken.error().message());
   base::LogInfo("head snapshot read", {{"folder", snapshot.path}, {"series", head_->series()}, {"chunks", attached_}});
   return true;
 }

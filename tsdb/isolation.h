@@ -44,11 +44,6 @@ class Isolation {
     base::MutexLock lock(&mu_);
     published_ = batch;
   }
-  uint64_t published() const {
-    base::MutexLock lock(&mu_);
-    return published_;
-  }
-
   // The lowest batch number that an open reader has; the largest number when there is none.
   // Readers that enter later see all that is published now.
   uint64_t OldestVisible() const {

@@ -28,6 +28,10 @@ void KeptWindows::Rearrange(const std::vector<uint32_t>& from) {
   std::swap(before.values_, values_);
   before.stride_ = stride_;
   long_rows_ = 0;
+  if (StrideFor(stride_) == 0) {  // more rows than before
+    Clear();
+    return;
+  }
   rows_.resize(count_);
   places_.resize(count_);
   times_.resize(count_ * stride_);
@@ -48,12 +52,22 @@ void KeptWindows::Clear() {
   count_ = count;
 }
 
+uint32_t KeptWindows::StrideFor(uint32_t samples) const {
+  const uint32_t stride = std::min(std::bit_ceil(std::max(samples, kLeastSamples)), kMostSamples);
+  return count_ * stride * (sizeof(model::Timestamp) + sizeof(double)) > kMostBytes ? 0 : stride;
+}
+
 void KeptWindows::Begin(model::Timestamp after) {
   after_ = after;
   if (wanted_ <= stride_ || count_ == 0) return;
   // Rows are filled again: it happens a few times in a table's life.
+  const uint32_t stride = StrideFor(wanted_);
+  if (stride == 0) {
+    wanted_ = stride_;
+    return;
+  }
   long_rows_ = 0;
-  stride_ = std::min(std::bit_ceil(std::max(wanted_, kLeastSamples)), kMostSamples);
+  stride_ = stride;
   rows_.assign(count_, Row());
   places_.assign(count_, Place());
   times_.assign(count_ * stride_, 0);
@@ -121,7 +135,10 @@ base::Result<bool> KeptWindows::Bring(size_t row, const SeriesPage& page, uint32
   fresh.Clear();
   bool extended = false;
   if (good) {
-    ASSIGN_OR_RETURN(extended, Extend(page, at, view.files, &place, &fresh));
+    // The row goes on from its place only when all was read: an error half way leaves both as they are.
+    Place next = place;
+    ASSIGN_OR_RETURN(extended, Extend(page, at, view.files, &next, &fresh));
+    if (extended) place = next;
   }
   if (!extended) {
     r = Row();
@@ -146,7 +163,7 @@ bool KeptWindows::Put(size_t row, const storage::SampleColumns& fresh) {
   const size_t more = fresh.times.size() - first;
   const size_t total = r.end - r.begin + more;
   if (total > stride_) {
-    if (total > kMostSamples) {
+    if (total > kMostSamples || StrideFor(static_cast<uint32_t>(total)) == 0) {
       places_[row].too_long = true;
       ++long_rows_;
     } else {

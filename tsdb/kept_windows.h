@@ -5,7 +5,8 @@
 //
 // Kept are plain float series whose samples are all visible, up to kMostSamples each.  Others are read from
 // their chunks.  A row holds as long as the series' edit count is what it was.  All rows stand in one table, so
-// that an evaluation walks along memory: 16 bytes a sample of the longest row, rounded up to a power of two, and 72.
+// that an evaluation walks along memory: 16 bytes a sample of the longest row, rounded up to a power of two, and 72;
+// kMostBytes in all.  Where longer rows would take more they are not kept.
 //
 // Threads: one at a time.  REQUIRES for reads: the page's mutex is held.
 
@@ -22,6 +23,7 @@ class KeptWindows {
   static constexpr uint32_t kNew = UINT32_MAX;
   // Longer windows are not kept: decoding them is paid for by what is computed from them.
   static constexpr uint32_t kMostSamples = 128;
+  static constexpr size_t kMostBytes = 64 << 20;
 
   // There are as many rows as `from` has entries; each is what row from[i] was, or new.
   void Rearrange(const std::vector<uint32_t>& from);
@@ -70,6 +72,8 @@ class KeptWindows {
                                    storage::SampleColumns* fresh);
   static base::Result<bool> Fill(const SeriesPage& page, uint32_t at, model::Timestamp after, const HeadChunks* files,
                                  Place* place, storage::SampleColumns* fresh);
+  // The width of a table with room for so many samples in each row; 0: it would be too large.
+  uint32_t StrideFor(uint32_t samples) const;
   // Puts samples behind those of the row; false: they do not fit.
   bool Put(size_t row, const storage::SampleColumns& fresh);
 

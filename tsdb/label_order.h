@@ -37,6 +37,7 @@ class LabelOrder {
   void Begin() {
     tracking_ = true;
     changed_.clear();
+    ranks_.reset();
   }
   void Install(std::vector<uint32_t> sorted) { order_ = std::move(sorted); }
 

@@ -42,5 +42,20 @@ TEST(LabelOrderTest, FollowsSeriesThatComeGoAndTakeEachOthersSlots) {
   }
 }
 
+TEST(LabelOrderTest, RanksFromBeforeManyChangesAreNotCurrent) {
+  LabelOrder order;
+  order.Begin();
+  order.Install({0, 1});
+  const auto live = [](uint32_t) { return true; };
+  const auto less = [](uint32_t a, uint32_t b) { return a > b; };
+  ASSERT_NE(order.Update(2, live, less), nullptr);
+  ASSERT_TRUE(order.current());
+  for (int i = 0; !order.stale(); ++i) order.Note(static_cast<uint32_t>(i) % 2);
+  order.Begin();
+  EXPECT_FALSE(order.current()) << "slots may have other series by now";
+  order.Install({1, 0});
+  EXPECT_EQ(order.Update(2, live, less)->of_slot[1], 0u);
+}
+
 }  // namespace
 }  // namespace tocsin::tsdb

@@ -16,6 +16,8 @@ namespace {
 
 constexpr uint32_t kFirstOpenBytes = 64;
 constexpr uint32_t kOpenRoom = chunk::kXorHeaderBytes + chunk::kMaxXorSampleBytes + chunk::kWriteSlack;  // of an append
+// Of a run of histograms: a chunk is a small part of what chunks_head/ takes, unless one histogram is as large.
+constexpr size_t kMaxRunBuckets = 1 << 17;
 constexpr uint32_t kMaxXorChunkBytes = 1024 - 19;  // as Prometheus, so that a chunk fits its readers' pages
 
 void* Allocate(size_t bytes) {
@@ -65,6 +67,9 @@ int NoteLast(SeriesPage* page, uint32_t at, model::Timestamp t, double v) {
   page->last_t[at] = t;
   std::memcpy(&page->last_v[at], &v, sizeof v);
   page->flags[at] |= SeriesPage::kHasSamples;
+  if (page->has(at, SeriesPage::kLateIsNewest) && MaxTimeOf(*page, at) == t) [[unlikely]] {
+    page->flags[at] &= static_cast<uint8_t>(~SeriesPage::kLateIsNewest);
+  }
   if (is) {
     page->flags[at] |= SeriesPage::kStaleLast;
   } else {
@@ -279,7 +284,7 @@ AppendEffect AppendHistogram(SeriesPage* page, uint32_t at, model::Timestamp t, 
     if (n == policy.samples / 4) run->next_at = ChunkEnd(run->times.front(), run->times.back(), run->next_at);
     const bool gauge = run->header == model::CounterReset::kGauge;
     const bool fits = chunk::FitsChunk(*run->histograms.back(), gauge, *h, &header);
-    if (!fits || t >= run->next_at || n >= policy.samples * 2) {
+    if (!fits || t >= run->next_at || n >= policy.samples * 2 || run->buckets > kMaxRunBuckets) {
       if (fits) header = gauge ? model::CounterReset::kGauge : model::CounterReset::kNotReset;
       SealOpen(page, at);
       effect.sealed = true;
@@ -304,6 +309,7 @@ AppendEffect AppendHistogram(SeriesPage* page, uint32_t at, model::Timestamp t, 
     stored = std::move(copy);
   }
   run->times.push_back(t);
+  run->buckets += h->positive_buckets.size() + h->negative_buckets.size();
   run->histograms.push_back(std::move(stored));
   effect.appended = true;
   effect.stale_change = NoteLast(page, at, t, h->sum);
@@ -412,6 +418,8 @@ base::Status RestoreOpen(SeriesPage* page, uint32_t at, std::string_view data, c
   chunk::XorCursor cursor;
   RETURN_IF_ERROR(chunk::ContinueXor(data, chunk::SampleCount(chunk::Encoding::kXor, data), &cursor, &times, &values));
   if (times.empty()) return base::DataLoss("an empty chunk");
+  if (page->has(at, SeriesPage::kHasSamples) && times.front() <= page->last_t[at]) return base::DataLoss("a chunk that overlaps another");
+  if (times.back() - times.front() > UINT32_MAX) return base::DataLoss("a chunk of more than 49 days");
   const auto size = static_cast<uint32_t>(data.size());
   const uint32_t capacity = size + kOpenRoom;
   auto* c = static_cast<OpenChunk*>(Allocate(sizeof(OpenChunk) + capacity));

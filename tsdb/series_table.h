@@ -83,6 +83,7 @@ struct OpenChunk {
 struct HistogramRun {
   model::CounterReset header = model::CounterReset::kUnknown;
   model::Timestamp next_at = 0;
+  size_t buckets = 0;  // of all its histograms
   std::vector<model::Timestamp> times;
   std::vector<model::HistogramPtr> histograms;
 };
@@ -143,6 +144,7 @@ struct SeriesPage {
     kHasSamples = 8,     // last_t and last_v mean something
     kOutOfOrder = 16,    // has late samples beside its chunks
     kDeleted = 32,       // some of its samples are deleted
+    kLateIsNewest = 64,  // perhaps a late sample is after the last one in order
   };
 
   model::Timestamp last_t[kSlots];
@@ -266,7 +268,7 @@ size_t SealLate(SeriesPage* page, uint32_t at, const CutPolicy& policy);
 // Drops late samples before `mint`, and late chunks that end before it; returns how many samples.
 size_t DropLate(SeriesPage* page, uint32_t at, model::Timestamp mint, uint64_t last_batch = UINT64_MAX);
 
-// Hides samples at the times of the interval for as long as the slot has any.
+// Hides samples at the times of the interval.
 void HideDeleted(SeriesPage* page, uint32_t at, Interval interval);
 
 // Drops chunks whose last sample is before `mint`; returns how many.
@@ -303,8 +305,8 @@ inline void FreeBytes(const SealedChunk& c) {
   if (c.in_memory()) std::free(c.memory());
 }
 
-// Makes an encoded float chunk the open one.  REQUIRES: it follows the others, and there is no open chunk.
-// Errors: kDataLoss.
+// Makes an encoded float chunk, whose times ascend, the open one.  REQUIRES: there is no open chunk.
+// Errors: kDataLoss; it does not follow the others.
 base::Status RestoreOpen(SeriesPage* page, uint32_t at, std::string_view data, const CutPolicy& policy);
 
 // Appends samples in order of time.

@@ -111,7 +111,9 @@ base::Status ReadSlot(const SeriesPage& page, uint32_t at, storage::Window windo
 
 namespace {
 
-LateSamples& LateOf(SeriesPage* page, uint32_t at) {
+// What came late for the slot, to which a sample at `t` is added.
+LateSamples& LateOf(SeriesPage* page, uint32_t at, model::Timestamp t) {
+  if (!page->has(at, SeriesPage::kHasSamples) || t > page->last_t[at]) page->flags[at] |= SeriesPage::kLateIsNewest;
   if (page->late == nullptr) page->late = std::make_unique<absl::flat_hash_map<uint32_t, LateSamples>>();
   page->flags[at] |= SeriesPage::kOutOfOrder;
   return (*page->late)[at];
@@ -119,10 +121,10 @@ LateSamples& LateOf(SeriesPage* page, uint32_t at) {
 
 }  // namespace
 
-void AddLate(SeriesPage* page, uint32_t at, const SealedChunk& chunk) { LateOf(page, at).chunks.push_back(chunk); }
+void AddLate(SeriesPage* page, uint32_t at, const SealedChunk& chunk) { LateOf(page, at, chunk.maxt()).chunks.push_back(chunk); }
 
 bool InsertLate(SeriesPage* page, uint32_t at, const LateSample& sample) {
-  std::vector<LateSample>& late = LateOf(page, at).samples;
+  std::vector<LateSample>& late = LateOf(page, at, sample.t).samples;
   const auto it = std::lower_bound(late.begin(), late.end(), sample.t,
                                    [](const LateSample& s, model::Timestamp t) { return s.t < t; });
   if (it != late.end() && it->t == sample.t) return false;
@@ -163,7 +165,7 @@ size_t DropLate(SeriesPage* page, uint32_t at, model::Timestamp mint, uint64_t l
   });
   if (late.samples.empty() && late.chunks.empty()) {
     page->late->erase(it);
-    page->flags[at] &= static_cast<uint8_t>(~SeriesPage::kOutOfOrder);
+    page->flags[at] &= static_cast<uint8_t>(~(SeriesPage::kOutOfOrder | SeriesPage::kLateIsNewest));
     if (page->late->empty()) page->late.reset();
   }
   return dropped;

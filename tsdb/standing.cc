@@ -266,7 +266,10 @@ Standing::SelectionPtr Standing::Share(const model::Matchers& matchers) {
   made->key = std::move(key);
   made->matchers = matchers;
   known = made;
-  by_name_[std::string(NameOf(matchers))].push_back(made);
+  // An equal one that nobody holds any more leaves its place to this one.
+  std::vector<std::weak_ptr<Selection>>& same_name = by_name_[std::string(NameOf(matchers))];
+  std::erase_if(same_name, [](const auto& selection) { return selection.expired(); });
+  same_name.push_back(made);
   if (selections_.size() > sweep_at_) Sweep();
   return made;
 }

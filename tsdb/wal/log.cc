@@ -162,6 +162,11 @@ base::Status Log::WaitSynced(uint64_t number) {
   return result;
 }
 
+uint64_t Log::appended() const {
+  base::MutexLock lock(&mu_);
+  return appended_;
+}
+
 base::Result<int> Log::Cut() {
   base::MutexLock lock(&mu_);
   if (closed_) return base::FailedPrecondition(options_.folder + ": the log is closed");

@@ -59,6 +59,8 @@ class Log {
   // Writes the records with one write() and returns the number to wait for.
   base::Result<uint64_t> Append(std::span<const PackedRecord> records);
 
+  // The number of the last append.
+  uint64_t appended() const;
   // Returns when everything up to append `number` is on stable storage.
   base::Status WaitSynced(uint64_t number);
 
