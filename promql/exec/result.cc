@@ -79,8 +79,9 @@ base::Result<Value> InstantVector(Run& run, Operator& op, const Grid& grid) {
   return Value(std::move(vector));
 }
 
-// Appends a block's samples to the series of the result.
-void Append(const Grid& grid, StepSpan span, const Block& block, const OutputRows& rows,
+// Appends a block's samples to the series of the result.  `expect_all`: series have room made for as many as
+// there will be if they go on so.
+void Append(const Grid& grid, StepSpan span, const Block& block, const OutputRows& rows, bool expect_all,
             std::vector<MatrixSeries>* out) {
   for (size_t row = 0; row < block.rows(); ++row) {
     MatrixSeries& series = (*out)[rows.target[row]];
@@ -88,7 +89,9 @@ void Append(const Grid& grid, StepSpan span, const Block& block, const OutputRow
     const double* values = block.values(row);
     const auto floats = static_cast<size_t>(std::count(cells, cells + span.count, kFloat));
     if (series.floats.empty()) {
-      series.floats.reserve(floats);
+      // What grows by doubling takes up to twice as much.
+      const size_t steps = expect_all ? grid.count - span.first : span.count;
+      series.floats.reserve((floats * steps + span.count - 1) / span.count);
     } else if (series.floats.capacity() < series.floats.size() + floats) {
       series.floats.reserve(std::max(series.floats.size() + floats, series.floats.capacity() * 2));
     }
@@ -126,13 +129,14 @@ base::Result<Value> RangeMatrix(Run& run, Operator& op, const Grid& grid) {
   const OutputRows rows = MakeOutputRows(run, op.series());
   std::vector<MatrixSeries> all(rows.labels.size());
   const size_t at_once = StepsAtOnce(run, grid);
+  const bool expect_all = all.size() * grid.count <= static_cast<size_t>(run.options().max_samples);
   HeldBlock block;
   for (size_t first = 0; first < grid.count; first += at_once) {
     RETURN_IF_ERROR(run.Check());
     const StepSpan span{first, std::min(at_once, grid.count - first)};
     RETURN_IF_ERROR(block.Eval(run, op, span));
     RETURN_IF_ERROR(run.Charge(static_cast<int64_t>(block->CountPresent())));
-    Append(grid, span, *block, rows, &all);
+    Append(grid, span, *block, rows, expect_all, &all);
     block.Drop(run);
   }
   Matrix matrix;
