@@ -27,12 +27,12 @@ struct Task {
   const Alertmanager* am;
   base::Executor* executor;
   ExplainQuery query;
-  ExplainScene scene;
+  ExplainScene scene{};
   bool journal_on = true;
-  JournalPage page;
-  Explanation result;
-  std::map<uint64_t, model::AlertPtr> live;
-  std::move_only_function<void(base::Result<Explanation>)> done;
+  JournalPage page{};
+  Explanation result{};
+  std::map<uint64_t, model::AlertPtr> live{};
+  std::move_only_function<void(base::Result<Explanation>)> done{};
 };
 
 bool SpeaksOf(const JournalEntry& e, uint64_t fingerprint) {
