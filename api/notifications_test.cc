@@ -20,9 +20,9 @@ std::string Event(const std::string& text, int seconds, bool active) {
 // What a connection does with a stream: it asks for a part, writes it, and asks for the next.
 class Listener {
  public:
-  explicit Listener(std::optional<net::BodySource> source) : source_(std::move(source)) { Ask(); }
+  explicit Listener(net::BodySource source) : source_(std::move(source)) { Ask(); }
   void Ask() {
-    (*source_)([this](base::Result<std::string> part) {
+    source_([this](base::Result<std::string> part) {
       ended = part->empty();
       parts.push_back(std::move(*part));
     });
@@ -33,13 +33,13 @@ class Listener {
     if (!got.empty() && !ended) Ask();
     return got;
   }
-  void Leave() { source_ = std::nullopt; }
+  void Leave() { source_ = nullptr; }
 
   std::vector<std::string> parts;
   bool ended = false;
 
  private:
-  std::optional<net::BodySource> source_;
+  net::BodySource source_;
 };
 
 class NotificationsTest : public testing::Test {
@@ -64,7 +64,7 @@ TEST_F(NotificationsTest, AnEqualOneGetsANewTimeOnly) {
 
 TEST_F(NotificationsTest, AListenerGetsWhatThereIsAndEachChange) {
   notifications_->Add("a");
-  Listener listener(notifications_->Subscribe());
+  Listener listener(notifications_->Subscribe().value());
   EXPECT_THAT(listener.Read(), ElementsAre(Event("a", 0, true)));
   sim_.RunFor(1s);
   notifications_->Add("b");
@@ -80,7 +80,7 @@ TEST_F(NotificationsTest, AListenerGetsWhatThereIsAndEachChange) {
 }
 
 TEST_F(NotificationsTest, WhoDoesNotReadLosesTheLast) {
-  Listener listener(notifications_->Subscribe());
+  Listener listener(notifications_->Subscribe().value());
   for (int i = 0; i < 20; ++i) notifications_->Add(std::to_string(i));
   EXPECT_THAT(listener.Read(), ElementsAre(Event("0", 0, true)));
   std::string ten;
@@ -90,11 +90,11 @@ TEST_F(NotificationsTest, WhoDoesNotReadLosesTheLast) {
 }
 
 TEST_F(NotificationsTest, NoMoreListenThanMayAndOneThatLeavesMakesRoom) {
-  Listener one(notifications_->Subscribe());
-  Listener two(notifications_->Subscribe());
+  Listener one(notifications_->Subscribe().value());
+  Listener two(notifications_->Subscribe().value());
   EXPECT_FALSE(notifications_->Subscribe());
   one.Leave();
-  Listener three(notifications_->Subscribe());
+  Listener three(notifications_->Subscribe().value());
   notifications_->Add("a");
   EXPECT_THAT(two.Read(), ElementsAre(Event("a", 0, true)));
   EXPECT_THAT(three.Read(), ElementsAre(Event("a", 0, true)));

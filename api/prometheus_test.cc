@@ -528,20 +528,20 @@ TEST_F(PrometheusApiTest, OtherFieldsBehindKnownLabelsAreRead) {
     series.commit();
     return Write(request)->status();
   };
-  const auto sample = [](protozero::pbf_writer* series, double v, model::Timestamp t, bool v_first = true) {
-    protozero::pbf_writer sample(*series, 2);
-    if (v_first) sample.add_double(1, v);
-    sample.add_int64(2, t);
-    if (!v_first) sample.add_double(1, v);
+  const auto add = [](protozero::pbf_writer* series, double v, model::Timestamp t, bool v_first = true) {
+    protozero::pbf_writer fields(*series, 2);
+    if (v_first) fields.add_double(1, v);
+    fields.add_int64(2, t);
+    if (!v_first) fields.add_double(1, v);
   };
   const auto value = [&](std::string_view selector) {
     return Get("/api/v1/query?time=1700000000&query=" + base::QueryEscape(selector));
   };
   // The first two make the second series the expected one.
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(write([&](auto* s) { sample(s, i, kNow - 9000 + i); }), 204);
-  EXPECT_EQ(write([&](auto* s) { sample(s, 7, kNow - 8000, false); }), 204);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(write([&](auto* s) { add(s, i, kNow - 9000 + i); }), 204);
+  EXPECT_EQ(write([&](auto* s) { add(s, 7, kNow - 8000, false); }), 204);
   EXPECT_THAT(value("n"), HasSubstr("\"7\"]"));
-  EXPECT_EQ(write([&](auto* s) { sample(s, 8, kNow - 7000), sample(s, 9, kNow - 6000); }), 204);
+  EXPECT_EQ(write([&](auto* s) { add(s, 8, kNow - 7000), add(s, 9, kNow - 6000); }), 204);
   EXPECT_THAT(value("n"), HasSubstr("\"9\"]"));
   // Zero is not written, in proto3.
   EXPECT_EQ(write([&](auto* s) {
@@ -551,14 +551,14 @@ TEST_F(PrometheusApiTest, OtherFieldsBehindKnownLabelsAreRead) {
   EXPECT_THAT(value("n"), HasSubstr("\"0\"]"));
   // A label behind the sample: another series.
   EXPECT_EQ(write([&](auto* s) {
-              sample(s, 10, kNow - 4000);
+              add(s, 10, kNow - 4000);
               protozero::pbf_writer label(*s, 1);
               label.add_string(1, "late");
               label.add_string(2, "label");
             }), 204);
   EXPECT_THAT(value("n{late=\"\"}"), HasSubstr("\"0\"]"));
   EXPECT_THAT(value("n{late=\"label\"}"), HasSubstr("\"10\"]"));
-  EXPECT_EQ(write([&](auto* s) { sample(s, 11, kNow); }), 204);
+  EXPECT_EQ(write([&](auto* s) { add(s, 11, kNow); }), 204);
   EXPECT_THAT(value("n{late=\"\"}"), HasSubstr("\"11\"]"));
 }
 

@@ -152,7 +152,7 @@ TEST_P(AnswersTest, AreThoseOfPrometheus) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Directories, AnswersTest, testing::Values("blocks-and-wal", "compacted"),
-                         [](const auto& info) { return std::string(info.param) == "compacted" ? "Compacted" : "BlocksAndWal"; });
+                         [](const auto& of) { return std::string(of.param) == "compacted" ? "Compacted" : "BlocksAndWal"; });
 
 }  // namespace
 }  // namespace tocsin::tsdb
