@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 #include <vector>
 
 #include "alertmanager/alertmanager.h"
@@ -119,6 +120,7 @@ struct Storm {
     am->ListGroups({}, [this, now](std::vector<GroupView> groups) {
       for (const GroupView& g : groups) latest = std::max(latest, now - g.next_flush);
       listed = groups.size();
+      freeing = std::jthread([done = std::move(groups)] {});  // as a worker does that has answered with it
     });
     look = loop.After(1s, [this] { Look(); });
   }
@@ -132,6 +134,7 @@ struct Storm {
   base::Timer feed, probe, look, end;
   base::Duration begin{}, last{}, latest{};
   std::vector<base::Duration> holds;
+  std::jthread freeing;
   size_t sent = 0, listed = 0;
 };
 

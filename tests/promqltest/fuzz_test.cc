@@ -277,7 +277,9 @@ TEST(FuzzTest, RandomBytesAreNoExpression) {
     std::string text(1 + random() % 200, '\0');
     for (char& c : text) c = static_cast<char>(random());
     const auto query = engine.Prepare(text);
-    if (!query) EXPECT_EQ(query.error().code(), base::Code::kInvalidArgument);
+    if (!query) {
+      EXPECT_EQ(query.error().code(), base::Code::kInvalidArgument);
+    }
   }
 }
 
