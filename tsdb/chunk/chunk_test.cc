@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -171,7 +172,7 @@ TEST(XorTest, MarksChangeNoAnswerWhileTheChunkGrows) {
         ASSERT_TRUE(DecodeXor(chunk, window, hidden, &times, &values));
         ASSERT_TRUE(DecodeXor(chunk, window, hidden, &marked_times, &marked_values, &marks));
         ASSERT_EQ(times, marked_times);
-        ASSERT_EQ(0, std::memcmp(values.data(), marked_values.data(), 8 * values.size()));
+        ASSERT_TRUE(std::ranges::equal(values, marked_values, model::SameBits));
         model::Timestamp t = 0, marked_t = 0;
         double v = 0, marked_v = 0;
         const auto any = DecodeXorLast(chunk, window, hidden, &t, &v);
@@ -179,7 +180,7 @@ TEST(XorTest, MarksChangeNoAnswerWhileTheChunkGrows) {
         ASSERT_TRUE(any && marked);
         ASSERT_EQ(*any, *marked);
         ASSERT_EQ(t, marked_t);
-        ASSERT_EQ(0, std::memcmp(&v, &marked_v, 8));
+        ASSERT_TRUE(model::SameBits(v, marked_v));
       }
     }
     all_marked += marks.count == XorMarks::kMost;
