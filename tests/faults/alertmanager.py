@@ -207,7 +207,8 @@ def kills(binary, folder, rounds, rng):
             met["any time"] += 1
         server.kill()
         sink.on_arrival = None
-    time.sleep(1)
+    before = sender.acknowledged  # once more after the last kill
+    wait_for(lambda: sender.acknowledged > before, 10)
     sender.stopping = True
     sender.join()
     wanted = {group_key(n) for n in range(sender.acknowledged)}
