@@ -16,16 +16,20 @@ constexpr base::Duration kHeartbeat = std::chrono::seconds(15);
 std::string EventOf(const Notification& notification) {
   std::string event = "data: ";
   JsonWriter json(&event);
-  json.BeginObject();
-  json.Member("text", notification.text);
-  json.Key("date");
-  json.Time(notification.date);
-  json.Member("active", notification.active);
-  json.EndObject();
+  WriteNotification(notification, &json);
   return event + "\n\n";
 }
 
 }  // namespace
+
+void WriteNotification(const Notification& notification, JsonWriter* json) {
+  json->BeginObject();
+  json->Member("text", notification.text);
+  json->Key("date");
+  json->Time(notification.date);
+  json->Member("active", notification.active);
+  json->EndObject();
+}
 
 struct Notifications::State {
   base::Executor* executor = nullptr;

@@ -29,6 +29,10 @@ struct Notification {
   bool active = true;  // false in the event that takes it back
 };
 
+class JsonWriter;
+// As /api/v1/notifications and its events show it.
+void WriteNotification(const Notification& notification, JsonWriter* json);
+
 class Notifications {
  public:
   // `executor` and `registry` outlive all subscriptions too.

@@ -290,14 +290,7 @@ Answer ShowNotifications(const Backend& backend) {
   JsonWriter json = answer.json();
   json.BeginArray();
   if (backend.notifications != nullptr) {
-    for (const Notification& n : backend.notifications->all()) {
-      json.BeginObject();
-      json.Member("text", n.text);
-      json.Key("date");
-      json.Time(n.date);
-      json.Member("active", n.active);
-      json.EndObject();
-    }
+    for (const Notification& n : backend.notifications->all()) WriteNotification(n, &json);
   }
   json.EndArray();
   return answer;
