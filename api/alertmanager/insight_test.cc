@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "api/http/fake_exchange.h"
-#include "base/log.h"
-#include "base/simulated_executor.h"
+#include "api/alertmanager/api_test_util.h"
 
 namespace tocsin::api {
 namespace {
@@ -35,21 +33,13 @@ class OkHttp : public net::HttpClient {
   base::SimulatedExecutor* const sim_;
 };
 
-class InsightApiTest : public testing::Test {
+class InsightApiTest : public AlertmanagerWorld {
  protected:
   InsightApiTest() {
-    alertmanager::Options options;
-    options.seed = 3;
-    options.clock = [this] { return sim_.Now(); };
-    am_ = std::make_unique<alertmanager::Alertmanager>(&sim_, store_.get(), &registry_, alertmanager::Transport{.http = &http_}, options);
-    auto config = alertmanager::LoadConfig(
-        "route:\n  receiver: ops\n  group_by: [alertname]\n  group_wait: 30s\nreceivers:\n- name: ops\n  webhook_configs:\n  - url: http://hook/\n",
-        "am.yml");
-    auto prepared = alertmanager::Alertmanager::Prepare(*config, options);
-    am_->Restore({});
-    am_->Apply(*prepared);
-    auto replies = std::make_shared<Replies>(&sim_, &registry_, AlertmanagerApiOptions{.get_concurrency = 2});
-    api_ = std::make_unique<InsightApi>(&sim_, am_.get(), std::move(replies));
+    Start("route:\n  receiver: ops\n  group_by: [alertname]\n  group_wait: 30s\nreceivers:\n- name: ops\n  webhook_configs:\n  - url: http://hook/\n",
+          {.http = &http_}, {});
+    api_ = std::make_unique<InsightApi>(&sim_, am_.get(),
+                                        std::make_shared<Replies>(&sim_, &registry_, AlertmanagerApiOptions{.get_concurrency = 2}));
     api_->Register(&router_);
     model::Alert alert;
     alert.labels = model::Labels::FromPairs({{"alertname", "Down"}, {"instance", "a"}});
@@ -58,24 +48,8 @@ class InsightApiTest : public testing::Test {
     sim_.RunFor(1min);
   }
 
-  std::shared_ptr<FakeExchange> Ask(std::string_view method, std::string_view target, std::string_view body = {},
-                                    std::string_view content_type = "application/json") {
-    net::Headers headers;
-    if (!content_type.empty()) headers.Set("Content-Type", content_type);
-    auto x = std::make_shared<FakeExchange>(method, target, body, std::move(headers));
-    router_.Serve(x);
-    sim_.RunFor(1s);
-    return x;
-  }
-
-  base::CaptureLog log_;
-  base::SimulatedExecutor sim_{base::FromUnixMillis(1'700'000'000'000)};
-  base::Registry registry_;
-  std::unique_ptr<state::Store> store_ = state::NewMemoryStore(&sim_);
   OkHttp http_{&sim_};
-  std::unique_ptr<alertmanager::Alertmanager> am_;
   std::unique_ptr<InsightApi> api_;
-  Router router_;
 };
 
 TEST_F(InsightApiTest, TheJournalTellsEventsAndTheirAlerts) {

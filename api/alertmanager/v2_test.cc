@@ -5,9 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "alertmanager/silences.h"
-#include "api/http/fake_exchange.h"
-#include "base/log.h"
-#include "base/simulated_executor.h"
+#include "api/alertmanager/api_test_util.h"
 
 namespace tocsin::api {
 namespace {
@@ -16,41 +14,19 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::Not;
 
-class AlertmanagerApiTest : public testing::Test {
+class AlertmanagerApiTest : public AlertmanagerWorld {
  protected:
   AlertmanagerApiTest() {
     alertmanager::Options options;
-    options.seed = 3;
-    options.clock = [this] { return sim_.Now(); };
     options.silence_limits.max_silences = 3;
-    am_ = std::make_unique<alertmanager::Alertmanager>(&sim_, store_.get(), &registry_, alertmanager::Transport{}, options);
-    auto config = alertmanager::LoadConfig(
-        "route:\n  receiver: ops\n  group_by: [alertname]\n  labels: {team: x}\nreceivers:\n- name: ops\n  labels: {tier: gold}\n- name: other\n", "am.yml");
-    auto prepared = alertmanager::Alertmanager::Prepare(*config, options);
-    am_->Restore({});
-    am_->Apply(*prepared);
+    Start("route:\n  receiver: ops\n  group_by: [alertname]\n  labels: {team: x}\nreceivers:\n- name: ops\n  labels: {tier: gold}\n- name: other\n",
+          {}, std::move(options));
     api_ = std::make_unique<AlertmanagerApi>(&sim_, am_.get(),
                                              std::make_shared<Replies>(&sim_, &registry_, AlertmanagerApiOptions{.timeout = 2s}));
     api_->Register(&router_);
   }
 
-  std::shared_ptr<FakeExchange> Ask(std::string_view method, std::string_view target, std::string_view body = {},
-                                    std::string_view content_type = "application/json") {
-    net::Headers headers;
-    if (!content_type.empty()) headers.Set("Content-Type", content_type);
-    auto x = std::make_shared<FakeExchange>(method, target, body, std::move(headers));
-    router_.Serve(x);
-    sim_.RunFor(100ms);
-    return x;
-  }
-
-  base::CaptureLog log_;
-  base::SimulatedExecutor sim_{base::FromUnixMillis(1'700'000'000'000)};
-  base::Registry registry_;
-  std::unique_ptr<state::Store> store_ = state::NewMemoryStore(&sim_);
-  std::unique_ptr<alertmanager::Alertmanager> am_;
   std::unique_ptr<AlertmanagerApi> api_;
-  Router router_;
 };
 
 TEST_F(AlertmanagerApiTest, WhatIsValidOfAPostIsKeptAndTheRestIsNamed) {
