@@ -69,7 +69,8 @@ class Appender {
   virtual void SetInOrderOnly(bool) {}
 
   // Writes the batch to the log, then makes it visible; with kSynced returns only when it is on
-  // stable storage.  Errors: kResourceExhausted (disk full), kUnavailable: nothing is visible.
+  // stable storage.  Errors: kResourceExhausted (disk full), kUnavailable: nothing is visible; when
+  // only the log of late samples failed, what came in order is.  Sending all of it again is safe.
   virtual base::Status Commit(Durability durability = Durability::kWritten) = 0;
   virtual void Rollback() = 0;
 

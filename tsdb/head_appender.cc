@@ -387,7 +387,11 @@ base::Status HeadAppender::Commit(storage::Durability durability) {
     sealed_.clear();
   }
   Finish();
-  RETURN_IF_ERROR(status);
+  if (!status) {
+    ticket_ = 0;
+    repeats_ = false;
+    return status;
+  }
   head_->FlushIfDue();
   ticket_ = TicketFor(number);
   return durability == storage::Durability::kSynced ? head_->WaitSynced(ticket_) : base::Status();
@@ -402,7 +406,12 @@ storage::SyncTicket HeadAppender::TicketFor(uint64_t number) {
 }
 
 base::Status Head::WaitSynced(storage::SyncTicket ticket) {
-  if (ticket <= checkpointed_.load(std::memory_order_relaxed)) return {};
+  if (ticket == 0) return {};
+  if (ticket <= checkpointed_.load(std::memory_order_relaxed)) {
+    // A ticket of the log in doubt stands for its batch too, which the checkpoint may not have.
+    ticket = log_->appended();
+    if (ticket <= checkpointed_.load(std::memory_order_relaxed)) return {};
+  }
   base::Status synced = log_->WaitSynced(ticket);
   if (synced) return synced;
   for (auto now = failed_ticket_.load(std::memory_order_relaxed); now < ticket;) {

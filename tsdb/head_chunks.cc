@@ -122,7 +122,6 @@ base::Result<std::unique_ptr<HeadChunks>> HeadChunks::Open(Options options, mode
     const char* end = f.name.data() + f.name.size();
     const auto [p, error] = std::from_chars(f.name.data(), end, number);
     if (f.is_folder || error != std::errc() || p != end || number >= kMaxFiles) continue;
-    if (f.name != base::NameOf(out->PathOf(number))) continue;  // somebody else's
     if (f.name != base::NameOf(out->PathOf(number))) continue;  // 1 is not 000001
     out->files_.push_back({.number = number, .bytes = f.size});
   }
@@ -174,7 +173,7 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
     if (AllZero(rest.substr(0, kFixedBytes + kMaxLengthBytes))) break;  // room that was never used
     uint64_t end = entry.end;
     std::string copy;
-    if (end == 0 || !GoesOn(data, end)) {
+    if (end == 0 || end - offset < kLeastEntryBytes || !GoesOn(data, end)) {
       end = NextEntry(data, offset);
       if (end == data.size() || end - offset < kLeastEntryBytes) {
         loaded->gaps = loaded->gaps || !last;

@@ -129,9 +129,11 @@ TEST_F(HeadChunksTest, AChunkFileCutAnywhereCostsNothingThatTheLogHas) {
   Kill(std::move(db));
   const auto saved = Save("data");
   base::CaptureLog quiet;
-  for (size_t cut = 0; cut < saved.at(kFile).size(); cut += cut < 90 ? 1 : 97) {
+  for (size_t n = 0, cut = 0; cut < saved.at(kFile).size(); cut += n % 2 > 0 ? 0 : cut < 90 ? 1 : 97) {
     auto files = saved;
     files[kFile].resize(cut);
+    // And as a power loss leaves it, when the size was known already.
+    if (n++ % 2 > 0) files[kFile].resize(saved.at(kFile).size());
     Restore(files);
     db = Open();
     ASSERT_NE(db, nullptr);

@@ -3,6 +3,7 @@
 #include "tsdb/head_replay.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstring>
 #include <thread>
@@ -84,7 +85,8 @@ void HeadReplay::AttachChunk(Slot slot, const HeadChunk& c) {
     Note(c.maxt);
     ++attached_;
     return;
-  } else if (!too_long && (!page->has(at, SeriesPage::kHasSamples) || page->last_t[at] < c.mint)) {
+  }
+  if (!too_long && (!page->has(at, SeriesPage::kHasSamples) || page->last_t[at] < c.mint)) {
     if (page->open[at] != nullptr) {
       SealOpen(page, at);
       sealed_.push_back(slot);
@@ -146,11 +148,7 @@ void HeadReplay::ForgetWrittenLate(SeriesPage* page, uint32_t at) {
   LateSamples& late = page->late->find(at)->second;
   const bool in_memory = !late.samples.empty() || std::ranges::any_of(late.chunks, &SealedChunk::in_memory);
   if (!in_memory) return;
-  const auto bits = [](double v) {
-    uint64_t out;
-    std::memcpy(&out, &v, sizeof out);
-    return out;
-  };
+  const auto bits = [](double v) { return std::bit_cast<uint64_t>(v); };
   absl::flat_hash_set<std::pair<model::Timestamp, uint64_t>> written;
   storage::SampleColumns columns;
   const auto decode = [&](const SealedChunk& c) {
