@@ -30,9 +30,7 @@ struct SelectorTime {
 bool FindSelectorTime(const Run& run, const Expr& e, std::vector<const TimeShift*>* around,
                       SelectorTime* out) {
   const auto offset = [&](const TimeShift& shift) -> int64_t {
-    if (!shift.offset_expr) return Milliseconds(shift.offset);
-    auto ms = plan::ResolveDuration(*shift.offset_expr, run.times(), plan::Sign::kAny);
-    return ms.value_or(0);  // the selector's own operator reports the error
+    return ResolveOffset(run, shift).value_or(0);  // the selector's own operator reports the error
   };
   if (e.kind == ExprKind::kVectorSelector) {
     around->push_back(&As<VectorSelector>(e).shift);

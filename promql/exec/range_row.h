@@ -3,6 +3,7 @@
 // The samples of one series that a range function works on: floats and histograms apart, without
 // stale markers.
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -31,7 +32,7 @@ class RowSplitter {
   const RangeRow& row() const { return row_; }
 
   void Clear();
-  size_t capacity() const { return times_.capacity(); }
+  size_t capacity() const { return std::max(times_.capacity(), histogram_times_.capacity()); }
 
  private:
   RangeRow row_;

@@ -140,7 +140,8 @@ class SubquerySource : public RangeSource, private Movable {
     run.NoteWindow(range_ms_);
     run.OnMove(this);
     if (run.counts() != nullptr) {
-      run.counts()->Subquery(inner_, outer_, Milliseconds(subquery_.shift.offset), range_ms_);
+      ASSIGN_OR_RETURN(const int64_t offset, ResolveOffset(run, subquery_.shift));
+      run.counts()->Subquery(inner_, outer_, offset, range_ms_);
     }
     ASSIGN_OR_RETURN(op_, MakeOperator(run, *node.inputs[0], &inner_));
     return {};

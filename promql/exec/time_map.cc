@@ -18,11 +18,7 @@ model::Timestamp Early(model::Timestamp t, int64_t offset) {
 
 base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const Grid& grid,
                                   Offset take) {
-  int64_t offset = Milliseconds(shift.offset);
-  if (shift.offset_expr) {
-    ASSIGN_OR_RETURN(offset,
-                     plan::ResolveDuration(*shift.offset_expr, run.times(), plan::Sign::kAny));
-  }
+  ASSIGN_OR_RETURN(int64_t offset, ResolveOffset(run, shift));
   if (take == Offset::kForgottenAt && shift.at != AtKind::kNone) offset = 0;
   switch (shift.at) {
     case AtKind::kNone: return TimeMap{Early(grid.start, offset), grid.step_ms};
@@ -31,6 +27,11 @@ base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const 
     case AtKind::kEnd: break;
   }
   return TimeMap{Early(run.times().end, offset), 0};
+}
+
+base::Result<int64_t> ResolveOffset(const Run& run, const TimeShift& shift) {
+  if (!shift.offset_expr) return Milliseconds(shift.offset);
+  return plan::ResolveDuration(*shift.offset_expr, run.times(), plan::Sign::kAny);
 }
 
 base::Result<int64_t> ResolveRange(const Run& run, base::Duration range, const DurationExpr* expr) {

@@ -20,6 +20,9 @@ enum class Offset { kTaken, kForgottenAt };
 base::Result<TimeMap> MakeTimeMap(const Run& run, const TimeShift& shift, const Grid& grid,
                                   Offset offset = Offset::kTaken);
 
+// The offset of a selector or subquery, in milliseconds, without @.
+base::Result<int64_t> ResolveOffset(const Run& run, const TimeShift& shift);
+
 // The range of a matrix selector or subquery, in milliseconds.
 base::Result<int64_t> ResolveRange(const Run& run, base::Duration range, const DurationExpr* expr);
 
