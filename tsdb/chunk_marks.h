@@ -4,9 +4,11 @@
 // dashboard, and decoding then begins near it.  A small table in which a later chunk takes an earlier one's place.
 //
 // Threads: any.
-// Memory:  96 bytes an entry, 65,536 of them at most; parts that nobody used are given back by ForgetUnused().
+// Memory:  88 bytes an entry, made by the thousand; 262,144 of all blocks together.  What nobody used is given back by
+//          ForgetUnused().
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -28,14 +30,16 @@ class ChunkMarks {
     {
       base::MutexLock lock(&shard.mu);
       shard.used = true;
-      if (shard.entries != nullptr && (*shard.entries)[at].ref == ref) marks = (*shard.entries)[at].marks;
+      if (shard.entries != nullptr && shard.entries->items[at].ref == ref) marks = shard.entries->items[at].marks;
     }
     const uint32_t known = marks.count;
     auto result = decode(&marks);
     if (marks.count > known) {
       base::MutexLock lock(&shard.mu);
-      if (shard.entries == nullptr) shard.entries = std::make_unique<Entries>();
-      (*shard.entries)[at] = {ref, marks};
+      if (shard.entries == nullptr && Entries::alive.load(std::memory_order_relaxed) < kMostParts) {
+        shard.entries = std::make_unique<Entries>();
+      }
+      if (shard.entries != nullptr) shard.entries->items[at] = {ref, marks};
     }
     return result;
   }
@@ -53,7 +57,17 @@ class ChunkMarks {
     uint64_t ref = 0;  // no chunk begins there
     chunk::XorMarks marks;
   };
-  using Entries = std::array<Entry, 1 << kEntryBits>;
+  static_assert(sizeof(Entry) == 88);
+  static constexpr int kMostParts = 256;
+  struct Entries {
+    Entries() { alive.fetch_add(1, std::memory_order_relaxed); }
+    ~Entries() { alive.fetch_sub(1, std::memory_order_relaxed); }
+    Entries(const Entries&) = delete;
+    Entries& operator=(const Entries&) = delete;
+
+    static inline std::atomic<int> alive{0};
+    std::array<Entry, 1 << kEntryBits> items{};
+  };
   struct Shard {
     base::Mutex mu;
     bool used TOCSIN_GUARDED_BY(mu) = false;

@@ -123,6 +123,7 @@ struct ReadMarks {
     uint32_t edits;         // this is the slot's
     chunk::XorMarks marks;
   };
+  static_assert(sizeof(Of) == 96);
   Of of[kPageSlots] = {};
   bool used = true;  // since ForgetUnused() looked last
 
