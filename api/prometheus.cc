@@ -105,6 +105,9 @@ void PrometheusApi::Impl::RegisterStatus(Router* router) {
               [self = shared_from_this()](ExchangePtr x, const auto&) {
                 self->Send(x, ShowWalReplay(*self->backend_));
               });
+  router->Add({"GET"}, V1("/status/compaction"), [self = shared_from_this()](ExchangePtr x, const auto&) {
+    self->Send(x, ShowCompaction(*self->backend_));
+  });
   router->Add({"GET"}, V1("/notifications"), [self = shared_from_this()](ExchangePtr x, const auto&) {
     self->Send(x, ShowNotifications(*self->backend_));
   });

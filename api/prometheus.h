@@ -89,7 +89,7 @@ struct PrometheusBackend {
   storage::Queryable* queryable = nullptr;
   storage::Appendable* appendable = nullptr;
   TsdbAccess tsdb;
-  std::shared_ptr<const tsdb::WalReplayProgress> wal_replay;
+  std::shared_ptr<const tsdb::Progress> progress;
 
   bool stopping = false;
   std::function<std::string()> config_yaml;                       // the configuration in force

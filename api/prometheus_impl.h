@@ -84,6 +84,7 @@ Answer ShowRuntimeInfo(const Backend& backend, const Call& call);
 Answer ShowBuildInfo();
 Answer ShowFeatures(const Backend& backend, const PrometheusApiOptions& options);
 Answer ShowWalReplay(const Backend& backend);
+Answer ShowCompaction(const Backend& backend);
 Answer ShowNotifications(const Backend& backend);
 net::HttpResponse StreamNotifications(const Backend& backend);
 

@@ -248,6 +248,23 @@ TEST_F(PrometheusApiTest, UntilTheStorageIsThereAnswersAre503) {
             R"({"status":"success","data":{"min":0,"max":0,"current":0}})");
 }
 
+TEST_F(PrometheusApiTest, ReplayAndCompactionTellHowFarTheyAre) {
+  EXPECT_EQ(Get("/api/v1/status/compaction"), R"({"status":"success","data":{}})");
+  const auto progress = std::make_shared<tsdb::Progress>();
+  progress->replay.min = 3;
+  progress->replay.max = 7;
+  progress->replay.current = 4;
+  progress->compaction.min_time = 1000;
+  progress->compaction.max_time = 2000;
+  progress->compaction.series = 5;
+  progress->compaction.of_series = 9;
+  progress->compaction.source = tsdb::CompactionProgress::Source::kBlocks;
+  backend_.progress = progress;
+  EXPECT_EQ(Get("/api/v1/status/walreplay"), R"({"status":"success","data":{"min":3,"max":7,"current":4}})");
+  EXPECT_EQ(Get("/api/v1/status/compaction"),
+            R"({"status":"success","data":{"source":"blocks","minTime":1000,"maxTime":2000,"series":5,"ofSeries":9}})");
+}
+
 TEST_F(PrometheusApiTest, NotificationsAreListedAlsoBeforeItIsReady) {
   EXPECT_EQ(Get("/api/v1/notifications"), R"({"status":"success","data":[]})");
   EXPECT_EQ(Send("GET", "/api/v1/notifications/live")->status(), 204);

@@ -276,11 +276,30 @@ Answer ShowFeatures(const Backend& backend, const PrometheusApiOptions& options)
 Answer ShowWalReplay(const Backend& backend) {
   Answer answer = Answer::Data();
   JsonWriter json = answer.json();
-  const tsdb::WalReplayProgress* progress = backend.wal_replay.get();
+  const tsdb::WalReplayProgress* progress = backend.progress == nullptr ? nullptr : &backend.progress->replay;
   json.BeginObject();
   json.Member("min", progress != nullptr ? progress->min.load() : 0);
   json.Member("max", progress != nullptr ? progress->max.load() : 0);
   json.Member("current", progress != nullptr ? progress->current.load() : 0);
+  json.EndObject();
+  return answer;
+}
+
+// Ours: {} while no block is made.
+Answer ShowCompaction(const Backend& backend) {
+  using Source = tsdb::CompactionProgress::Source;
+  Answer answer = Answer::Data();
+  JsonWriter json = answer.json();
+  json.BeginObject();
+  const Source source = backend.progress == nullptr ? Source::kNone : backend.progress->compaction.source.load();
+  if (source != Source::kNone) {
+    const tsdb::CompactionProgress& progress = backend.progress->compaction;
+    json.Member("source", source == Source::kHead ? "head" : "blocks");
+    json.Member("minTime", progress.min_time.load());
+    json.Member("maxTime", progress.max_time.load());
+    json.Member("series", progress.series.load());
+    json.Member("ofSeries", progress.of_series.load());
+  }
   json.EndObject();
   return answer;
 }

@@ -113,7 +113,6 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   options.memory_snapshot = HasFeature(flags, "memory-snapshot-on-shutdown");
   if (HasFeature(flags, "exemplar-storage")) options.max_exemplars = static_cast<size_t>(storage.max_exemplars);
   options.lock_file = !flags.Bool("storage.tsdb.no-lockfile");
-  options.replay_progress = std::make_shared<tsdb::WalReplayProgress>();
   return options;
 }
 
@@ -344,7 +343,7 @@ void Service::OpenDatabase() {
   options.fs = fs_;
   options.executor = &loop_;
   options.registry = &registry_;
-  backend_.wal_replay = options.replay_progress;
+  backend_.progress = options.progress;
   using Opened = base::Result<std::unique_ptr<tsdb::Db>>;
   auto opened = std::make_shared<std::optional<Opened>>();
   auto active = std::make_shared<std::shared_ptr<api::ActiveQueries>>();

@@ -12,14 +12,39 @@ namespace {
 
 // A block is rewritten when more than this share of its series has tombstones.
 constexpr double kTombstoneShare = 0.05;
-constexpr size_t kStopCheckSeries = 256;
+constexpr size_t kSeriesAStep = 256;
 
-base::Status CheckStop(const CompactContext& context, size_t n) {
-  if (n % kStopCheckSeries == 0 && context.stopping != nullptr && context.stopping->load(std::memory_order_relaxed)) {
-    return base::Cancelled("the database is stopping");
+// Tells how far a block is, and ends with it.
+class Steps {
+ public:
+  Steps(const CompactContext& context, CompactionProgress::Source source, const BlockMeta& meta, uint64_t of_series) : context_(context) {
+    if (context.progress == nullptr) return;
+    context.progress->min_time = meta.min_time;
+    context.progress->max_time = meta.max_time;
+    context.progress->series = 0;
+    context.progress->of_series = of_series;
+    context.progress->source = source;
   }
-  return {};
-}
+  ~Steps() {
+    if (context_.progress != nullptr) context_.progress->source = CompactionProgress::Source::kNone;
+  }
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
+
+  // Before a series is written, which was read from `read` places.
+  base::Status Step(size_t read) {
+    series_ += read;
+    if (n_++ % kSeriesAStep != 0) return {};
+    if (context_.progress != nullptr) context_.progress->series = series_;
+    if (context_.stopping != nullptr && context_.stopping->load(std::memory_order_relaxed)) return base::Cancelled("the database is stopping");
+    return {};
+  }
+
+ private:
+  const CompactContext& context_;
+  uint64_t series_ = 0;
+  uint64_t n_ = 0;
+};
 
 // A block's series in order.
 class BlockCursor {
@@ -135,10 +160,11 @@ base::Result<std::optional<std::string>> WriteHeadBlock(const CompactContext& co
   meta.sources = {meta.ulid};
   ASSIGN_OR_RETURN(const std::unique_ptr<BlockWriter> writer,
                    BlockWriter::Create(context.fs, context.parent, meta, series.Symbols()));
+  Steps steps(context, CompactionProgress::Source::kHead, meta, series.size());
   std::string labels;
   std::vector<ChunkOut> chunks;
   for (size_t i = 0; i < series.size(); ++i) {
-    RETURN_IF_ERROR(CheckStop(context, i));
+    RETURN_IF_ERROR(steps.Step(1));
     chunks.clear();
     RETURN_IF_ERROR(series.Chunks(i, &chunks));
     if (chunks.empty()) continue;
@@ -162,6 +188,7 @@ base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& conte
   meta.level = level;
   std::vector<BlockCursor> cursors;
   absl::flat_hash_set<std::string_view> names;
+  uint64_t of_series = 0;
   for (const std::shared_ptr<Block>& b : blocks) {
     const BlockMeta& m = b->meta();
     meta.min_time = std::min(meta.min_time, m.min_time);
@@ -169,6 +196,7 @@ base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& conte
     if (level == 0) meta.level = std::max(meta.level, m.level + 1);
     meta.sources.insert(meta.sources.end(), m.sources.begin(), m.sources.end());
     meta.parents.push_back({m.ulid, m.min_time, m.max_time});
+    of_series += m.series;
     for (const std::string_view s : b->index().Symbols()) names.insert(s);
     ASSIGN_OR_RETURN(BlockCursor cursor, BlockCursor::Open(b));
     cursors.push_back(std::move(cursor));
@@ -188,8 +216,8 @@ base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& conte
 
   std::vector<BlockCursor*> same;
   std::vector<ChunkOut> chunks;
-  for (size_t n = 0;; ++n) {
-    RETURN_IF_ERROR(CheckStop(context, n));
+  Steps steps(context, CompactionProgress::Source::kBlocks, meta, of_series);
+  for (;;) {
     same.clear();
     for (BlockCursor& c : cursors) {
       if (c.done()) continue;
@@ -201,6 +229,7 @@ base::Result<std::optional<std::string>> MergeBlocks(const CompactContext& conte
       same.push_back(&c);
     }
     if (same.empty()) break;
+    RETURN_IF_ERROR(steps.Step(same.size()));
     chunks.clear();
     RETURN_IF_ERROR(MergeSeries(same, context, &chunks));
     if (!chunks.empty()) RETURN_IF_ERROR(writer->Add(same[0]->labels(), chunks));

@@ -18,6 +18,7 @@
 #include "tsdb/block_meta.h"
 #include "tsdb/block_writer.h"
 #include "tsdb/head.h"
+#include "tsdb/progress.h"
 
 namespace tocsin::tsdb {
 
@@ -28,6 +29,7 @@ struct CompactContext {
   int64_t chunk_range_ms = 2 * 3600 * 1000;
   const std::atomic<bool>* stopping = nullptr;  // may be null; when true the work ends with kCancelled
   bool xor2 = false;         // how float chunks that are made anew are encoded
+  CompactionProgress* progress = nullptr;       // may be null
 };
 
 // The head's samples in [mint, maxt) as a block; nullopt when there are none.  Returns the folder.

@@ -13,6 +13,7 @@ namespace {
 
 // Shorter ones would compact all the time.
 constexpr base::Duration kMinMaintenanceInterval = std::chrono::seconds(1);
+constexpr base::Duration kProgressInterval = std::chrono::seconds(10);
 
 int64_t Millis(base::Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
 
@@ -47,7 +48,7 @@ Db::Impl::Impl(DbOptions o)
   h.max_exemplars = options.max_exemplars;
   h.snapshot = options.memory_snapshot;
   h.metrics = &metrics;
-  h.progress = options.replay_progress.get();
+  h.progress = &options.progress->replay;
   if (options.executor != nullptr) {
     h.monotonic = [executor = options.executor] { return executor->Monotonic(); };
     h.when_log_is_long = [this, state = loop, executor = options.executor] {
@@ -110,6 +111,8 @@ void Db::Impl::AddGauges() {
       [](Impl& db) { return static_cast<double>(db.MinTime().value_or(0)); });
   add("prometheus_tsdb_lowest_timestamp_seconds", "Lowest timestamp value stored in the database.",
       [](Impl& db) { return static_cast<double>(db.MinTime().value_or(0) / 1000); });
+  add("prometheus_tsdb_compaction_populating_block", "Set to 1 when a block is currently being written to the disk.",
+      [](Impl& db) { return db.options.progress->compaction.source == CompactionProgress::Source::kNone ? 0.0 : 1.0; });
   add("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks",
       [](Impl& db) { return static_cast<double>(db.Blocks().size()); });
   add("prometheus_tsdb_storage_blocks_bytes",
@@ -178,8 +181,19 @@ void Db::Impl::ScheduleMaintenance() {
   loop->timer = options.executor->After(std::max(options.maintenance_interval, kMinMaintenanceInterval), [this] { Maintain(); });
 }
 
+void Db::Impl::TellProgress() {
+  const CompactionProgress& now = options.progress->compaction;
+  if (const auto source = now.source.load(); source != CompactionProgress::Source::kNone) {
+    base::LogInfo("a block is being made", {{"source", source == CompactionProgress::Source::kHead ? "head" : "blocks"},
+                                            {"min_time", now.min_time.load()}, {"max_time", now.max_time.load()},
+                                            {"series", now.series.load()}, {"of_series", now.of_series.load()}});
+  }
+  loop->timer = options.executor->After(kProgressInterval, [this] { TellProgress(); });
+}
+
 void Db::Impl::Maintain() {
   loop->busy = true;
+  loop->timer = options.executor->After(kProgressInterval, [this] { TellProgress(); });
   options.executor->Offload(
       base::Lane::kBackground,
       [this] {

@@ -18,7 +18,6 @@
 // Bounds:  the head keeps what is newer than its last truncation (1.5 block ranges, 3 h, once blocks
 //          are cut; a head span of the retention when compaction is off).
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,6 +37,7 @@
 #include "storage/appender.h"
 #include "storage/change_stream.h"
 #include "storage/queryable.h"
+#include "tsdb/progress.h"
 
 namespace tocsin::tsdb {
 
@@ -45,14 +45,6 @@ enum class WalCompression { kNone, kSnappy, kZstd };
 enum class WalSync {
   kBatch,  // Durability::kSynced waits for fdatasync; writers that wait together share one
   kNone,   // kSynced is kWritten: survives kill -9, not power loss
-};
-
-// How far the replay of the log is; may be read while Open() runs.  Segment numbers.
-struct WalReplayProgress {
-  std::atomic<int> min{0};
-  std::atomic<int> max{0};
-  std::atomic<int> current{0};
-  std::atomic<bool> done{false};
 };
 
 struct DbOptions {
@@ -78,7 +70,7 @@ struct DbOptions {
   size_t max_exemplars = 0;             // 0: exemplars are not kept
   bool memory_snapshot = false;         // a clean stop writes what is in memory, and a start reads it
   bool lock_file = true;                // `lock` in the folder, held while open
-  std::shared_ptr<WalReplayProgress> replay_progress;  // may be null
+  std::shared_ptr<Progress> progress = std::make_shared<Progress>();
 };
 
 // What /api/v1/status/tsdb shows.

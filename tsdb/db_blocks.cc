@@ -60,7 +60,7 @@ int64_t Db::Impl::NowMs() const {
 }
 
 CompactContext Db::Impl::Context(std::string parent) const {
-  return {options.fs, std::move(parent), NowMs(), head->chunk_range_ms(), &stopping, options.xor2};
+  return {options.fs, std::move(parent), NowMs(), head->chunk_range_ms(), &stopping, options.xor2, &options.progress->compaction};
 }
 
 BlockList Db::Impl::Blocks() const {

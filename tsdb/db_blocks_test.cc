@@ -429,6 +429,36 @@ TEST_F(DbTest, HousekeepingRunsByItselfAndStopsInOrder) {
   EXPECT_TRUE(stopped);
 }
 
+TEST_F(DbTest, ABlockBeingMadeTellsHowFarItIs) {
+  const auto progress = std::make_shared<Progress>();
+  auto db = Open({.progress = progress});
+  constexpr int kSeries = 600;
+  Fill(db.get(), kSeries, 0, 4 * kHour);
+  using Source = CompactionProgress::Source;
+  struct Seen {
+    uint64_t series = 0, of_series = 0;
+    model::Timestamp max_time = 0;
+  };
+  std::map<Source, Seen> seen;
+  const CompactionProgress& now = progress->compaction;
+  faulty_.Fail({.when = [&](base::FaultyFileSystem::Op, const std::string&) {
+    Seen& s = seen[now.source];
+    s.series = std::max(s.series, now.series.load());
+    s.of_series = now.of_series;
+    s.max_time = now.max_time;
+    return false;
+  }});
+  ASSERT_TRUE(db->Compact());
+  Fill(db.get(), kSeries, 4 * kHour, 12 * kHour);
+  ASSERT_TRUE(db->Compact());
+  EXPECT_EQ(seen[Source::kHead].of_series, kSeries);
+  EXPECT_GE(seen[Source::kHead].series, kSeries / 2);
+  EXPECT_EQ(seen[Source::kBlocks].of_series, 3 * kSeries);
+  EXPECT_EQ(seen[Source::kBlocks].max_time, 6 * kHour);
+  EXPECT_EQ(now.source, Source::kNone) << "all are done";
+  faulty_.Heal();
+}
+
 TEST(PlanTest, RangesAreThreefoldUpToTheLongest) {
   EXPECT_THAT(BlockRanges(2, 12), ElementsAre(2, 6)) << "never 12";
   EXPECT_THAT(BlockRanges(2, 18), ElementsAre(2, 6, 18));

@@ -30,6 +30,7 @@ class Db::Impl {
   void AddGauges();
   void ScheduleMaintenance();       // loop only
   void Maintain();                  // loop only
+  void TellProgress();              // loop only
   void Close(base::Task done);      // loop only
   void CloseNow();
 

@@ -472,7 +472,6 @@ base::Status Head::Replay(model::Timestamp min_valid) {
   base::WriterLock lock(&index_mu_);
   first_change_ += changes_.size();
   changes_.clear();
-  if (options_.progress != nullptr) options_.progress->done = true;
   if (options_.monotonic) metrics_->replay_seconds->Set(base::ToSeconds(options_.monotonic() - begin));
   return {};
 }

@@ -48,7 +48,9 @@ function span(seconds) {
 async function get(path) {
   const response = await fetch(path);
   const text = await response.text();
-  const fail = (message) => { throw Object.assign(new Error(message), {status: response.status}); };
+  const fail = (message) => {
+    throw Object.assign(new Error(message), {status: response.status, stopping: response.headers.get('X-Prometheus-Stopping') === 'true'});
+  };
   let body;
   try { body = JSON.parse(text); } catch { fail(`${path}: ${response.status} ${text.slice(0, 300)}`); }
   if (body && body.status === 'error') fail(`${body.errorType}: ${body.error}`);
@@ -350,11 +352,32 @@ function shortNumber(value) {
   return Number.isFinite(number) ? String(Number(number.toPrecision(6))) : String(value);
 }
 
+const bar = (value, max) => el('progress', {value, max, 'aria-label': `${value} of ${max}`});
+
+// Before the storage is open nothing but how far the log is can be asked.
+async function startingPage() {
+  const {min, max, current} = await get('api/v1/status/walreplay');
+  setTimeout(draw, 1000);
+  const [done, all] = [Math.max(current - min, 0), max - min + 1];
+  return [el('h1', {}, 'Starting'),
+    el('p', {}, all > 1 ? `The write-ahead log is read: segment ${done + 1} of ${all}. ` : 'The database is opened, its write-ahead log read. ',
+      all > 1 ? bar(done, all) : ''),
+    el('p', {class: 'note'}, 'Scraping, rules and queries begin when it is done; this page then goes on by itself.')];
+}
+
+function compactionText({source, minTime, maxTime, series, ofSeries}) {
+  if (source === undefined) return 'no block is being made';
+  const clock = (t) => new Date(t).toISOString().slice(0, 16);
+  return [`a block of ${clock(minTime)} to ${clock(maxTime)} is made from ${source === 'head' ? 'the head' : 'others'}: `,
+    `${series} of ${ofSeries} series `, bar(series, ofSeries)];
+}
+
 async function statusPage() {
-  const [build, runtime, tsdb, config] = await Promise.all([
-    get('api/v1/status/buildinfo'), get('api/v1/status/runtimeinfo'), get('api/v1/status/tsdb'), get('api/v1/status/config')]);
+  const [build, runtime, tsdb, config, compaction] = await Promise.all([
+    get('api/v1/status/buildinfo'), get('api/v1/status/runtimeinfo'), get('api/v1/status/tsdb'), get('api/v1/status/config'),
+    get('api/v1/status/compaction')]);
   const rows = (object) => Object.entries(object).filter(([, v]) => typeof v !== 'object').map(([k, v]) => [k, el('code', {}, String(v))]);
-  return [el('h1', {}, 'Status'), table(['', ''], [...rows(build), ...rows(runtime), ...rows(tsdb.headStats)], ''),
+  return [el('h1', {}, 'Status'), table(['', ''], [...rows(build), ...rows(runtime), ...rows(tsdb.headStats), ['compaction', compactionText(compaction)]], ''),
     el('h2', {}, 'Metrics with the most series'),
     table(['Metric', 'Series'], (tsdb.seriesCountByMetricName || []).map(({name, value}) => [name, el('td', {class: 'number'}, String(value))]), 'No series yet.'),
     el('h2', {}, 'Configuration'), el('pre', {class: 'expr'}, config.yaml)];
@@ -392,6 +415,15 @@ async function draw() {
     page.replaceChildren(...parts.filter((part) => part !== ''));
   } catch (error) {
     if (mine !== drawing) return;
+    if (error.status === 503) {
+      if (error.stopping) return showError(new Error('The server is stopping.'));
+      const starting = await startingPage().catch(() => null);
+      if (mine !== drawing) return;
+      if (starting !== null) {
+        errorBox.hidden = true;
+        return page.replaceChildren(...starting);
+      }
+    }
     if (name === 'query') page.replaceChildren(...await queryPage('', new URLSearchParams()).catch(() => []));
     if (name === 'query') page.querySelector('textarea').value = query.get('g0.expr') || '';
     showError(error);
