@@ -169,6 +169,11 @@ base::Result<std::optional<std::string>> WriteHeadBlock(const CompactContext& co
     RETURN_IF_ERROR(series.Chunks(i, &chunks));
     if (chunks.empty()) continue;
     for (ChunkOut& c : chunks) {
+      if (context.metrics != nullptr) {
+        context.metrics->compaction_chunk_range->Observe(static_cast<double>(c.maxt - c.mint) / 1000);
+        context.metrics->compaction_chunk_samples->Observe(c.samples);
+        context.metrics->compaction_chunk_bytes->Observe(static_cast<double>(c.data.size()));
+      }
       if (context.xor2 && c.encoding == chunk::Encoding::kXor) RETURN_IF_ERROR(ToXor2(&c));
     }
     series.Labels(i, &labels);

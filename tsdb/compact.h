@@ -18,6 +18,7 @@
 #include "tsdb/block_meta.h"
 #include "tsdb/block_writer.h"
 #include "tsdb/head.h"
+#include "tsdb/metrics.h"
 #include "tsdb/progress.h"
 
 namespace tocsin::tsdb {
@@ -30,6 +31,7 @@ struct CompactContext {
   const std::atomic<bool>* stopping = nullptr;  // may be null; when true the work ends with kCancelled
   bool xor2 = false;         // how float chunks that are made anew are encoded
   CompactionProgress* progress = nullptr;       // may be null
+  Metrics* metrics = nullptr;                   // of chunks cut from the head; may be null
 };
 
 // The head's samples in [mint, maxt) as a block; nullopt when there are none.  Returns the folder.

@@ -107,6 +107,13 @@ void Db::Impl::AddGauges() {
   add("prometheus_tsdb_exemplar_max_exemplars",
       "Total number of exemplars the exemplar storage can store, resizeable.",
       [](Impl& db) { return static_cast<double>(db.head->exemplars()->capacity()); });
+  add("prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
+      "The timestamp of the oldest exemplar stored in circular storage, so of the time that its size allows for.",
+      [](Impl& db) { return static_cast<double>(db.head->exemplars()->oldest_time()) / 1000; });
+  add("prometheus_tsdb_isolation_high_watermark", "The highest TSDB append ID that has been given out.",
+      [](Impl& db) { return static_cast<double>(db.head->batches().highest); });
+  add("prometheus_tsdb_isolation_low_watermark", "The lowest TSDB append ID that is still referenced.",
+      [](Impl& db) { return static_cast<double>(db.head->batches().lowest); });
   add("prometheus_tsdb_lowest_timestamp", "Lowest timestamp value stored in the database.",
       [](Impl& db) { return static_cast<double>(db.MinTime().value_or(0)); });
   add("prometheus_tsdb_lowest_timestamp_seconds", "Lowest timestamp value stored in the database.",
@@ -162,6 +169,7 @@ base::Status Db::Impl::Open() {
     metrics.clean_start->Set(-1);
   }
   metrics.retention_limit_bytes->Set(static_cast<double>(RetentionBytes()));
+  metrics.retention_limit_percentage->Set(retention_percentage);
   metrics.retention_limit_seconds->Set(static_cast<double>(retention_ms) / 1000);
   model::Timestamp min_valid = model::kMinTimestamp;
   if (options.wal) {
@@ -312,6 +320,7 @@ void Db::SetRetention(const Retention& retention) {
   impl_->retention_bytes = retention.bytes;
   impl_->retention_percentage = retention.percentage;
   impl_->metrics.retention_limit_bytes->Set(static_cast<double>(impl_->RetentionBytes()));
+  impl_->metrics.retention_limit_percentage->Set(retention.percentage);
   impl_->metrics.retention_limit_seconds->Set(static_cast<double>(Millis(retention.time)) / 1000);
 }
 

@@ -59,8 +59,8 @@ int64_t Db::Impl::NowMs() const {
   return head->max_time() == model::kMinTimestamp ? 0 : head->max_time();
 }
 
-CompactContext Db::Impl::Context(std::string parent) const {
-  return {options.fs, std::move(parent), NowMs(), head->chunk_range_ms(), &stopping, options.xor2, &options.progress->compaction};
+CompactContext Db::Impl::Context(std::string parent) {
+  return {options.fs, std::move(parent), NowMs(), head->chunk_range_ms(), &stopping, options.xor2, &options.progress->compaction, &metrics};
 }
 
 BlockList Db::Impl::Blocks() const {

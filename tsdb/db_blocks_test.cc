@@ -420,7 +420,11 @@ TEST_F(DbTest, HousekeepingRunsByItselfAndStopsInOrder) {
         "prometheus_tsdb_blocks_loaded 1", "prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_compactions_total 1",
         "prometheus_tsdb_head_active_appenders 0", "prometheus_tsdb_out_of_order_samples_total{type=\"float\"} 0",
         "prometheus_tsdb_wal_corruptions_total 0", "prometheus_tsdb_wal_fsync_duration_seconds_count",
-        "prometheus_tsdb_symbol_table_size_bytes", "prometheus_tsdb_retention_limit_bytes 0", "prometheus_tsdb_head_stale_series 0"}) {
+        "prometheus_tsdb_symbol_table_size_bytes", "prometheus_tsdb_retention_limit_bytes 0", "prometheus_tsdb_head_stale_series 0",
+        "prometheus_tsdb_compaction_chunk_samples_sum 120", "prometheus_tsdb_compaction_chunk_range_seconds_count 1",
+        "prometheus_tsdb_compaction_populating_block 0", "prometheus_tsdb_head_appenders_created_total",
+        "prometheus_tsdb_isolation_high_watermark", "prometheus_tsdb_sample_ooo_delta_count 0",
+        "prometheus_tsdb_wbl_replay_unknown_refs_total{type=\"samples\"} 0", "prometheus_tsdb_retention_limit_percentage 0"}) {
     EXPECT_THAT(metrics, HasSubstr(std::string("\n") + name)) << metrics;
   }
   bool stopped = false;

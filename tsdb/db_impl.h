@@ -48,7 +48,7 @@ class Db::Impl {
   BlockList Blocks() const;
   // Whether no block has samples of the window.
   bool AllInHead(storage::Window window) const;
-  CompactContext Context(std::string parent) const;
+  CompactContext Context(std::string parent);
   int64_t NowMs() const;
 
   std::optional<model::Timestamp> MinTime() const;

@@ -105,6 +105,10 @@ size_t Exemplars::series() const {
   base::MutexLock lock(&mu_);
   return series_.size();
 }
+model::Timestamp Exemplars::oldest_time() const {
+  base::MutexLock lock(&mu_);
+  return count_ == 0 ? 0 : ring_[first_].exemplar.t;
+}
 size_t Exemplars::capacity() const {
   base::MutexLock lock(&mu_);
   return capacity_;

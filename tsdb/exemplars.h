@@ -37,6 +37,7 @@ class Exemplars {
 
   size_t size() const;
   size_t series() const;
+  model::Timestamp oldest_time() const;  // 0: there is none
   size_t capacity() const;
 
  private:

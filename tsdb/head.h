@@ -142,6 +142,7 @@ class Head {
   wal::Log* log() { return log_.get(); }
   uint64_t LogBytes() const { return log_ ? log_->SizeBytes() : 0; }
   uint64_t ChunkFileBytes() const { return chunk_files_ ? chunk_files_->size_bytes() : 0; }
+  Isolation::Batches batches() const { return isolation_.batches(); }
   size_t open_appenders() const { return isolation_.writers(); }
   uint64_t series() const { return series_count_.load(std::memory_order_relaxed); }
   uint64_t chunks() const { return chunk_count_.load(std::memory_order_relaxed); }

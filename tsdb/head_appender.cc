@@ -16,6 +16,7 @@ using storage::FloatSample;
 class HeadAppender : public storage::Appender {
  public:
   explicit HeadAppender(Head* head) : head_(head), id_(head->isolation_.EnterWriter()) {
+    head_->metrics_->appenders_created->Add();
     const model::Timestamp max = head_->max_time();
     min_valid_ = head_->min_valid_time();
     // Half a range behind the newest sample: what is older may be in a block that is being cut.
@@ -167,6 +168,7 @@ HeadAppender::Verdict HeadAppender::Judge(const SeriesPage& page, uint32_t at, m
 }
 
 HeadAppender::Verdict HeadAppender::JudgeLate(model::Timestamp t) const {
+  head_->metrics_->out_of_order_delta->Observe(static_cast<double>(head_->max_time()) / 1000 - static_cast<double>(t) / 1000);
   if (window_ > 0 && !in_order_only_) {
     return t >= late_after_ ? Verdict{AppendOutcome::kOk, Place::kLate} : Verdict{AppendOutcome::kTooOld, Place::kLate};
   }

@@ -225,6 +225,7 @@ base::Status HeadReplay::Segment(const std::string& path, bool last, bool late, 
 base::Status HeadReplay::Folder(const std::string& folder, int after, bool may_be_torn, bool late, int from, uint64_t offset) {
   base::FileSystem* fs = head_->options_.fs;
   ASSIGN_OR_RETURN(const std::vector<int> segments, wal::ListSegments(fs, folder));
+  const uint64_t unknown_before = unknown_samples_;
   WalReplayProgress* progress = head_->options_.progress;
   if (progress != nullptr && !late && !segments.empty()) {
     progress->min = std::max(segments.front(), after + 1);
@@ -237,6 +238,7 @@ base::Status HeadReplay::Folder(const std::string& folder, int after, bool may_b
                             index == from ? offset : 0));
     if (segments.size() > 1) base::LogInfo("write-ahead log: segment read", {{"folder", folder}, {"segment", index}, {"last", segments.back()}});
   }
+  if (late) unknown_late_ += unknown_samples_ - unknown_before;
   return {};
 }
 
@@ -404,7 +406,8 @@ void HeadReplay::Report() const {
   if (unattached_ > 0) {
     base::LogInfo("chunks_head: chunks of series that the log does not name, or that overlap, were left out", {{"chunks", unattached_}});
   }
-  head_->metrics_->replay_unknown_series->Add(static_cast<double>(unknown_samples_));
+  head_->metrics_->replay_unknown_series->Add(static_cast<double>(unknown_samples_ - unknown_late_));
+  head_->metrics_->replay_unknown_late_series->Add(static_cast<double>(unknown_late_));
   if (unknown_samples_ > 0) {
     std::vector<storage::SeriesRef> refs(unknown_.begin(), unknown_.end());
     std::sort(refs.begin(), refs.end());
@@ -463,6 +466,7 @@ base::Status Head::Replay(model::Timestamp min_valid) {
                                            .segment_bytes = options_.segment_bytes,
                                            .monotonic = options_.monotonic,
                                            .metrics = {.page_flushes = metrics_->wal_page_flushes,
+                                                       .pages_completed = metrics_->wal_pages_completed,
                                                        .writes_failed = metrics_->wal_writes_failed,
                                                        .bytes = metrics_->wal_bytes,
                                                        .fsync_seconds = metrics_->wal_fsync_seconds,

@@ -132,7 +132,7 @@ class HeadReplay {
   bool snapshot_whole_ = false;
   absl::flat_hash_map<storage::SeriesRef, Slot> others_;  // a second number for a series that has one
   absl::flat_hash_set<storage::SeriesRef> unknown_;
-  uint64_t unknown_samples_ = 0, read_samples_ = 0, samples_ = 0, records_ = 0, bad_records_ = 0;
+  uint64_t unknown_samples_ = 0, unknown_late_ = 0, read_samples_ = 0, samples_ = 0, records_ = 0, bad_records_ = 0;
   model::Timestamp mint_ = model::kMaxTimestamp, maxt_ = model::kMinTimestamp;
 
   wal::DecodedSeries series_;

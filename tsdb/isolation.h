@@ -58,6 +58,17 @@ class Isolation {
     return oldest;
   }
 
+  // The last batch published, and the last that every open reader sees.
+  struct Batches {
+    uint64_t highest;
+    uint64_t lowest;
+  };
+  Batches batches() const {
+    const uint64_t oldest = OldestVisible();
+    base::MutexLock lock(&mu_);
+    return {published_, std::min(published_, oldest)};
+  }
+
   // A stamp for something taken out of the index now, and whether everybody from before it is gone.
   uint64_t Stamp() const {
     base::MutexLock lock(&mu_);

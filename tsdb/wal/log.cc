@@ -91,6 +91,9 @@ base::Result<uint64_t> Log::Append(std::span<const PackedRecord> records) {
   if (options_.metrics.bytes != nullptr) {
     options_.metrics.bytes->Add(static_cast<double>(buffer_.size()));
     options_.metrics.page_flushes->Add();
+    if (const uint64_t begin = offset_ - buffer_.size(); offset_ / kPageBytes > begin / kPageBytes) {
+      options_.metrics.pages_completed->Add(static_cast<double>(offset_ / kPageBytes - begin / kPageBytes));
+    }
   }
   if (buffer_.capacity() > (4 << 20)) buffer_ = std::string();  // one large batch should not hold its memory
   return ++appended_;

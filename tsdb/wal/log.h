@@ -34,6 +34,7 @@ namespace tocsin::tsdb::wal {
 
 struct LogMetrics {  // any may be null
   base::Counter* page_flushes = nullptr;
+  base::Counter* pages_completed = nullptr;
   base::Counter* writes_failed = nullptr;
   base::Counter* bytes = nullptr;
   base::Summary* fsync_seconds = nullptr;
