@@ -5,6 +5,7 @@
 #include "alertmanager/config.h"
 #include "alertmanager/config_block.h"
 #include "base/duration.h"
+#include "base/url.h"
 
 namespace tocsin::alertmanager {
 
@@ -135,17 +136,7 @@ void PrintTlsConfig(int indent, const net::TlsConfig& c, std::string* out) {
 namespace {
 
 void PrintProxy(int indent, const net::ProxyConfig& c, std::string* out) {
-  if (!c.proxy_url.empty()) {
-    // A password in the URL is masked, the rest helps.
-    std::string url = c.proxy_url;
-    const size_t begin = url.find("://");
-    const size_t at = url.rfind('@');
-    if (begin != std::string::npos && at != std::string::npos) {
-      const size_t colon = url.find(':', begin + 3);
-      if (colon < at) url.replace(colon + 1, at - colon - 1, "xxxxx");
-    }
-    PrintText(indent, "proxy_url", url, out);
-  }
+  if (!c.proxy_url.empty()) PrintText(indent, "proxy_url", base::RedactUrl(c.proxy_url), out);
   if (!c.no_proxy.empty()) PrintText(indent, "no_proxy", c.no_proxy, out);
   if (c.from_environment) PrintRaw(indent, "proxy_from_environment", "true", out);
   if (!c.connect_headers.empty()) {

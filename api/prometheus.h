@@ -47,6 +47,7 @@ struct RuntimeInfo {
   bool reload_ok = true;
   base::Time last_config_time{};
   uint64_t wal_corruptions = 0;
+  int threads = 0;
   std::string retention;  // "15d", "15d or 1GiB"
 };
 

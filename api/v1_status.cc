@@ -1,5 +1,8 @@
 // status/*, features, notifications and the admin endpoints.
 
+#include <limits>
+#include <thread>
+
 #include <fmt/core.h>
 
 #include "api/params.h"
@@ -227,6 +230,12 @@ Answer ShowRuntimeInfo(const Backend& backend, const Call& call) {
   json.Key("lastConfigTime");
   json.Time(info.last_config_time);
   json.Member("corruptionCount", info.wal_corruptions);
+  // Of Go's runtime; what has no equal here is as where it is off.
+  json.Member("goroutineCount", info.threads);
+  json.Member("GOMAXPROCS", static_cast<int>(std::thread::hardware_concurrency()));
+  json.Member("GOMEMLIMIT", std::numeric_limits<int64_t>::max());
+  json.Member("GOGC", "");
+  json.Member("GODEBUG", "");
   json.Member("storageRetention", info.retention);
   json.EndObject();
   return answer;

@@ -25,6 +25,11 @@ constexpr uint64_t kMaxLogSegmentBytes = 1 << 30;
 
 // For everybody who looks; as the pages of Prometheus know them.
 constexpr std::string_view kReloadFailed = "Configuration reload has failed.";
+#if defined(__aarch64__)
+constexpr std::string_view kArchitecture = "arm64";
+#else
+constexpr std::string_view kArchitecture = "amd64";
+#endif
 constexpr std::string_view kStarting = "tocsin is starting and replaying the write-ahead log (WAL).";
 constexpr std::string_view kStopping = "tocsin is shutting down and gracefully stopping all operations.";
 
@@ -85,18 +90,23 @@ alertmanager::Options AlertmanagerOptions(const Flags& flags, const std::string&
   return options;
 }
 
+// 0 is as if not given; without either the time is the database's default.
+config::StorageConfig::Retention RetentionOf(const Flags& flags) {
+  config::StorageConfig::Retention retention;
+  if (flags.Given("storage.tsdb.retention.time")) retention.time = flags.Duration("storage.tsdb.retention.time");
+  if (flags.Given("storage.tsdb.retention.size")) retention.bytes = flags.Bytes("storage.tsdb.retention.size");
+  if (retention.time.count() == 0 && retention.bytes == 0) retention.time = tsdb::DbOptions{}.retention_time;
+  return retention;
+}
+
 tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig& storage) {
   tsdb::DbOptions options;
   options.path = flags.String("storage.tsdb.path");
   while (options.path.size() > 1 && options.path.ends_with('/')) options.path.pop_back();
-  // The file's word goes before the flags'; with a size alone there is no limit of time.
-  const bool by_size = flags.Given("storage.tsdb.retention.size");
-  if (flags.Given("storage.tsdb.retention.time")) options.retention_time = flags.Duration("storage.tsdb.retention.time");
-  else if (by_size) options.retention_time = base::Duration(0);
-  if (by_size) options.retention_bytes = flags.Bytes("storage.tsdb.retention.size");
-  if (storage.retention_time) options.retention_time = *storage.retention_time;
-  if (storage.retention_bytes) options.retention_bytes = *storage.retention_bytes;
-  if (storage.retention_percentage) options.retention_percentage = *storage.retention_percentage;
+  const config::StorageConfig::Retention retention = storage.retention.value_or(RetentionOf(flags));
+  options.retention_time = retention.time;
+  options.retention_bytes = retention.bytes;
+  options.retention_percentage = retention.percentage;
   options.xor2 = storage.float_chunk_encoding == "xor2";
   options.min_block_duration = flags.Duration("storage.tsdb.min-block-duration");
   if (flags.Given("storage.tsdb.max-block-duration")) {
@@ -167,7 +177,7 @@ Service::Service(const Flags& flags, base::FileSystem* fs) : flags_(flags), fs_(
               .alertmanager_file = flags_.String("alertmanager.config.file"),
               .alertmanager = AlertmanagerOptions(flags_, external_url_, &loop_),
               .parse = ParseOptionsOf(flags_),
-              .load = {.protobuf_first = HasFeature(flags_, kStartZeros)}};
+              .load = {.protobuf_first = HasFeature(flags_, kStartZeros), .retention = RetentionOf(flags_)}};
 }
 
 Service::~Service() = default;
@@ -180,8 +190,8 @@ base::Status Service::Start() {
   base::AddProcessMetrics(&registry_);
   registry_
       .AddGaugeFamily("prometheus_build_info", "Constant 1, with the version in its labels.",
-                      {"branch", "goversion", "revision", "version"})
-      ->With({"", "", "tocsin " + std::string(base::kVersion), base::kPrometheusVersion})
+                      {"branch", "goarch", "goos", "goversion", "revision", "tags", "version"})
+      ->With({"", kArchitecture, "linux", "", "tocsin " + std::string(base::kVersion), "", base::kPrometheusVersion})
       ->Set(1);
   registry_.AddGaugeFamily("tocsin_build_info", "Constant 1, with the version in its label.", {"version"})
       ->With({base::kVersion})
@@ -247,6 +257,8 @@ void Service::FillBackend() {
     info.host = HostName();
     info.reload_ok = reload_ok_->value() == 1;
     info.last_config_time = base::FromUnixMillis(static_cast<int64_t>(reload_time_->value() * 1000));
+    if (db_ != nullptr) info.wal_corruptions = db_->LogCorruptions();
+    info.threads = base::ProcessThreads();
     info.retention = RetentionText(DatabaseOptions(flags_, configuration_->prometheus.storage));
     return info;
   };

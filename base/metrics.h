@@ -117,6 +117,7 @@ class Registry {
 // process_cpu_seconds_total, process_resident_memory_bytes, process_open_fds, process_max_fds,
 // process_start_time_seconds, process_virtual_memory_bytes.
 void AddProcessMetrics(Registry* registry);
+int ProcessThreads();  // 0: not known
 
 // Client libraries' usual buckets: 0.005 .. 10.
 std::vector<double> DefaultBuckets();

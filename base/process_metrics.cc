@@ -50,13 +50,18 @@ double OpenFiles() {
   return count;
 }
 
-double MaxFiles() {
+double LimitOf(decltype(RLIMIT_NOFILE) resource) {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nan("");
-  return static_cast<double>(limit.rlim_cur);
+  if (::getrlimit(resource, &limit) != 0) return std::nan("");
+  return static_cast<double>(limit.rlim_cur);  // none is 2^64
 }
 
 }  // namespace
+
+int ProcessThreads() {
+  const double threads = StatField(20);
+  return std::isnan(threads) ? 0 : static_cast<int>(threads);
+}
 
 void AddProcessMetrics(Registry* registry) {
   registry->AddCounterCallback("process_cpu_seconds_total",
@@ -66,7 +71,10 @@ void AddProcessMetrics(Registry* registry) {
   registry->AddGaugeCallback("process_virtual_memory_bytes", "Virtual memory size in bytes.",
                              VirtualBytes);
   registry->AddGaugeCallback("process_open_fds", "Number of open file descriptors.", OpenFiles);
-  registry->AddGaugeCallback("process_max_fds", "Maximum number of open file descriptors.", MaxFiles);
+  registry->AddGaugeCallback("process_max_fds", "Maximum number of open file descriptors.",
+                             [] { return LimitOf(RLIMIT_NOFILE); });
+  registry->AddGaugeCallback("process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes.",
+                             [] { return LimitOf(RLIMIT_AS); });
   registry->AddGaugeCallback("process_start_time_seconds",
                              "Start time of the process since unix epoch in seconds.",
                              [start = StartTime()] { return start; });

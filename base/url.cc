@@ -161,4 +161,9 @@ std::string Url::port() const {
 std::string Url::ToString() const { return Print(*this, false); }
 std::string Url::Redacted() const { return Print(*this, true); }
 
+std::string RedactUrl(std::string_view text) {
+  const auto url = ParseUrl(text);
+  return url ? url->Redacted() : "<secret>";
+}
+
 }  // namespace tocsin::base

@@ -35,4 +35,7 @@ struct Url {
 // Errors: kInvalidArgument with Go's wording: parse "://x": missing protocol scheme.
 Result<Url> ParseUrl(std::string_view text);
 
+// Redacted(); "<secret>" for what is no URL.
+std::string RedactUrl(std::string_view text);
+
 }  // namespace tocsin::base

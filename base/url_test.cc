@@ -39,6 +39,8 @@ TEST(UrlTest, PasswordsAreDecodedAndHiddenOnDemand) {
   EXPECT_EQ(url->user, "me");
   EXPECT_EQ(url->password, "p@ss");
   EXPECT_EQ(url->Redacted(), "https://me:xxxxx@host/x?a=b#c");
+  EXPECT_EQ(RedactUrl("http://me:hush@proxy:3128"), "http://me:xxxxx@proxy:3128");
+  EXPECT_EQ(RedactUrl("://me:hush@proxy"), "<secret>");
   EXPECT_EQ(ParseUrl(url->ToString())->password, "p@ss");
 }
 

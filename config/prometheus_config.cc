@@ -117,6 +117,7 @@ class Loader {
     r.Each("scrape_configs", [&](const Node& node) { ReadJob(node, config_.path, &errors_); });
     config_.own_scrape_jobs = config_.scrape_jobs.size();
     r.With("storage", [&](const Node& node) { ReadStorage(node, &errors_, &config_.storage); });
+    if (!config_.storage.retention) config_.storage.retention = options_.retention;
     for (const char* key : {"tracing", "remote_write", "remote_read"}) block_positions_[key] = r.At(key);
     r.With("tracing", [&](const Node& node) { ReadTracing(node, &errors_, &config_.tracing); });
     r.Each("remote_write", [&](const Node& node) {

@@ -49,10 +49,13 @@ struct StorageConfig {
   base::Duration out_of_order_time_window{0};
   double stale_series_compaction_threshold = 0;
   std::string float_chunk_encoding;  // xor, xor2 or empty
-  // What the file says about retention goes before flags; nullopt: nothing said.
-  std::optional<base::Duration> retention_time;
-  std::optional<uint64_t> retention_bytes;
-  std::optional<double> retention_percentage;
+  // 0: no limit.  A block of it in the file goes before the flags, whole; nullopt: there is none.
+  struct Retention {
+    base::Duration time{0};
+    uint64_t bytes = 0;
+    double percentage = 0;  // of the file system
+  };
+  std::optional<Retention> retention;
   int64_t max_exemplars = 100000;
 };
 
@@ -118,6 +121,7 @@ struct LoadOptions {
   bool agent = false;                  // refuse what an agent does not do
   bool read_scrape_config_files = true;
   bool protobuf_first = false;         // of the scrape protocols, where the file names none
+  std::optional<StorageConfig::Retention> retention;  // where the file has no block of it
   // The value of an environment variable, for external_labels; null: the process's own.
   std::function<std::string(const std::string&)> env;
 };

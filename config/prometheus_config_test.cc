@@ -177,7 +177,7 @@ TEST(PrometheusConfigTest, TheConfigurationInEffectIsPrintedWithoutSecrets) {
       "  relabel_configs: [{source_labels: [a], target_label: b, separator: ''}]\n"
       "  consul_sd_configs: [{token: hush}]\n"
       "alerting: {alertmanagers: [{authorization: {credentials: hush}}]}\n"
-      "remote_write: [{url: 'http://h/w', sigv4: {access_key: k, secret_key: hush}}]\n"
+      "remote_write: [{url: 'http://h/w', proxy_url: 'http://me:hush@proxy:3128', sigv4: {access_key: k, secret_key: hush}}]\n"
       "remote_read: [{url: 'http://h/r', required_matchers: {a: b}}]\n"
       "tracing: {endpoint: e, headers: {a: b}}\n"
       "storage: {tsdb: {out_of_order_time_window: 10m, retention: {time: 5d, size: 1GB, percentage: 10}}}\n";
@@ -187,13 +187,34 @@ TEST(PrometheusConfigTest, TheConfigurationInEffectIsPrintedWithoutSecrets) {
        {"  scrape_interval: 1m\n", "  external_labels:\n    env: prod\n", "- job_name: a\n", "    password: <secret>\n",
         "  - targets:\n    - h:1\n    labels:\n      x: \"y\"\n", "    separator: \"\"\n", "  - token: <secret>\n",
         "      credentials: <secret>\n", "    secret_key: <secret>\n", "  protobuf_message: prometheus.WriteRequest\n",
-        "  required_matchers:\n    a: b\n", "    out_of_order_time_window: 10m\n", "      time: 5d\n      size: 1GiB\n",
+        "  required_matchers:\n    a: b\n", "  proxy_url: http://me:xxxxx@proxy:3128\n", "    out_of_order_time_window: 10m\n", "      time: 5d\n      size: 1GiB\n",
         "rule_files:\n- /etc/p/r.yml\n"}) {
     EXPECT_THAT(yaml, HasSubstr(part));
   }
   auto again = Parse(yaml);
   ASSERT_TRUE(again) << again.error().message() << "\n" << yaml;
   EXPECT_EQ(again->ToYaml(), yaml);
+}
+
+TEST(PrometheusConfigTest, RetentionIsTheFilesWholeBlockOrTheFlags) {
+  StorageConfig::Retention flags{.time = std::chrono::hours(24 * 15), .bytes = 1 << 20};
+  LoadOptions options;
+  options.retention = flags;
+  struct Row {
+    const char* text;
+    const char* yaml;
+  };
+  const Row rows[] = {
+      {"global: {}\n", "storage:\n  tsdb:\n    retention:\n      time: 15d\n      size: 1MiB\n"},
+      {"storage: {tsdb: {out_of_order_time_window: 10m}}\n", "    retention:\n      time: 15d\n      size: 1MiB\n"},
+      {"storage: {tsdb: {retention: {size: 1GB}}}\n", "    retention:\n      size: 1GiB\n"},
+      {"storage: {tsdb: {retention: {time: 0s}}}\n", "    retention: {}\n"},
+  };
+  for (const Row& row : rows) {
+    auto config = Parse(row.text, options);
+    ASSERT_TRUE(config) << row.text << config.error().message();
+    EXPECT_THAT(config->ToYaml(), HasSubstr(row.yaml)) << row.text;
+  }
 }
 
 TEST(PrometheusConfigTest, ProtobufGoesFirstOnDemandWhereTheFileNamesNoProtocols) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/url.h"
 #include "base/yaml.h"
 #include "config/prometheus_config.h"
 
@@ -54,7 +55,8 @@ Node TlsNode(const net::TlsConfig& tls) {
 }
 
 void AddProxy(const net::ProxyConfig& proxy, MapBuilder* map) {
-  map->AddSecret("proxy_url", proxy.proxy_url).AddString("no_proxy", proxy.no_proxy);
+  if (!proxy.proxy_url.empty()) map->PutString("proxy_url", base::RedactUrl(proxy.proxy_url));
+  map->AddString("no_proxy", proxy.no_proxy);
   map->AddTrue("proxy_from_environment", proxy.from_environment);
   MapBuilder headers;
   for (const auto& [name, values] : proxy.connect_headers) {
@@ -233,11 +235,13 @@ Node StorageNode(const StorageConfig& s) {
     encoding.PutString("floats", s.float_chunk_encoding);
     tsdb.Put("chunk_encoding", encoding.Take());
   }
-  MapBuilder retention;
-  if (s.retention_time) retention.AddDuration("time", *s.retention_time);
-  if (s.retention_bytes) retention.AddBytes("size", *s.retention_bytes);
-  if (s.retention_percentage) retention.AddNumber("percentage", *s.retention_percentage);
-  tsdb.Add("retention", retention.Take());
+  if (s.retention) {
+    MapBuilder retention;
+    retention.AddDuration("time", s.retention->time);
+    retention.AddBytes("size", s.retention->bytes);
+    retention.AddNumber("percentage", s.retention->percentage);
+    tsdb.Put("retention", retention.Take());
+  }
   MapBuilder map;
   map.Add("tsdb", tsdb.Take());
   if (s.max_exemplars != 100000) {

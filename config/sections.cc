@@ -16,22 +16,21 @@ using base::yaml::Reader;
 
 void ReadRetention(const Node& node, Errors* errors, StorageConfig* config) {
   Reader r(node, errors, "config.plain");
-  base::Duration time{0};
-  if (r.Duration("time", &time) && time.count() > 0) config->retention_time = time;
-  uint64_t bytes = 0;
+  StorageConfig::Retention& retention = config->retention.emplace();
+  r.Duration("time", &retention.time);
   const Node* written = r.Take("size");
   if (written != nullptr && written->IsScalar() && written->text.starts_with('-')) {
     r.Error("size", "'storage.tsdb.retention.size' must be greater than or equal to 0, got " + written->text);
-  } else if (r.Bytes("size", &bytes) && bytes > 0) {
-    config->retention_bytes = bytes;
+  } else {
+    r.Bytes("size", &retention.bytes);
   }
   double percentage = 0;
   if (r.Double("percentage", &percentage)) {
     if (!(percentage >= 0 && percentage <= 100)) {
       r.Error("percentage", "'storage.tsdb.retention.percentage' must be in the range [0, 100], got " +
                                 base::FormatV(percentage));
-    } else if (percentage > 0) {
-      config->retention_percentage = percentage;
+    } else {
+      retention.percentage = percentage;
     }
   }
   r.Finish();

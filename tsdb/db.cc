@@ -240,6 +240,8 @@ Db::~Db() {
   impl_->CloseNow();
 }
 
+uint64_t Db::LogCorruptions() const { return static_cast<uint64_t>(impl_->metrics.wal_corruptions->value()); }
+
 std::unique_ptr<storage::Appender> Db::NewAppender() { return impl_->head->NewAppender(); }
 base::Status Db::WaitSynced(storage::SyncTicket ticket) { return impl_->head->WaitSynced(ticket); }
 

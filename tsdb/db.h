@@ -129,6 +129,7 @@ class Db : public storage::Appendable, public storage::Queryable, public storage
   std::optional<model::Labels> LabelsOf(storage::SeriesRef ref) const;
 
   HeadStats Stats(size_t top = 10) const;
+  uint64_t LogCorruptions() const;  // of the write-ahead log, since the start
   std::vector<BlockInfo> Blocks() const;  // by time
   // The oldest sample's time, in blocks or head; nullopt: there is none.
   std::optional<model::Timestamp> MinTime() const;
