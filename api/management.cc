@@ -93,16 +93,18 @@ void PrometheusApi::Impl::ServeWrite(ExchangePtr x) {
   }
   ++in_flight_;
   receiver_.Expect(x->request());
-  const auto answer = [self = shared_from_this(), x](net::HttpResponse response) {
-    self->executor_->Post([self, x, response = std::move(response)]() mutable {
+  // Handed on, never copied: whoever is told last may not be the one that ends this object, beside the loop.
+  auto answer = [self = shared_from_this(), x](net::HttpResponse response) mutable {
+    base::Executor* const loop = self->executor_;
+    loop->Post([self = std::move(self), x = std::move(x), response = std::move(response)]() mutable {
       x->Respond(std::move(response));
       self->WorkEnded();
     });
   };
   executor_->Offload(
       base::Lane::kIntake,
-      [this, answer, request = x->request_ptr(), storage = backend_->appendable,
-       now = base::ToUnixMillis(executor_->Now())] { receiver_.Write(*request, storage, now, answer); },
+      [this, answer = std::move(answer), request = x->request_ptr(), storage = backend_->appendable,
+       now = base::ToUnixMillis(executor_->Now())]() mutable { receiver_.Write(*request, storage, now, std::move(answer)); },
       nullptr);
 }
 

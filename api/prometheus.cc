@@ -196,7 +196,7 @@ void PrometheusApi::Impl::ServeQuery(ExchangePtr x, const PathParams& path,
         [self, answer, query, x] {
           if (query->prepared.count() > 0) self->ObserveQuery("prepare_time", query->prepared);
           if (query->evaluated.count() > 0) self->ObserveQuery("inner_eval", query->evaluated);
-          self->query_samples_->Add(static_cast<double>(query->samples_looked_at));
+          self->query_samples_->Add(static_cast<double>(query->samples_read));
           self->query_samples_read_->Add(static_cast<double>(query->samples_read));
           self->queries_->Add(-1);
           self->Send(x, std::move(*answer));

@@ -157,6 +157,7 @@ storage::SeriesRef SeriesCache::Cursor::TakeExpected() {
 }
 
 storage::SeriesRef SeriesCache::Cursor::Find(const base::Hash128& key) {
+  if (expected_ != nullptr && expected_->key == key) return TakeExpected();
   const Place place = entries_->Find(key);
   if (place == kNone) return 0;
   if (last_ != nullptr) last_->next.store(place, std::memory_order_release);

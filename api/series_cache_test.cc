@@ -49,6 +49,15 @@ TEST(SeriesCacheTest, LabelsTooLongToTellAreLookedUp) {
   EXPECT_EQ(second.Find(Key(2)), 2u);
 }
 
+TEST(SeriesCacheTest, WhatIsExpectedNeedsNoLookUp) {
+  SeriesCache cache;
+  Request(&cache, {1, 2, 3});
+  SeriesCache::Cursor cursor(&cache);
+  EXPECT_EQ(cursor.Find(Key(1)), 1u);
+  EXPECT_EQ(cursor.Find(Key(2)), 2u);
+  EXPECT_EQ(cursor.expected_key(), Key(3));
+}
+
 TEST(SeriesCacheTest, ASeriesResolvedAnewHasItsNewReference) {
   SeriesCache cache;
   Request(&cache, {1, 2});

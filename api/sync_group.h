@@ -1,13 +1,12 @@
 #pragma once
 
-// Requests that wait for the log together.  One whose batch is written waits for those that were being taken when it
-// came, then one sync serves them all: of n senders that write at once each waits for one sync, not for n.
+// Requests that wait for the log together.  One whose batch is written waits for those that are being taken then, then one sync serves them all: of n senders that write at once each waits for one sync, not for n.
 //
 //   group.Expect();                                        // when a request is handed to a worker
 //   group.Join(storage, ticket, [](base::Status s) {...}); // when its batch is written; or Leave()
 //
-// Nobody waits for a request that came later, and for at most kMost others; no timer is needed.  A worker only blocks
-// for the sync itself.
+// Nobody waits for a request that comes after its batch is written, nor for more than kMost - 1 others; no timer is
+// needed.  A worker only blocks for the sync itself.
 //
 // Threads: any.  Errors: each request is told of its own ticket.
 
@@ -33,7 +32,7 @@ class SyncGroup {
   void Join(storage::Appendable* storage, storage::SyncTicket ticket, bool expected, Then then);
 
  private:
-  static constexpr size_t kMost = 8;
+  static constexpr size_t kMost = 8;  // of a group
 
   struct Waiting {
     storage::Appendable* storage;

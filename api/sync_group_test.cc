@@ -57,6 +57,15 @@ TEST_F(SyncGroupTest, ThoseThatCameTogetherWaitForOneSync) {
   EXPECT_EQ(log_.syncs, 1);
 }
 
+TEST_F(SyncGroupTest, OneThatComesBeforeItIsWrittenIsWaitedFor) {
+  Expect(1);
+  Expect(1);
+  Join(1);
+  EXPECT_THAT(stable_, IsEmpty());
+  Join(2);
+  EXPECT_THAT(stable_, ElementsAre(2, 1));
+}
+
 TEST_F(SyncGroupTest, OneThatComesLaterIsNotWaitedFor) {
   Expect(2);
   Join(1);

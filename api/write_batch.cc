@@ -103,10 +103,13 @@ void WriteBatch::Add(model::Timestamp t, model::Histogram h) {
   auto outcome = appender_->AppendHistogram(ref_, t, shared);
   if (outcome == storage::AppendOutcome::kUnknownSeries) {
     const std::string_view message = begun_.back().message;
-    if (auto ref = Resolve(message, messages_->KeyOf(message))) {
-      ref_ = *ref;
-      outcome = appender_->AppendHistogram(ref_, t, shared);
+    auto ref = Resolve(message, messages_->KeyOf(message));
+    if (!ref) {
+      failed_ = std::unexpected(ref.error());
+      return;
     }
+    ref_ = *ref;
+    outcome = appender_->AppendHistogram(ref_, t, shared);
   }
   if (outcome == storage::AppendOutcome::kOk) {
     ++histograms_;
@@ -129,7 +132,7 @@ void WriteBatch::Judge(storage::AppendOutcome outcome, model::Timestamp t) {
 }
 
 // Series that were deleted since they were remembered are made again.
-void WriteBatch::RetryUnknown() {
+base::Status WriteBatch::RetryUnknown() {
   std::vector<storage::FloatSample> again;
   std::vector<size_t> places;
   const Begun* resolved = nullptr;
@@ -138,10 +141,8 @@ void WriteBatch::RetryUnknown() {
     if (outcomes_[i] != storage::AppendOutcome::kUnknownSeries) continue;
     const Begun* begun = &*(std::ranges::upper_bound(begun_, i, {}, &Begun::first_sample) - 1);
     if (begun != resolved) {
-      auto found = Resolve(begun->message, messages_->KeyOf(begun->message));
-      if (!found) continue;
+      ASSIGN_OR_RETURN(ref, Resolve(begun->message, messages_->KeyOf(begun->message)));
       resolved = begun;
-      ref = *found;
     }
     floats_[i].ref = ref;
     again.push_back(floats_[i]);
@@ -150,13 +151,14 @@ void WriteBatch::RetryUnknown() {
   std::vector<storage::AppendOutcome> outcomes(again.size());
   appender_->Append(again, outcomes);
   for (size_t i = 0; i < again.size(); ++i) outcomes_[places[i]] = outcomes[i];
+  return {};
 }
 
-void WriteBatch::AppendFloats() {
+base::Status WriteBatch::AppendFloats() {
   outcomes_.resize(floats_.size());
   appender_->Append(floats_, outcomes_);
   if (std::ranges::find(outcomes_, storage::AppendOutcome::kUnknownSeries) != outcomes_.end()) {
-    RetryUnknown();
+    RETURN_IF_ERROR(RetryUnknown());
   }
   for (size_t i = 0; i < floats_.size(); ++i) {
     if (outcomes_[i] == storage::AppendOutcome::kOk) {
@@ -165,10 +167,12 @@ void WriteBatch::AppendFloats() {
       Judge(outcomes_[i], floats_[i].t);
     }
   }
+  return {};
 }
 
 base::Result<storage::SyncTicket> WriteBatch::Commit() {
-  AppendFloats();
+  RETURN_IF_ERROR(AppendFloats());
+  RETURN_IF_ERROR(failed_);
   RETURN_IF_ERROR(appender_->Commit(storage::Durability::kWritten));
   return appender_->ticket();
 }

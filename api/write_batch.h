@@ -86,8 +86,8 @@ class WriteBatch {
 
   // kInvalidArgument: the labels are invalid.
   base::Result<storage::SeriesRef> Resolve(std::string_view message, const SeriesKey& key);
-  void RetryUnknown();
-  void AppendFloats();
+  base::Status RetryUnknown();
+  base::Status AppendFloats();
   void Judge(storage::AppendOutcome outcome, model::Timestamp t);
 
   std::unique_ptr<storage::Appender> appender_;
@@ -95,6 +95,7 @@ class WriteBatch {
   const model::Timestamp latest_;
   const WriteProtocol* const messages_;
   storage::SeriesRef ref_ = 0;  // of the series being taken
+  base::Status failed_;         // of the storage, when a series was to be made again
   std::vector<Begun> begun_;
   std::vector<storage::FloatSample> floats_;
   std::vector<storage::AppendOutcome> outcomes_;

@@ -43,7 +43,8 @@ class WriteV2 : public WriteProtocol {
  private:
   // The references of a series' labels (name, value, name, value, ...).
   base::Status ReadRefs(std::string_view message, std::vector<uint32_t>* refs) const;
-  SeriesKey KeyOf(std::span<const uint32_t> refs) const;
+  // `hashes`: room for those of the texts.
+  SeriesKey KeyOf(std::span<const uint32_t> refs, std::vector<base::Hash128>* hashes) const;
   base::Status TakeSeries(std::string_view message, const SeriesKey& key, WriteBatch* batch) const;
   model::Exemplar ReadExemplar(std::string_view message) const;
   model::Metadata ReadMetadata(std::string_view message) const;

@@ -21,6 +21,9 @@ using wire::Varint;
 using wire::View;
 
 constexpr uint32_t kSymbols = 4, kTimeseries = 5;
+// More than any sender has; what a small body could make of memory is bounded by them.
+constexpr size_t kMostSymbols = 1 << 20;
+constexpr size_t kMostRefs = 1 << 16;  // of a series: names and values
 constexpr uint32_t kLabelRefs = 1, kSamples = 2, kHistograms = 3, kExemplars = 4, kMetadata = 5;
 
 protozero::pbf_reader Read(std::string_view message) { return {message.data(), message.size()}; }
@@ -29,15 +32,23 @@ protozero::pbf_reader Read(std::string_view message) { return {message.data(), m
 
 base::Status WriteV2::ReadRefs(std::string_view message, std::vector<uint32_t>* refs) const {
   refs->clear();
+  bool too_many = false;
+  const auto put = [&](uint32_t ref) {
+    if (refs->size() < kMostRefs) refs->push_back(ref);
+    else too_many = true;
+  };
   protozero::pbf_reader reader = Read(message);
   while (reader.next()) {
     switch (reader.tag_and_type()) {
       case Bytes(kLabelRefs):
-        for (uint32_t ref : reader.get_packed_uint32()) refs->push_back(ref);
+        for (uint32_t ref : reader.get_packed_uint32()) put(ref);
         break;
-      case Varint(kLabelRefs): refs->push_back(reader.get_uint32()); break;
+      case Varint(kLabelRefs): put(reader.get_uint32()); break;
       default: reader.skip();
     }
+  }
+  if (too_many) {
+    return base::InvalidArgument(fmt::format("more than {} labelRefs; a series has at most {} labels", kMostRefs, kMostRefs / 2));
   }
   if (refs->size() % 2 != 0) {
     return base::InvalidArgument(
@@ -66,12 +77,11 @@ base::Status WriteV2::ReadLabels(std::string_view message, std::vector<model::La
 }
 
 // A hash over the hashes of the labels' strings.
-SeriesKey WriteV2::KeyOf(std::span<const uint32_t> refs) const {
-  std::vector<base::Hash128> hashes;
-  hashes.reserve(refs.size());
-  for (uint32_t ref : refs) hashes.push_back(hashes_[ref]);
-  const std::string_view bytes(reinterpret_cast<const char*>(hashes.data()),
-                               hashes.size() * sizeof(base::Hash128));
+SeriesKey WriteV2::KeyOf(std::span<const uint32_t> refs, std::vector<base::Hash128>* hashes) const {
+  hashes->clear();
+  for (uint32_t ref : refs) hashes->push_back(hashes_[ref]);
+  const std::string_view bytes(reinterpret_cast<const char*>(hashes->data()),
+                               hashes->size() * sizeof(base::Hash128));
   return {base::Xxh128(bytes, seed_ ^ 2), 0};
 }
 
@@ -79,7 +89,8 @@ SeriesKey WriteV2::KeyOf(std::string_view message) const {
   std::vector<uint32_t> refs;
   // Looked at by Take() before.
   if (!ReadRefs(message, &refs)) refs.clear();
-  return KeyOf(refs);
+  std::vector<base::Hash128> hashes;
+  return KeyOf(refs, &hashes);
 }
 
 std::string WriteV2::Text(uint32_t ref) const {
@@ -150,10 +161,14 @@ base::Status WriteV2::TakeSeries(std::string_view message, const SeriesKey& key,
 base::Status WriteV2::Take(std::string_view body, WriteBatch* batch) {
   protozero::pbf_reader table = Read(body);
   while (table.next(kSymbols, wire::kLengthDelimited)) {
+    if (texts_.size() == kMostSymbols) {
+      return base::InvalidArgument(fmt::format("more than {} symbols in a request; send smaller ones", kMostSymbols));
+    }
     texts_.push_back(View(table.get_view()));
     hashes_.push_back(base::Xxh128(texts_.back(), seed_));
   }
-  std::vector<uint32_t> refs;
+  std::vector<uint32_t> refs;  // both kept from series to series
+  std::vector<base::Hash128> hashes;
   protozero::pbf_reader request = Read(body);
   while (request.next(kTimeseries, wire::kLengthDelimited)) {
     const std::string_view message = View(request.get_view());
@@ -161,7 +176,7 @@ base::Status WriteV2::Take(std::string_view body, WriteBatch* batch) {
       batch->AddProblem("parsing labels: " + ok.error().message());
       continue;
     }
-    RETURN_IF_ERROR(TakeSeries(message, KeyOf(refs), batch));
+    RETURN_IF_ERROR(TakeSeries(message, KeyOf(refs, &hashes), batch));
   }
   return {};
 }

@@ -102,6 +102,16 @@ TEST(CompressTest, RowsEncodedForSnappyDecode) {
   }
 }
 
+TEST(CompressTest, SnappyRowsOfAFewBytesReadNoOthers) {
+  for (size_t n = 1; n <= 20; ++n) {
+    const std::unique_ptr<char[]> exact(new char[n]);
+    std::fill_n(exact.get(), n, 'a');
+    std::string encoded;
+    SnappyEncodeRows({exact.get(), n}, {}, &encoded);
+    EXPECT_EQ(SnappyDecode(encoded, n), std::string(n, 'a'));
+  }
+}
+
 // Elements of every kind, and what they decode to.
 TEST(CompressTest, SnappyElementsDecode) {
   const std::string abc = "abcdefghijklmnopqrstuvwxyz";

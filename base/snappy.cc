@@ -72,7 +72,6 @@ void SnappyEncodeRows(std::string_view data, std::span<const uint32_t> words, st
   // The last place of a word, by its hash; 0 is none.
   std::array<uint32_t, 1 << kTableBits> seen{};
   const char* const begin = data.data();
-  const size_t wide_until = data.size() < kWideLiteral ? 0 : data.size() - kWideLiteral;
   out->resize_and_overwrite(data.size() + data.size() / 6 + 32, [&](char* const first, size_t) {
     char* p = first;
     size_t n = data.size();
@@ -80,7 +79,7 @@ void SnappyEncodeRows(std::string_view data, std::span<const uint32_t> words, st
     *p++ = static_cast<char>(n);
     size_t done = 0;
     const auto literal_upto = [&](size_t end) {
-      if (end > done) p = PutLiteral(data.substr(done, end - done), done <= wide_until, p);
+      if (end > done) p = PutLiteral(data.substr(done, end - done), data.size() - done >= kWideLiteral, p);
       done = end;
     };
     for (size_t i = 1; i < words.size(); ++i) {

@@ -52,14 +52,14 @@ class List {
 // that depends on no file and no token.
 struct Plan {
   Headers headers;  // as the caller gave them
-  HttpConfigPtr config;
+  std::weak_ptr<const HttpConfig> config;  // of a configuration that may be replaced
   bool decode_gzip = true;
   Url url;
   std::string head;     // as it is sent
   std::string address;  // empty: the name is looked up each time
 
   bool IsOf(const FetchRequest& r) const {
-    return r.config == config && r.decode_gzip == decode_gzip && std::ranges::equal(r.headers, headers);
+    return r.config == config.lock() && r.decode_gzip == decode_gzip && std::ranges::equal(r.headers, headers);
   }
 };
 
@@ -361,7 +361,10 @@ bool CurlClient::BeginPlain(Transfer* t) {
     LeavePlan(t);
     if (!PlainHead(*t, &head)) return false;
     if (t->redirects == 0 && !NeedsFiles(*t->config) && !t->config->oauth2) {
-      if (plans_.size() >= kMaxPlans) plans_.clear();
+      if (plans_.size() >= kMaxPlans) {
+        absl::erase_if(plans_, [](const auto& plan) { return plan.second.config.expired(); });
+        if (plans_.size() >= kMaxPlans) plans_.clear();
+      }
       plans_[r.url] = {.headers = r.headers,
                        .config = r.config,
                        .decode_gzip = r.decode_gzip,

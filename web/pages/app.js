@@ -60,7 +60,7 @@ async function get(path) {
 
 // `instead` where the server has no such path: each of the two services has a part of them.
 const unlessThere = (instead) => (error) => {
-  if (error.status !== 404) throw error;
+  if (error.status !== 404 && error.status !== 410) throw error;
   return instead;
 };
 
