@@ -291,7 +291,7 @@ void AlertStore::MarkUnsaved(uint64_t fingerprint, KnownAlert* known) {
 
 void AlertStore::AppendRecord(uint64_t fingerprint, KnownAlert* known, base::Time now, state::Transaction* t) {
   const bool ended = known->alert->ResolvedAt(now);
-  t->PutAlert({.fingerprint = fingerprint, .bytes = EncodeAlert(*known->alert, ended), .ends_at = known->alert->ends_at});
+  t->PutAlert({.fingerprint = fingerprint, .bytes = EncodeAlert(*known->alert, ended)});
   known->unsaved = false;
   known->saved_firing = !ended;
   known->saved_at = now;

@@ -16,7 +16,7 @@ constexpr size_t kSlack = 4096;
 void AppendAlert(const AlertRecord& record, std::string* out) {
   out->push_back(1);
   base::PutLe64(out, record.fingerprint);
-  base::PutLe64(out, static_cast<uint64_t>(record.ends_at.time_since_epoch().count()));
+  base::PutLe64(out, 0);
   base::PutLe32(out, static_cast<uint32_t>(record.bytes.size()));
   out->append(record.bytes);
 }
@@ -24,7 +24,6 @@ void AppendAlert(const AlertRecord& record, std::string* out) {
 struct Entry {
   uint64_t fingerprint = 0;
   bool forgotten = false;
-  base::Time ends_at{};
   std::string_view bytes{};
 };
 
@@ -39,7 +38,7 @@ base::Status EachEntry(std::string_view packed, const std::function<void(const E
     const uint8_t kind = in.Byte();
     Entry entry{.fingerprint = in.Le64(), .forgotten = kind == 0};
     if (kind == 1) {
-      entry.ends_at = base::Time(base::Duration(static_cast<int64_t>(in.Le64())));
+      in.Le64();
       entry.bytes = in.Bytes(in.Le32());
     }
     if (!in.ok() || kind > 1) return base::DataLoss("a row of alerts is cut short");
@@ -65,7 +64,7 @@ base::Status AlertPacks::Read(std::vector<AlertRecord>* alerts, size_t* losses) 
         places_.erase(entry.fingerprint);
         return;
       }
-      current[entry.fingerprint] = {.fingerprint = entry.fingerprint, .bytes = std::string(entry.bytes), .ends_at = entry.ends_at};
+      current[entry.fingerprint] = {.fingerprint = entry.fingerprint, .bytes = std::string(entry.bytes)};
       places_[entry.fingerprint] = id;
     });
     if (!read && losses == nullptr) return read;
@@ -104,7 +103,7 @@ base::Status AlertPacks::MoveOldest(std::string* entries, size_t* count) {
     RETURN_IF_ERROR(EachEntry(packed, [&](const Entry& entry) {
       const auto place = places_.find(entry.fingerprint);
       if (entry.forgotten || place == places_.end() || place->second != id || waiting_.contains(entry.fingerprint)) return;
-      AppendAlert({.fingerprint = entry.fingerprint, .bytes = std::string(entry.bytes), .ends_at = entry.ends_at}, entries);
+      AppendAlert({.fingerprint = entry.fingerprint, .bytes = std::string(entry.bytes)}, entries);
       ++*count;
       new_places_.emplace_back(entry.fingerprint, next_row_);
     }));

@@ -6,7 +6,7 @@
 // about twice what is current.
 //
 //   row     = zstd of xxhash64:8 entry*           (the hash is of the entries)
-//   entry   = kind:1 fingerprint:8 [ends:8 length:4 bytes]    little-endian; kind 0: forgotten, 1: alert
+//   entry   = kind:1 fingerprint:8 [unused:8 length:4 bytes]    little-endian; kind 0: forgotten, 1: alert
 //
 // Threads: durable lane; for this folder only.
 // Errors:  kDataLoss for a row that does not decode.

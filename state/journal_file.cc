@@ -69,6 +69,9 @@ base::Result<std::unique_ptr<JournalFile>> JournalFile::Open(const std::string& 
   }
   if (version != 0 && version < kVersion) RETURN_IF_ERROR(db->Run(kForgetOlder));
   RETURN_IF_ERROR(db->Run(kSchema));
+  // The page that takes the next pack.  The whole file is not checked, which would take seconds: what else is
+  // damaged is met by its readers, who go on without it.
+  if (auto last = db->ReadNumber("SELECT max(number) FROM packs"); !last) return std::unexpected(last.error());
   return std::unique_ptr<JournalFile>(new JournalFile(std::move(db)));
 }
 

@@ -112,11 +112,10 @@ base::Result<std::unique_ptr<RecordFile>> RecordFile::Open(const std::string& pa
   }
   ASSIGN_OR_RETURN(const std::string check, db->ReadText("PRAGMA quick_check(1)"));
   if (check != "ok") return base::DataLoss(path + ": " + check);
-  if (version == 2) {
-    ASSIGN_OR_RETURN(const bool done, HasLeftOut(db.get()));  // by a start that was cut off
-    if (!done) RETURN_IF_ERROR(db->Run("ALTER TABLE notifications ADD COLUMN left_out BLOB NOT NULL DEFAULT x''"));
-  }
   RETURN_IF_ERROR(db->Run(kSchema));
+  // Whatever the version says: it is raised before the column is there.
+  ASSIGN_OR_RETURN(const bool has_left_out, HasLeftOut(db.get()));
+  if (!has_left_out) RETURN_IF_ERROR(db->Run("ALTER TABLE notifications ADD COLUMN left_out BLOB NOT NULL DEFAULT x''"));
   return std::unique_ptr<RecordFile>(new RecordFile(std::move(db)));
 }
 

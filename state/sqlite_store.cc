@@ -245,15 +245,17 @@ base::Status OpenRecords(const std::string& path, base::Time now, Files* files, 
 }
 
 base::Status OpenJournals(const std::string& path, base::Time now, Files* files, Contents* contents) {
-  auto opened = JournalFile::Open(path);
-  if (!opened && opened.error().code() == base::Code::kDataLoss) {
-    ASSIGN_OR_RETURN(const std::string aside, SetAside(path, now));
-    TellLoss(opened.error(), aside, "its events are not shown any more", contents);
-    opened = JournalFile::Open(path);
-  }
-  ASSIGN_OR_RETURN(files->journals, std::move(opened));
-  ASSIGN_OR_RETURN(contents->last_alert_chapter, files->journals->LastChapter(Journal::kAlerts));
-  return {};
+  const auto open = [&]() -> base::Status {
+    ASSIGN_OR_RETURN(files->journals, JournalFile::Open(path));
+    ASSIGN_OR_RETURN(contents->last_alert_chapter, files->journals->LastChapter(Journal::kAlerts));
+    return {};
+  };
+  base::Status status = open();
+  if (status || status.error().code() != base::Code::kDataLoss) return status;
+  files->journals.reset();
+  ASSIGN_OR_RETURN(const std::string aside, SetAside(path, now));
+  TellLoss(status.error(), aside, "its events are not shown any more", contents);
+  return open();
 }
 
 }  // namespace

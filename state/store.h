@@ -62,7 +62,6 @@ struct IntentRecord {
 struct AlertRecord {
   uint64_t fingerprint = 0;
   std::string bytes;
-  base::Time ends_at{};
 };
 
 enum class Journal {

@@ -105,7 +105,7 @@ Transaction Everything() {
                      .receiver_data = "ts",
                      .expires_at = At(200)});
   t.PutIntent({.group_key = "g", .receiver_key = "other", .sent_at = At(8), .bytes = "cut off"});
-  t.PutAlert({.fingerprint = UINT64_MAX, .bytes = "alert", .ends_at = At(50)});
+  t.PutAlert({.fingerprint = UINT64_MAX, .bytes = "alert"});
   t.PutAlert({.fingerprint = 2, .bytes = "open-ended"});
   return t;
 }
@@ -135,7 +135,7 @@ TEST_F(StoreTest, WhatWasCommittedIsThereAtTheNextStart) {
   EXPECT_EQ(contents_.intents[0].sent_at, At(8));
   ASSERT_THAT(contents_.alerts, SizeIs(2));
   EXPECT_TRUE(std::any_of(contents_.alerts.begin(), contents_.alerts.end(), [](const AlertRecord& a) {
-    return a.fingerprint == UINT64_MAX && a.bytes == "alert" && a.ends_at == At(50);
+    return a.fingerprint == UINT64_MAX && a.bytes == "alert";
   }));
   EXPECT_THAT(contents_.losses, IsEmpty());
 }
@@ -155,7 +155,7 @@ TEST_F(StoreTest, AlertsThatChangeAllTheTimeKeepTheirLastStateAndTheFileSmall) {
         expected.erase(fingerprint);
       } else {
         const std::string bytes = std::to_string(random) + std::string(random % 300, 'x') + std::to_string(round);
-        t.PutAlert({.fingerprint = fingerprint, .bytes = bytes, .ends_at = At(round)});
+        t.PutAlert({.fingerprint = fingerprint, .bytes = bytes});
         expected[fingerprint] = bytes;
       }
     }
@@ -357,24 +357,78 @@ TEST_F(StoreTest, AFileOfANewerVersionIsRefused) {
   EXPECT_THAT(status.error().message(), HasSubstr("newer version (format 9"));
 }
 
-TEST_F(StoreTest, AFileOfTheFormatBeforeIsTakenOver) {
-  ASSERT_TRUE(Open());
-  Transaction t;
-  t.PutNotification({.group_key = "g", .receiver_key = "r", .firing = {7}, .left_out = {8}});
-  ASSERT_TRUE(Commit(std::move(t)));
-  Stop();
-  {
-    auto db = Database::Open(folder_ + "/state.db", Database::Mode::kCreate);
-    ASSERT_TRUE(db);
-    ASSERT_TRUE((*db)->Run("ALTER TABLE notifications DROP COLUMN left_out; PRAGMA user_version = 2"));
-  }
-  for (int starts = 0; starts < 2; ++starts) {
+TEST_F(StoreTest, FilesOfEarlierFormatsAreTakenOver) {
+  struct Row {
+    std::string_view name;
+    const char* as_it_was;
+  };
+  constexpr std::string_view kNoLeftOut = "ALTER TABLE notifications DROP COLUMN left_out;";
+  for (const Row& row : {Row{"format 1", "CREATE TABLE alerts (fingerprint INTEGER PRIMARY KEY, bytes BLOB); DROP TABLE alert_packs; PRAGMA user_version = 1"},
+                         Row{"format 2", "PRAGMA user_version = 2"}, Row{"raised by a start that was cut off", "PRAGMA user_version = 3"}}) {
+    SCOPED_TRACE(row.name);
+    auto commit = [this](uint64_t firing, std::vector<uint64_t> left_out) {
+      Transaction t;
+      t.PutNotification({.group_key = "g", .receiver_key = "r", .firing = {firing}, .left_out = std::move(left_out)});
+      t.PutAlert({.fingerprint = firing, .bytes = "alert"});
+      return Commit(std::move(t));
+    };
     ASSERT_TRUE(Open());
-    ASSERT_THAT(contents_.notifications, SizeIs(1));
-    EXPECT_THAT(contents_.notifications[0].firing, ElementsAre(7));
-    EXPECT_THAT(contents_.notifications[0].left_out, IsEmpty());
-    EXPECT_THAT(contents_.losses, IsEmpty());
+    ASSERT_TRUE(commit(7, {8}));
     Stop();
+    {
+      auto db = Database::Open(folder_ + "/state.db", Database::Mode::kCreate);
+      ASSERT_TRUE(db);
+      ASSERT_TRUE((*db)->Run((std::string(kNoLeftOut) + row.as_it_was).c_str()));
+    }
+    for (const uint64_t firing : {7, 9}) {
+      ASSERT_TRUE(Open());
+      ASSERT_THAT(contents_.notifications, SizeIs(1));
+      EXPECT_THAT(contents_.notifications[0].firing, ElementsAre(firing));
+      EXPECT_THAT(contents_.notifications[0].left_out, testing::ElementsAreArray(firing == 7 ? std::vector<uint64_t>{} : std::vector<uint64_t>{10}));
+      EXPECT_THAT(contents_.losses, IsEmpty());
+      ASSERT_TRUE(commit(9, {10}));
+      Stop();
+    }
+    ASSERT_TRUE(fs_->Remove(folder_ + "/state.db"));
+  }
+}
+
+TEST_F(StoreTest, AJournalWithADamagedPageIsSetAsideAndEventsGoOn) {
+  for (const char* name : {"packs", "packs_chapter"}) {
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(Open());
+    Transaction t;
+    t.PutSilence({.id = "s"});
+    t.AppendPack(Journal::kAlerts, Pack(7, 1, 1, "event"));
+    ASSERT_TRUE(Commit(std::move(t)));
+    Stop();
+    const std::string path = folder_ + "/journal.db";
+    size_t page = 0, bytes = 0;
+    {
+      auto db = Database::Open(path, Database::Mode::kReadOnly);
+      ASSERT_TRUE(db);
+      page = static_cast<size_t>(*(*db)->ReadNumber(std::string("SELECT rootpage FROM sqlite_master WHERE name = '") + name + "'"));
+      bytes = static_cast<size_t>(*(*db)->ReadNumber("PRAGMA page_size"));
+    }
+    std::string file = *fs_->ReadFile(path);
+    ASSERT_GE(file.size(), page * bytes);
+    file.replace((page - 1) * bytes, bytes, bytes, '\xee');
+    ASSERT_TRUE(fs_->WriteFileAtomically(path, file));
+    {
+      const base::CaptureLog log;
+      ASSERT_TRUE(Open());
+      EXPECT_THAT(log.lines(), SizeIs(1));
+    }
+    ASSERT_THAT(contents_.losses, SizeIs(1));
+    EXPECT_THAT(contents_.losses[0], HasSubstr("journal.db.damaged-"));
+    EXPECT_THAT(contents_.silences, SizeIs(1));
+    EXPECT_EQ(contents_.last_alert_chapter, 0);
+    t = Transaction();
+    t.AppendPack(Journal::kAlerts, Pack(8, 2, 2, "later"));
+    ASSERT_TRUE(Commit(std::move(t)));
+    EXPECT_THAT(Packs({}), ElementsAre("8later"));
+    Stop();
+    for (const std::string& left : {path, path + ".damaged-1000"}) ASSERT_TRUE(fs_->Remove(left));
   }
 }
 
