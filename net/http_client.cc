@@ -163,6 +163,7 @@ class CurlClient : public HttpClient {
   void Decode(Transfer* t);
   void Fail(Transfer* t, base::Error error);
   void Finish(Transfer* t, base::Result<FetchResponse> result);
+  static void SetUnsent(Transfer* t, bool unsent);
   void ReleaseHandle(Transfer* t);
   void Drop(uint64_t id);
 
@@ -217,6 +218,7 @@ Call CurlClient::Fetch(FetchRequest request, FetchDone done) {
   t->done = std::move(done);
   t->config = t->request.config ? t->request.config : kDefaults;
   t->started = loop_->Monotonic();
+  SetUnsent(t, true);
   transfers_.emplace(t->id, std::move(owned));
   t->deadline = loop_->After(t->request.timeout, [this, t] {
     Fail(t, base::Error(base::Code::kDeadlineExceeded,
@@ -329,7 +331,12 @@ void CurlClient::Begin(Transfer* t) {
   t->response = {};
   t->header_bytes = 0;
   t->too_large = false;
+  SetUnsent(t, true);
   if (!BeginPlain(t)) BeginCurl(t);
+}
+
+void CurlClient::SetUnsent(Transfer* t, bool unsent) {
+  if (t->request.unsent != nullptr) *t->request.unsent = unsent;
 }
 
 // The head as PlainHttp sends it.  False: a header is not one.
@@ -379,6 +386,7 @@ bool CurlClient::BeginPlain(Transfer* t) {
                              .max_body_bytes = r.max_response_bytes,
                              .max_header_bytes = kMaxHeaderBytes,
                              .connect_timeout = t->addresses.size() > 1 ? kFirstAddress : base::Duration{}};
+  SetUnsent(t, false);
   t->exchange = plain_.Send(std::move(request), [this, id = t->id](base::Result<FetchResponse> response) {
     Transfer* found = Find(id);
     if (found == nullptr) return;
@@ -386,6 +394,7 @@ bool CurlClient::BeginPlain(Transfer* t) {
       found->response = std::move(*response);
       Answered(found);
     } else if (response.error().code() == base::Code::kFailedPrecondition) {
+      SetUnsent(found, true);
       BeginCurl(found);  // tries the other addresses too, and knows how to call the fault
     } else {
       Fail(found, response.error());
@@ -679,6 +688,9 @@ void CurlClient::Finish(Transfer* t, base::Result<FetchResponse> result) {
 void CurlClient::ReleaseHandle(Transfer* t) {
   if (t->easy == nullptr) return;
   CURL* easy = std::exchange(t->easy, nullptr);
+  long sent_bytes = 0;
+  curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+  if (sent_bytes > 0) SetUnsent(t, false);
   by_handle_.erase(easy);
   multi_.Remove(easy);
   if (idle_.size() < kIdleHandles) {

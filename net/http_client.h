@@ -38,6 +38,9 @@ struct FetchRequest {
   bool decode_gzip = true;
   HttpConfigPtr config;     // null: defaults
   std::string unix_socket;  // connect here instead; the URL's host goes into Host
+  // Who must know whether the server may have acted on a request that was not answered sets this.  It is true
+  // when `done` runs, or when the call is cancelled, if nothing of the request was sent.
+  std::shared_ptr<bool> unsent{};
 };
 
 struct FetchResponse {

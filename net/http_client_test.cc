@@ -249,6 +249,42 @@ TEST_F(HttpClientThreadsTest, WhatIsNoHttpIsAnError) {
   EXPECT_FALSE(Get("http://" + (*listener)->address() + "/"));
 }
 
+TEST_F(HttpClientThreadsTest, OfARequestWithoutAnswerItIsKnownWhetherItWasSent) {
+  std::unique_ptr<Stream> accepted;
+  auto listener = Listener::Listen(&loop_, "127.0.0.1:0", [&](std::unique_ptr<Stream> s) {
+    accepted = std::move(s);
+    accepted->Start([&](std::string_view) { accepted->Shutdown(); }, [](base::Status) {});
+  });
+  ASSERT_TRUE(listener);
+  struct Row {
+    std::string url;
+    bool unsent;
+  };
+  for (const char* method : {"GET", "POST"}) {
+    for (const Row& row : {Row{"http://" + (*listener)->address() + "/", false}, Row{base_ + "/hold", false}, Row{base_ + "/broken-gzip", false},
+                           Row{"http://127.0.0.1:1/", true}, Row{"http://no-such-host.invalid/", true}, Row{"ftp://h/x", true}}) {
+      FetchRequest r;
+      r.method = method;
+      r.url = row.url;
+      r.timeout = row.url.ends_with("/hold") ? base::Duration(50ms) : base::Duration(10s);
+      r.unsent = std::make_shared<bool>(!row.unsent);
+      const auto unsent = r.unsent;
+      EXPECT_FALSE(Get(std::move(r))) << row.url;
+      EXPECT_EQ(*unsent, row.unsent) << method << " " << row.url;
+    }
+    FetchRequest r;
+    r.method = method;
+    r.url = base_ + "/hold";
+    r.unsent = std::make_shared<bool>(true);
+    const size_t held = held_.size();
+    Call call = client_->Fetch(r, [](base::Result<FetchResponse>) { FAIL(); });
+    EXPECT_TRUE(*r.unsent);
+    RunUntil(&loop_, [&] { return held_.size() > held; });
+    call.Cancel();
+    EXPECT_FALSE(*r.unsent) << method;
+  }
+}
+
 TEST_F(HttpClientThreadsTest, TheDeadlineCoversEverything) {
   FetchRequest r;
   r.url = base_ + "/hold";

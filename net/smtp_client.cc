@@ -66,7 +66,9 @@ class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(EventLoop* loop, Resolver* resolver, SmtpMessage message, SmtpDone done,
           std::function<void()> forget)
-      : loop_(loop), resolver_(resolver), m_(std::move(message)), done_(std::move(done)), forget_(std::move(forget)) {}
+      : loop_(loop), resolver_(resolver), m_(std::move(message)), done_(std::move(done)), forget_(std::move(forget)) {
+    SetUnsent(true);
+  }
 
   void Start();
   void Cancel();
@@ -104,6 +106,10 @@ class Session : public std::enable_shared_from_this<Session> {
   enum class Permanent { kYes, kNo };
   void Refused(const Reply& r, Permanent permanent);
   void Quit();
+  // Whether the server cannot have accepted the message.
+  void SetUnsent(bool unsent) {
+    if (m_.unsent != nullptr) *m_.unsent = unsent;
+  }
   void Finish(base::Status status);
   void Close();
 
@@ -441,12 +447,16 @@ void Session::DataAnswered(const Reply& r) {
   step_ = "delivery";
   next_ = &Session::MessageAnswered;
   StepTimer();
+  SetUnsent(false);
   stream_->Write(DotEncode(m_.data));
 }
 
 // The answer to the final dot is what counts.
 void Session::MessageAnswered(const Reply& r) {
-  if (r.code != 250) return Refused(r, Permanent::kYes);
+  if (r.code != 250) {
+    SetUnsent(true);
+    return Refused(r, Permanent::kYes);
+  }
   auto done = std::exchange(done_, nullptr);
   Quit();
   if (done) done({});

@@ -39,6 +39,9 @@ struct SmtpMessage {
   std::string identity;  // PLAIN
   base::Duration timeout = std::chrono::seconds(60);       // of everything
   base::Duration step_timeout = std::chrono::seconds(30);  // of each answer
+  // As FetchRequest's, for what the server may have accepted: true unless its answer to the final dot is the
+  // one that did not come.
+  std::shared_ptr<bool> unsent{};
 };
 
 using SmtpDone = std::move_only_function<void(base::Status)>;

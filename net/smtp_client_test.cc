@@ -270,8 +270,11 @@ TEST_F(SmtpClientTest, FailuresNameTheStepAndSayWhetherToRetry) {
   };
   for (const Row& row : rows) {
     answers_ = {{row.step, row.answer}};
-    auto status = Send(Message());
+    SmtpMessage m = Message();
+    m.unsent = std::make_shared<bool>(false);
+    auto status = Send(m);
     ASSERT_FALSE(status) << row.message;
+    EXPECT_EQ(*m.unsent, row.message != "delivery: EOF") << row.message;
     EXPECT_NE(status.error().message().find(row.message), std::string::npos) << status.error().message();
     EXPECT_EQ(status.error().code(), row.code) << row.message;
   }
@@ -298,8 +301,10 @@ TEST_F(SmtpClientTest, ASilentServerIsLeftInTime) {
     answers_ = {{step, "silence"}};
     SmtpMessage m = Message();
     m.step_timeout = 10ms;
+    m.unsent = std::make_shared<bool>(false);
     auto status = Send(m);
     ASSERT_FALSE(status) << step;
+    EXPECT_EQ(*m.unsent, std::string_view(step) != "DATA-END");
     EXPECT_EQ(status.error().code(), base::Code::kDeadlineExceeded);
   }
   greeting_ = "";
