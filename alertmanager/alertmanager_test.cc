@@ -298,6 +298,97 @@ TEST_F(AlertmanagerSim, AReceiverThatMayHaveHeardIsToldOfTheEnd) {
   }
 }
 
+TEST_F(AlertmanagerSim, WhoseConnectionBrokeMayHaveHeardAndWhoCouldNotBeReachedHasNot) {
+  for (const auto& [status, messages] : {std::pair(FakeHttp::kReset, 3U), std::pair(FakeHttp::kNoConnection, 2U)}) {
+    SCOPED_TRACE(status);
+    http_.requests.clear();
+    http_.statuses = {status, 400};
+    const base::Duration begin = sim_.Now() - kStart;
+    Start(OneHook());
+    Fire("a", begin);
+    RunTo(begin + 3min);
+    Resolve("a", begin, begin + 3min);
+    RunTo(begin + 30min);
+    ASSERT_THAT(Messages(), SizeIs(messages));
+    EXPECT_EQ(Messages().back().ends_with("all alerts resolved a-"), messages == 3U);
+    am_.reset();
+  }
+}
+
+TEST_F(AlertmanagerSim, AReceiverThatRefusesWhatFollowsTheMessageIsToldOfTheEnd) {
+  http_.statuses = {202, 422};
+  Start("route:\n  receiver: ops\n  group_by: [alertname]\nreceivers:\n- name: ops\n  opsgenie_configs:\n"
+        "  - {api_key: k, api_url: 'http://genie', update_alerts: true}\n");
+  Fire("a", 0s);
+  RunTo(2min);
+  EXPECT_THAT(http_.requests, SizeIs(2));  // it was opened, and its text could not be changed
+  Resolve("a", 0s, 2min);
+  RunTo(20min);
+  ASSERT_THAT(http_.requests, SizeIs(3));
+  EXPECT_THAT(http_.requests.back().request.url, HasSubstr("/close?"));
+}
+
+TEST_F(AlertmanagerSim, ASendThatWasCutOffByACrashIsInTheJournalOnce) {
+  http_.statuses = {FakeHttp::kNever, 400};
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(31s);
+  for (int crashes = 0; crashes < 3; ++crashes) {
+    Kill();
+    Start(OneHook());  // the second send is refused, which leaves the first one as it was
+    RunTo(2min + crashes * 1s);
+  }
+  RunTo(3min);
+  EXPECT_EQ(std::ranges::count(store_.Journal(), JournalKind::kUnanswered, &JournalEntry::kind), 1);
+}
+
+TEST_F(AlertmanagerSim, ASendThatIsCancelledWhileItsSuccessIsBeingWrittenHasSucceeded) {
+  options_.compat.cancel_sends_on_reload = true;
+  Start(OneHook());
+  Fire("a", 0s);
+  RunTo(30s);
+  store_.slow = true;
+  RunTo(31s);
+  EXPECT_EQ(am_->sends_in_flight(), 1U);
+  Apply(OneHook());
+  EXPECT_EQ(am_->sends_in_flight(), 0U);
+  store_.slow = false;
+  RunTo(40min);
+  EXPECT_THAT(http_.requests, SizeIs(1));
+  EXPECT_EQ(Metric("alertmanager_notifications_failed_total{integration=\"webhook\",reason=\"contextCanceled\"}"), 0);
+  for (const JournalEntry& e : store_.Journal()) {
+    EXPECT_TRUE(e.kind != JournalKind::kGaveUp && e.kind != JournalKind::kUnanswered) << JournalKindName(e.kind);
+  }
+}
+
+TEST_F(AlertmanagerSim, ARepeatIsNotLateWhenTheClockWasSetBack) {
+  for (const bool restart : {false, true}) {
+    SCOPED_TRACE(restart ? "with a restart" : "at once");
+    http_.requests.clear();
+    const base::Time begin = sim_.True();
+    Start(OneHook());
+    Post({{"alertname", "Down"}, {"instance", restart ? "b" : "a"}}, sim_.Now() - kStart);
+    sim_.RunFor(1min);
+    EXPECT_THAT(http_.requests, SizeIs(1));
+    sim_.Jump(-10h);
+    if (restart) {
+      Kill();
+      Start(OneHook());
+    }
+    sim_.RunUntil(begin + 60min);
+    EXPECT_THAT(http_.requests, SizeIs(1));
+    sim_.RunUntil(begin + 67min);
+    EXPECT_THAT(http_.requests, SizeIs(2));
+    sim_.Jump(10h);
+    sim_.RunFor(1s);
+    sim_.Jump(-10h);  // a mistake that was mended does not count
+    sim_.RunUntil(begin + 100min);
+    EXPECT_THAT(http_.requests, SizeIs(2));
+    am_.reset();
+    store_.Reset();
+  }
+}
+
 TEST_F(AlertmanagerSim, AnAlertThatALaterMessageLeftOutAndThatEndsWhileSilencedIsReportedAsResolved) {
   Start(OneHook());
   Fire("a", 0s);

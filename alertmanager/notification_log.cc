@@ -23,6 +23,8 @@ uint64_t AlertHash(model::LabelsView labels) {
 namespace {
 
 constexpr uint8_t kUnansweredVersion = 1;
+// Two clocks are not read at one instant, and small corrections are no matter.
+constexpr base::Duration kLeastStep = std::chrono::seconds(1);
 
 using Hashes = std::vector<uint64_t>;
 
@@ -33,10 +35,18 @@ Hashes Without(const Hashes& all, const Hashes& these) {
   return out;
 }
 
-void Add(const Hashes& these, Hashes* all) {
+// As many of `earlier` as there is room for.
+void AddEarlier(const Hashes& earlier, Hashes* all) {
+  Hashes more = Without(earlier, *all);
+  if (more.size() > kMaxUnansweredHashes) more.resize(kMaxUnansweredHashes);
   Hashes out;
-  std::ranges::set_union(*all, these, std::back_inserter(out));
+  std::ranges::merge(*all, more, std::back_inserter(out));
   *all = std::move(out);
+}
+
+void AddEarlier(const UnansweredSend& earlier, UnansweredSend* all) {
+  AddEarlier(earlier.firing, &all->firing);
+  AddEarlier(earlier.resolved, &all->resolved);
 }
 
 bool Has(const Hashes& hashes, uint64_t hash) { return std::ranges::binary_search(hashes, hash); }
@@ -111,7 +121,8 @@ NotifyDecision DecideNotification(const DedupQuestion& q) {
 
 NotificationLog::NotificationLog(base::Executor* executor, state::Store* store, base::Registry* registry,
                                  base::Duration retention, bool forget_told_firing)
-    : executor_(executor), store_(store), retention_(retention), forget_told_firing_(forget_told_firing) {
+    : executor_(executor), store_(store), retention_(retention), forget_told_firing_(forget_told_firing),
+      followed_(ClockOffset()) {
   queries_ = registry->AddCounter("alertmanager_nflog_queries_total",
                                   "Number of notification log queries were received.");
   registry->AddHistogram("alertmanager_nflog_query_duration_seconds",
@@ -134,20 +145,25 @@ NotificationLog::NotificationLog(base::Executor* executor, state::Store* store, 
 
 void NotificationLog::Restore(std::vector<state::NotificationRecord> records,
                               std::vector<state::IntentRecord> intents) {
+  const base::Time now = executor_->Now();
   for (state::NotificationRecord& r : records) {
     std::ranges::sort(r.firing);
     std::ranges::sort(r.resolved);
     std::ranges::sort(r.left_out);
     entries_[{std::move(r.group_key), std::move(r.receiver_key)}] = {
-        .sent_at = r.sent_at,
+        .sent_at = std::min(r.sent_at, now),  // later: the clock was set back
         .firing = std::move(r.firing),
         .resolved = std::move(r.resolved),
         .left_out = std::move(r.left_out),
         .receiver_data = std::move(r.receiver_data),
-        .expires_at = r.expires_at};
+        .expires_at = r.expires_at,
+        .clock_offset = ClockOffset()};
   }
   for (state::IntentRecord& i : intents) {
-    unanswered_[{std::move(i.group_key), std::move(i.receiver_key)}] = DecodeUnanswered(i.bytes);
+    UnansweredSend send = DecodeUnanswered(i.bytes);
+    send.tick = i.sent_at;
+    send.in_journal = true;  // AlertJournal::Recover() saw to it
+    unanswered_[{std::move(i.group_key), std::move(i.receiver_key)}] = std::move(send);
   }
 }
 
@@ -173,15 +189,15 @@ bool NotificationLog::Beliefs::MayFire(uint64_t hash) const {
          (unanswered != nullptr && Has(unanswered->firing, hash));
 }
 
-void NotificationLog::Intend(const std::string& group_key, const std::string& receiver_key, base::Time tick,
-                             UnansweredSend says, base::Task done) {
+void NotificationLog::Intend(const std::string& group_key, const std::string& receiver_key, UnansweredSend says,
+                             base::Task done) {
   // What an earlier message may have said stays possible until this one is answered.
-  if (const UnansweredSend* earlier = Unanswered(group_key, receiver_key)) {
-    Add(earlier->firing, &says.firing);
-    Add(earlier->resolved, &says.resolved);
+  if (const auto earlier = unanswered_.find({group_key, receiver_key}); earlier != unanswered_.end()) {
+    AddEarlier(earlier->second, &says);
+    earlier->second.tick = says.tick;  // Collect() leaves a receiver alone that is being told
   }
   state::Transaction t;
-  t.PutIntent({.group_key = group_key, .receiver_key = receiver_key, .sent_at = tick, .bytes = EncodeUnanswered(says)});
+  t.PutIntent({.group_key = group_key, .receiver_key = receiver_key, .sent_at = says.tick, .bytes = EncodeUnanswered(says)});
   store_->Commit(std::move(t), Gated<base::Status>(gate_, [done = std::move(done)](base::Status s) mutable {
     if (!s) {
       base::LogError("the intent to notify could not be stored; notifying all the same",
@@ -191,25 +207,24 @@ void NotificationLog::Intend(const std::string& group_key, const std::string& re
   }));
 }
 
-void NotificationLog::PutIntent(const Key& key, base::Time tick, const UnansweredSend& send) {
+void NotificationLog::PutIntent(const Key& key, const UnansweredSend& send) {
   state::Transaction t;
-  t.PutIntent({.group_key = key.first, .receiver_key = key.second, .sent_at = tick, .bytes = EncodeUnanswered(send)});
+  t.PutIntent({.group_key = key.first, .receiver_key = key.second, .sent_at = send.tick, .bytes = EncodeUnanswered(send)});
   store_->Commit(std::move(t), [](base::Status s) { base::Ignore(s); });
 }
 
-void NotificationLog::LeaveUnanswered(const std::string& group_key, const std::string& receiver_key, base::Time tick,
-                                      const UnansweredSend& said) {
+void NotificationLog::LeaveUnanswered(const std::string& group_key, const std::string& receiver_key, UnansweredSend said) {
   const Key key(group_key, receiver_key);
   UnansweredSend& send = unanswered_[key];
-  Add(said.firing, &send.firing);
-  Add(said.resolved, &send.resolved);
-  send.in_journal = true;
-  PutIntent(key, tick, send);
+  AddEarlier(send, &said);
+  said.in_journal = true;
+  send = std::move(said);
+  PutIntent(key, send);
 }
 
-void NotificationLog::Abandon(const std::string& group_key, const std::string& receiver_key, base::Time tick) {
+void NotificationLog::Abandon(const std::string& group_key, const std::string& receiver_key) {
   if (const UnansweredSend* earlier = Unanswered(group_key, receiver_key)) {
-    return PutIntent({group_key, receiver_key}, tick, *earlier);
+    return PutIntent({group_key, receiver_key}, *earlier);
   }
   state::Transaction t;
   t.ForgetIntent(group_key, receiver_key);
@@ -240,13 +255,39 @@ void NotificationLog::Record(const std::string& group_key, const std::string& re
   }));
 }
 
+base::Duration NotificationLog::ClockOffset() const { return executor_->Now().time_since_epoch() - executor_->Monotonic(); }
+
+void NotificationLog::FollowClock() {
+  const base::Duration offset = ClockOffset();
+  if (offset > followed_ - kLeastStep && offset < followed_ + kLeastStep) return;
+  followed_ = offset;
+  for (auto& [key, entry] : entries_) {
+    if (entry.clock_offset <= offset) continue;
+    entry.sent_at -= entry.clock_offset - offset;
+    entry.clock_offset = offset;
+  }
+}
+
 size_t NotificationLog::Collect() {
   const base::Duration begin = executor_->Monotonic();
+  FollowClock();
   const base::Time now = executor_->Now();
-  const size_t forgotten = std::erase_if(entries_, [&](const auto& e) { return e.second.expires_at <= now; });
+  size_t forgotten = std::erase_if(entries_, [&](const auto& e) { return e.second.expires_at <= now; });
+  state::Transaction t;
+  forgotten += std::erase_if(unanswered_, [&](const auto& e) {
+    const bool expired = e.second.tick + retention_ <= now;
+    if (expired) t.ForgetIntent(e.first.first, e.first.second);
+    return expired;
+  });
+  if (!t.empty()) {
+    store_->Commit(std::move(t), [](base::Status s) { base::Ignore(s); });  // the next start reads it and forgets it again
+  }
   size_t bytes = 0;
   for (const auto& [key, e] : entries_) {
     bytes += key.first.size() + key.second.size() + 8 * (e.firing.size() + e.resolved.size() + e.left_out.size() + 3);
+  }
+  for (const auto& [key, e] : unanswered_) {
+    bytes += key.first.size() + key.second.size() + 8 * (e.firing.size() + e.resolved.size() + 1);
   }
   size_bytes_->Set(static_cast<double>(bytes));
   maintenance_->Add();

@@ -28,7 +28,8 @@ namespace tocsin::alertmanager {
 uint64_t AlertHash(model::LabelsView labels);
 
 struct NotificationEntry {
-  base::Time sent_at{};           // the tick of the flush (or the send's end under upstream's rule)
+  // The tick of the flush (or the send's end under upstream's rule); earlier if the clock was set back since.
+  base::Time sent_at{};
   std::vector<uint64_t> firing;   // hashes, sorted
   std::vector<uint64_t> resolved;
   // Told as firing before and suppressed at this message, which therefore is silent about them.  They
@@ -36,10 +37,17 @@ struct NotificationEntry {
   std::vector<uint64_t> left_out;
   std::string receiver_data;
   base::Time expires_at{};
+  base::Duration clock_offset{};  // ClockOffset() when sent_at was taken
 };
+
+// What is kept of the hashes of sends whose answers are not known, besides those of the last one: a receiver
+// that is never heard of while alerts come and go must not fill the memory.  Of alerts beyond it the end may
+// stay untold.
+inline constexpr size_t kMaxUnansweredHashes = 100'000;
 
 // Sends whose answers are not known, as one: what the receiver may have been told since its entry.
 struct UnansweredSend {
+  base::Time tick{};             // of the last one; the store keeps it beside the bytes
   std::vector<uint64_t> firing;  // hashes, sorted
   std::vector<uint64_t> resolved;
   bool in_journal = false;  // the journal has the event
@@ -92,16 +100,19 @@ class NotificationLog {
 
   // Records that a send begins and what it says; `done` once it is on disk (or could not be written:
   // the send goes on, since a message twice is better than none).
-  void Intend(const std::string& group_key, const std::string& receiver_key, base::Time tick, UnansweredSend says,
-              base::Task done);
+  void Intend(const std::string& group_key, const std::string& receiver_key, UnansweredSend says, base::Task done);
   // The send ended without an answer, and the journal says so.
-  void LeaveUnanswered(const std::string& group_key, const std::string& receiver_key, base::Time tick,
-                       const UnansweredSend& said);
+  void LeaveUnanswered(const std::string& group_key, const std::string& receiver_key, UnansweredSend said);
   // The send failed for good: nothing was told.
-  void Abandon(const std::string& group_key, const std::string& receiver_key, base::Time tick);
+  void Abandon(const std::string& group_key, const std::string& receiver_key);
   // The receiver knows: from now on Find() gives this.  `done` once it is on disk.
   void Record(const std::string& group_key, const std::string& receiver_key, NotificationEntry entry,
               base::Duration repeat_interval, base::Task done);
+
+  // When the clock was set back, the times of messages before go back with it, so that nothing is repeated late.
+  // Set forward, it makes repetitions come early.
+  void FollowClock();
+  base::Duration ClockOffset() const;  // of the wall clock from the monotonic one
 
   size_t Collect();  // forgets what has expired
   size_t size() const { return entries_.size(); }
@@ -109,7 +120,7 @@ class NotificationLog {
  private:
   using Key = std::pair<std::string, std::string>;
   // Best effort: an intent that is not up to date only makes a later send a possible repetition.
-  void PutIntent(const Key& key, base::Time tick, const UnansweredSend& send);
+  void PutIntent(const Key& key, const UnansweredSend& send);
 
   base::Executor* const executor_;
   state::Store* const store_;
@@ -117,6 +128,7 @@ class NotificationLog {
   const bool forget_told_firing_;
   std::map<Key, NotificationEntry> entries_;
   std::map<Key, UnansweredSend> unanswered_;
+  base::Duration followed_;  // the clock's offset as FollowClock() last saw it
   base::Counter* queries_;
   base::Gauge* size_bytes_;
   base::Summary* gc_duration_;

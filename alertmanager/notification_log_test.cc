@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "alertmanager/sim_world_test.h"
 #include "base/digest.h"
 
 namespace tocsin::alertmanager {
@@ -53,6 +54,52 @@ TEST(NotificationLogTest, WhatIsToldDependsOnWhatWasToldLast) {
 TEST(NotificationLogTest, AlertsAreKnownByAlertmanagersHash) {
   // xxhash64 of "alertname" ff "X" ff, so that a log that was taken over names the same alerts.
   EXPECT_EQ(AlertHash(model::Labels::FromPairs({{"alertname", "X"}})), base::Xxh64("alertname\xffX\xff"));
+}
+
+class UnansweredTest : public testing::Test {
+ protected:
+  static std::vector<uint64_t> Hashes(uint64_t from, uint64_t to) {
+    std::vector<uint64_t> out;
+    for (uint64_t h = from; h < to; ++h) out.push_back(h);
+    return out;
+  }
+
+  JumpingExecutor sim_{kStart};
+  KeptStore store_{&sim_};
+  base::Registry registry_;
+  NotificationLog log_{&sim_, &store_, &registry_, 120h, false};
+};
+
+TEST_F(UnansweredTest, ReceiversThatAreNotHeardOfAnyMoreAreForgottenAfterTheRetention) {
+  log_.LeaveUnanswered("g", "ops/webhook/0", {.tick = sim_.Now(), .firing = {1}});
+  sim_.RunFor(119h);
+  log_.LeaveUnanswered("g", "ops/webhook/1", {.tick = sim_.Now(), .firing = {2}});
+  EXPECT_EQ(log_.Collect(), 0U);
+  EXPECT_EQ(store_.Contents().intents.size(), 2U);
+  EXPECT_NE(registry_.Expose().find("alertmanager_nflog_snapshot_size_bytes 60\n"), std::string::npos) << registry_.Expose();
+  sim_.RunFor(1h);
+  EXPECT_EQ(log_.Collect(), 1U);
+  EXPECT_EQ(log_.Unanswered("g", "ops/webhook/0"), nullptr);
+  ASSERT_NE(log_.Unanswered("g", "ops/webhook/1"), nullptr);
+  ASSERT_EQ(store_.Contents().intents.size(), 1U);
+  EXPECT_EQ(store_.Contents().intents[0].receiver_key, "ops/webhook/1");
+  // One that is being told is not, whatever the age of what is known of it.
+  sim_.RunFor(200h);
+  log_.Intend("g", "ops/webhook/1", {.tick = sim_.Now(), .firing = {3}}, [] {});
+  EXPECT_EQ(log_.Collect(), 0U);
+  EXPECT_EQ(store_.Contents().intents.size(), 1U);
+}
+
+TEST_F(UnansweredTest, WhatManyUnansweredMessagesMayHaveSaidIsBounded) {
+  for (uint64_t i = 0; i < 5; ++i) {
+    log_.LeaveUnanswered("g", "ops/webhook/0", {.tick = sim_.Now(), .firing = Hashes(i * 50'000, (i + 1) * 50'000), .resolved = {i}});
+  }
+  const UnansweredSend* all = log_.Unanswered("g", "ops/webhook/0");
+  ASSERT_NE(all, nullptr);
+  EXPECT_EQ(all->firing.size(), kMaxUnansweredHashes + 50'000);
+  EXPECT_TRUE(std::ranges::is_sorted(all->firing));
+  EXPECT_TRUE(std::ranges::includes(all->firing, Hashes(200'000, 250'000)));
+  EXPECT_EQ(all->resolved, Hashes(0, 5));
 }
 
 }  // namespace

@@ -30,13 +30,17 @@ class Notifier::Delivery {
   Delivery(Notifier* owner, std::shared_ptr<const FlushedGroup> group, const Integration* integration,
            std::shared_ptr<const std::vector<model::AlertPtr>> suppressed, std::move_only_function<void(bool)> done)
       : owner_(owner), group_(std::move(group)), integration_(integration), alerts_(group_->alerts),
-        suppressed_(std::move(suppressed)), done_(std::move(done)), deadline_(owner->parts_.executor->Monotonic() + group_->budget) {}
+        suppressed_(std::move(suppressed)), done_(std::move(done)), clock_offset_(owner->parts_.log->ClockOffset()),
+        deadline_(owner->parts_.executor->Monotonic() + group_->budget) {}
 
   std::string lane() const { return group_->key + '\n' + integration_->key; }
 
   // Compares with the log, then sends or not.
   void Start();
-  void Cancel() { Fail(FailureReason::kContextCanceled, "canceled"); }
+  void Cancel() {
+    if (recorded_) return End(true);  // only the disk is waited for
+    Fail(FailureReason::kContextCanceled, "canceled");
+  }
 
  private:
   const Parts& parts() const { return owner_->parts_; }
@@ -61,7 +65,7 @@ class Notifier::Delivery {
   }
   void NotSent(const NotificationEntry* last);
   std::vector<uint64_t> LeftOut() const;
-  UnansweredSend Says() const { return {.firing = firing_, .resolved = resolved_}; }
+  UnansweredSend Says() const { return {.tick = group_->tick, .firing = firing_, .resolved = resolved_}; }
 
   Notifier* const owner_;
   const std::shared_ptr<const FlushedGroup> group_;
@@ -69,6 +73,7 @@ class Notifier::Delivery {
   std::vector<model::AlertPtr> alerts_;
   const std::shared_ptr<const std::vector<model::AlertPtr>> suppressed_;
   std::move_only_function<void(bool)> done_;
+  const base::Duration clock_offset_;  // at the tick
   const base::Duration deadline_;  // of the monotonic clock
 
   std::shared_ptr<Notification> notification_;
@@ -81,8 +86,10 @@ class Notifier::Delivery {
   int attempts_ = 0;
   bool intended_ = false;
   bool ended_ = false;
+  bool recorded_ = false;  // the receiver knows, and the log
   bool calling_ = false;  // a request is out
-  bool unanswered_ = false;  // one before had no answer in its time
+  std::shared_ptr<bool> unsent_;  // it cannot have been heard
+  bool unanswered_ = false;  // one before may have been heard
   bool told_ = false;     // the journal has the refusal
   int status_ = 0;        // of the answer, where it has one
   base::Duration began_{};  // the attempt
@@ -125,6 +132,7 @@ void Notifier::Delivery::NotSent(const NotificationEntry* last) {
 }
 
 void Notifier::Delivery::Decide() {
+  parts().log->FollowClock();
   const NotificationEntry* last = parts().log->Find(group_->key, integration_->key);
   const UnansweredSend* unanswered = parts().log->Unanswered(group_->key, integration_->key);
   const NotifyDecision decision = DecideNotification(
@@ -165,7 +173,7 @@ void Notifier::Delivery::Decide() {
     Fail(last_reason_, last_error_.empty() ? "context deadline exceeded" : last_error_);
   }));
   intended_ = true;
-  parts().log->Intend(group_->key, integration_->key, group_->tick, Says(), gate_.Wrap([this] { Attempt(); }));
+  parts().log->Intend(group_->key, integration_->key, Says(), gate_.Wrap([this] { Attempt(); }));
 }
 
 void Notifier::Delivery::Attempt() {
@@ -204,6 +212,7 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
   if (!built) return NotBuilt(built.error());
   status_ = 0;
   calling_ = true;
+  unsent_ = std::make_shared<bool>(false);
   if (built->replaced) {
     parts().metrics->templates_replaced->Add();
     base::LogError("a notification template failed; a plain text was sent instead",
@@ -214,6 +223,7 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
   if (auto* request = std::get_if<net::FetchRequest>(&built->message)) {
     // The receiver's own timeout, of one attempt, is 0 if it has none.
     request->timeout = request->timeout > base::Duration{} ? std::min(left, request->timeout) : left;
+    request->unsent = unsent_;
     call_ = parts().transport.http->Fetch(std::move(*request), Gated<base::Result<net::FetchResponse>>(gate_, [this](base::Result<net::FetchResponse> r) {
       if (!r) return Answered(OutcomeOfError(r.error()));
       status_ = r->status;
@@ -222,6 +232,7 @@ void Notifier::Delivery::BuiltOne(base::Result<Built> built) {
   } else {
     auto& mail = std::get<net::SmtpMessage>(built->message);
     mail.timeout = left;
+    mail.unsent = unsent_;
     call_ = parts().transport.mail->Send(std::move(mail), Gated<base::Status>(gate_, [this](base::Status s) {
       if (s) return Answered({.ok = true});
       Outcome outcome = OutcomeOfError(s.error());
@@ -249,6 +260,7 @@ void Notifier::Delivery::Answered(Outcome outcome) {
                               .duration = parts().executor->Monotonic() - began_,
                               .text = outcome.error};
   if (outcome.ok && outcome.more) {
+    unanswered_ = unanswered_ || outcome.told;
     parts().journal->Request(Flush(), answer);
     step_ = {.index = step_.index + 1, .carried = std::move(outcome.carried)};
     return NextStep();
@@ -260,7 +272,7 @@ void Notifier::Delivery::Answered(Outcome outcome) {
     return Succeed(std::move(outcome.receiver_data));
   }
   parts().metrics->Of(parts().metrics->requests_failed, integration_->name, integration_->receiver_name)->Add();
-  unanswered_ = unanswered_ || (status_ == 0 && outcome.reason == FailureReason::kContextDeadlineExceeded);
+  unanswered_ = unanswered_ || (status_ == 0 && !*unsent_);
   if (!outcome.retry) {
     answer.outcome = RequestOutcome::kRefused;
     parts().journal->Request(Flush(), answer);
@@ -299,15 +311,18 @@ void Notifier::Delivery::Succeed(std::optional<std::string> receiver_data) {
 }
 
 void Notifier::Delivery::Record(std::optional<std::string> receiver_data) {
-  NotificationEntry entry{.sent_at = parts().options->compat.repeat_from_end_of_send ? parts().executor->Now() : group_->tick,
+  const bool from_end = parts().options->compat.repeat_from_end_of_send;
+  NotificationEntry entry{.sent_at = from_end ? parts().executor->Now() : group_->tick,
                           .firing = firing_,
-                          .resolved = resolved_};
+                          .resolved = resolved_,
+                          .clock_offset = from_end ? parts().log->ClockOffset() : clock_offset_};
   if (receiver_data) {
     entry.receiver_data = std::move(*receiver_data);
   } else if (notification_ != nullptr && reason_ != "first notification") {
     entry.receiver_data = notification_->receiver_data;
   }
   if (integration_->send_resolved) entry.left_out = LeftOut();
+  recorded_ = true;
   deadline_timer_.Cancel();
   // Nothing repeats more often than the group ticks, so the entry must outlive a tick too.
   const RouteOptions& route = group_->route->options();
@@ -342,11 +357,12 @@ void Notifier::Delivery::Fail(FailureReason reason, const std::string& error) {
   } else if (!told_) {
     parts().journal->GaveUp(Flush(), attempts_, error);
   }
-  // A request that may have arrived stays marked, so that its repetition is known as one.
-  if (intended_ && (calling_ || unanswered_)) {
-    parts().log->LeaveUnanswered(group_->key, integration_->key, group_->tick, Says());
+  call_.Cancel();  // says whether the request was sent
+  // One that may have arrived stays marked, so that its repetition is known as one.
+  if (intended_ && (unanswered_ || (calling_ && !*unsent_))) {
+    parts().log->LeaveUnanswered(group_->key, integration_->key, Says());
   } else if (intended_) {
-    parts().log->Abandon(group_->key, integration_->key, group_->tick);
+    parts().log->Abandon(group_->key, integration_->key);
   }
   End(false);
 }

@@ -67,6 +67,7 @@ struct Outcome {
   std::optional<base::Duration> retry_after;      // the server's wish
   std::optional<std::string> receiver_data;       // to keep, when ok
   bool more = false;                              // ok so far; the next step follows
+  bool told = false;                              // with `more`: the message itself was in this step
   std::string carried;                            // for the next step
 };
 

@@ -156,7 +156,7 @@ class Jira : public Receiver {
     if (step.index == kSearch) return Found(n, response);
     Issue issue = Issue::Decode(step.carried);
     if (step.index == kWrite) {
-      o.more = !issue.key.empty() && !Transition(n, issue).empty();
+      o.more = o.told = !issue.key.empty() && !Transition(n, issue).empty();
       o.carried = step.carried;
     } else if (step.index == kListTransitions) {
       return ChooseTransition(n, std::move(issue), response);

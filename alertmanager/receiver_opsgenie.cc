@@ -63,7 +63,7 @@ class OpsGenie : public Receiver {
   Outcome Judge(const Notification& n, const Step& step, const net::FetchResponse& response) const override {
     Outcome o = Receiver::Judge(n, step, response);
     if (!o.ok && response.status == 429) o.retry = true;
-    o.more = o.ok && n.data.status == "firing" && block_.Flag("update_alerts") && step.index < 2;
+    o.more = o.told = o.ok && n.data.status == "firing" && block_.Flag("update_alerts") && step.index < 2;
     return o;
   }
 

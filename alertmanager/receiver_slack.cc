@@ -63,7 +63,7 @@ class Slack : public Receiver {
         root["channel"].get(channel) == simdjson::SUCCESS) {
       o.receiver_data = EncodeSlackPost({.channel = std::string(channel), .ts = std::string(text)});
     }
-    o.more = action == Action::kEdit && Replies();
+    o.more = o.told = action == Action::kEdit && Replies();
     return o;
   }
 

@@ -29,6 +29,7 @@ void KeptStore::Commit(state::Transaction t, Done done) {
   for (auto& [journal, list] : t.rep()->packs) {
     for (state::EventPack& pack : list) packs.push_back(std::move(pack));
   }
+  if (slow) return;
   auto keep = std::make_shared<Done>(std::move(done));
   sim_->Post([keep] { (*keep)({}); });
 }
@@ -54,6 +55,14 @@ std::vector<JournalEntry> KeptStore::Journal() const {
     EXPECT_TRUE(chapters[pack.chapter].Read(pack.bytes, [&](JournalEntry e) { out.push_back(std::move(e)); }));
   }
   return out;
+}
+
+void KeptStore::Reset() {
+  silences_.clear();
+  notifications_.clear();
+  intents_.clear();
+  alerts_.clear();
+  packs.clear();
 }
 
 state::Contents KeptStore::Contents() const {

@@ -24,6 +24,18 @@ using namespace std::chrono_literals;
 
 inline const base::Time kStart = base::FromUnixMillis(1'700'000'000'000);
 
+// Wall-clock time may be set; timers do not care.
+class JumpingExecutor : public base::SimulatedExecutor {
+ public:
+  using SimulatedExecutor::SimulatedExecutor;
+  base::Time Now() const override { return SimulatedExecutor::Now() + offset_; }
+  base::Time True() const { return SimulatedExecutor::Now(); }
+  void Jump(base::Duration by) { offset_ += by; }
+
+ private:
+  base::Duration offset_{};
+};
+
 class FakeHttp : public net::HttpClient {
  public:
   struct Request {
@@ -40,6 +52,7 @@ class FakeHttp : public net::HttpClient {
       status = statuses.front();
       statuses.pop_front();
     }
+    if (request.unsent != nullptr) *request.unsent = status == kNoConnection;
     if (status == kNever) return net::Call([cancelled] { *cancelled = true; });
     timers_.push_back(sim_->After(latency, [this, cancelled, keep, status, headers = headers] {
       if (*cancelled) return;
@@ -50,8 +63,8 @@ class FakeHttp : public net::HttpClient {
         r.body = bodies.front();
         bodies.pop_front();
       }
-      if (status == kReset) {
-        (*keep)(base::Unavailable("connection reset"));
+      if (status == kReset || status == kNoConnection) {
+        (*keep)(base::Unavailable(status == kReset ? "connection reset" : "connection refused"));
       } else {
         (*keep)(std::move(r));
       }
@@ -61,6 +74,7 @@ class FakeHttp : public net::HttpClient {
 
   static constexpr int kNever = -1;  // no answer at all
   static constexpr int kReset = -2;
+  static constexpr int kNoConnection = -3;
   std::vector<Request> requests;
   std::deque<int> statuses;  // of the next answers; then 200
   net::Headers headers;      // of answers
@@ -101,10 +115,12 @@ class KeptStore : public state::Store {
   void ReadPacks(state::PackQuery query, Done done) override;
   void Stop(base::Task done) override { sim_->Post(std::move(done)); }
   state::Contents Contents() const;
+  void Reset();  // as a new one
   std::vector<JournalEntry> Journal() const;  // all of it, in the order of writing
   std::vector<state::EventPack> packs;
   int commits = 0;
   std::optional<base::Error> broken;  // the answer to every commit
+  bool slow = false;                  // commits are kept, but their callers do not hear of it
 
  private:
   base::SimulatedExecutor* const sim_;
@@ -181,7 +197,7 @@ class World : public testing::Test {
   }
 
   base::CaptureLog log_;
-  base::SimulatedExecutor sim_{kStart};
+  JumpingExecutor sim_{kStart};
   KeptStore store_{&sim_};
   FakeHttp http_{&sim_};
   FakeMail mail_{&sim_};

@@ -20,18 +20,6 @@
 
 namespace tocsin::alertmanager::year {
 
-// Wall-clock time may be set; timers do not care.
-class JumpingExecutor : public base::SimulatedExecutor {
- public:
-  using SimulatedExecutor::SimulatedExecutor;
-  base::Time Now() const override { return SimulatedExecutor::Now() + offset_; }
-  base::Time True() const { return SimulatedExecutor::Now(); }
-  void Jump(base::Duration by) { offset_ += by; }
-
- private:
-  base::Duration offset_{};
-};
-
 // A request that the journal tells of.
 struct JournalRow {
   base::Time written{};  // true time
@@ -147,6 +135,8 @@ class Receivers : public net::HttpClient {
     r.lane = {request.url, Read(request.body, &r.says)};
     r.done = std::move(done);
     r.gives_up = sim_->True() + request.timeout;
+    // Of those that do not listen, some cannot be reached.
+    if (r.mode == Mode::kSilent || r.mode == Mode::kReset) *request.unsent = random_->Next() % 2 == 0;
     ++requests[r.lane];
     for (const auto& [other, o] : open_) {
       if (other != id && o.lane == r.lane) on_problem(fmt::format("two requests at once to {} about {}", r.lane.first, r.lane.second));

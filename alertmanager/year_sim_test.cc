@@ -13,9 +13,8 @@
 //   5. No two requests about one group are under way to one receiver; each request has one row in the
 //      journal, but for what a kill cut off.
 //
-// What 2 says of ends waits for a clock that was set back; a receiver whose connection broke after it had listened
-// counts as not told, as one that could not be reached.  A disturbance is what changes the world: the alert itself, its receiver, its suppression, a start, a
-// reload, the clock.  Each seed lives eight hours, so that 1,100 are a year; TOCSIN_SEED is the first one,
+// What 2 says of ends waits for a clock that was set back.  A disturbance is what changes the world: the alert
+// itself, its receiver, its suppression, a start, a reload, the clock.  Each seed lives eight hours, so that 1,100 are a year; TOCSIN_SEED is the first one,
 // TOCSIN_ROUNDS their number.  A single one prints its story.
 
 #include <algorithm>
@@ -161,6 +160,7 @@ class World {
     registry_ = std::make_unique<base::Registry>();
     am_ = std::make_unique<Alertmanager>(&sim_, &store_, registry_.get(), Transport{.http = &http_, .mail = &mail_}, options_);
     am_->Restore(store_.Contents());
+    started_ = sim_.True();
     Apply();
     // What ended while nobody listened, and is not repeated any more, ends by the timeout.
     for (Subject& s : subjects_) {
@@ -368,7 +368,6 @@ class World {
   struct Belief {
     bool firing = false;
     base::Time at{};
-    bool lost = false;  // the connection broke after it had listened: it counts as not told
   };
   using Heard1 = std::pair<Receivers::Lane, std::string>;
 
@@ -382,11 +381,11 @@ class World {
         if (now - std::max({s.changed, s.unsettled, s.since, disturbed_, jumped_, mode_since_[url], source}) <= kSoon) continue;
         const auto it = beliefs_.find({{url, GroupOf(s)}, s.instance});
         const Belief belief = it == beliefs_.end() ? Belief{} : it->second;
-        // Whose connection broke after it had listened counts as not told; only the next repeat mends that.
-        if (belief.lost) continue;
         if (s.firing && !s.suppressed) {
           if (!belief.firing) Fail(fmt::format("{} fires and {} was not told", s.instance, url));
-          if (belief.at + kRepeat + kSoon < now && jumped_ + kLate < belief.at) Fail(fmt::format("{} was not told again of {}", url, s.instance));
+          // A start knows nothing of the clock before.
+          const bool followed = jumped_ + kLate < belief.at || started_ < belief.at;
+          if (belief.at + kRepeat + kSoon < now && followed) Fail(fmt::format("{} was not told again of {}", url, s.instance));
         }
         // Groups of routes that were given up are not told; nor are they when the routes come back later.
         // An end is a time of the wall clock, and one that is not told is put off at a start.
@@ -407,7 +406,7 @@ class World {
     CheckNews(lane, now);
     for (const auto& [instances, firing] : {std::pair(&now.firing, true), std::pair(&now.resolved, false)}) {
       for (const std::string& instance : *instances) {
-        beliefs_[{lane, instance}] = {.firing = firing, .at = now.at, .lost = http_.modes[lane.first] != Mode::kFine};
+        beliefs_[{lane, instance}] = {.firing = firing, .at = now.at};
         const Subject& s = subjects_[static_cast<size_t>(instance[1] - '0')];
         if (firing && s.suppressed && s.since + kLate < now.at && jumped_ + kLate < now.at) {
           Fail(fmt::format("{} is suppressed and {} was told", instance, lane.first));
@@ -475,7 +474,7 @@ class World {
   base::Timer repeat_, restart_, killer_;
   std::vector<Subject> subjects_;
   std::deque<Mute> mutes_;
-  base::Time disturbed_{}, jumped_{}, rerouted_{};
+  base::Time disturbed_{}, started_{}, jumped_{}, rerouted_{};
   base::Time latest_{};  // wall-clock time before it was set
   std::map<std::string, base::Time> mode_since_;
   std::map<Heard1, Belief> beliefs_;
