@@ -84,15 +84,17 @@ RouteFacts* RouteOf(const JournalGroup& g, AlertExplanation* alert) {
   return &alert->routes.back();
 }
 
-void NoteEvent(const JournalEntry& e, AlertExplanation* alert) {
-  switch (e.kind) {
-    case JournalKind::kReceived: alert->firing = true; break;
-    case JournalKind::kResolved: alert->firing = false; break;
-    default: {
-      auto is = [alert](const JournalAlertPtr& a) { return a->fingerprint == alert->fingerprint; };
-      if (std::ranges::any_of(e.firing, is)) alert->firing = true;
-      if (std::ranges::any_of(e.resolved, is)) alert->firing = false;
-    }
+// `changed`: when the alert itself began or ended last, as far as the events before tell.
+void NoteEvent(const JournalEntry& e, base::Time* changed, AlertExplanation* alert) {
+  if (e.kind == JournalKind::kReceived || e.kind == JournalKind::kResolved) {
+    alert->firing = e.kind == JournalKind::kReceived;
+    *changed = e.at;
+  } else if (e.tick >= *changed) {
+    // A message tells of its alerts as they were at its tick.  Tried again, it is written after changes that it
+    // knows nothing of.
+    auto is = [alert](const JournalAlertPtr& a) { return a->fingerprint == alert->fingerprint; };
+    if (std::ranges::any_of(e.firing, is)) alert->firing = true;
+    if (std::ranges::any_of(e.resolved, is)) alert->firing = false;
   }
   if (e.group == nullptr) return;
   RouteFacts* const route = RouteOf(*e.group, alert);
@@ -224,8 +226,9 @@ void Gather(Task* task) {
   if (!task->scene.past) AddPendingOfRules(task);
   for (AlertExplanation& alert : task->result.alerts) {
     if (task->live.contains(alert.fingerprint)) AddRoutes(task->scene.prepared, &alert);
+    base::Time changed{};
     for (const JournalEntry& e : task->page.entries) {
-      if (SpeaksOf(e, alert.fingerprint)) NoteEvent(e, &alert);
+      if (SpeaksOf(e, alert.fingerprint)) NoteEvent(e, &changed, &alert);
     }
   }
 }

@@ -70,6 +70,19 @@ TEST_F(ExplainTest, AnAlertThatIsPendingWaitsForItsRule) {
   EXPECT_THAT(e.Text(), AllOf(HasSubstr("not notified: its rule waits for `for: 5m`, which ends at"), HasSubstr("(in 4m)")));
 }
 
+TEST_F(ExplainTest, AnAnswerThatComesAfterTheEndDoesNotMakeTheAlertFireAgain) {
+  http_.latency = 1min;
+  http_.statuses = {503};
+  Start(OneWebhook());
+  Fire("a", 0s);
+  RunTo(1min);
+  Resolve("a", 0s, 1min);
+  RunTo(3min);
+  const Explanation e = Ask(R"({instance="a"})", 2min);
+  ASSERT_THAT(e.alerts, SizeIs(1));
+  EXPECT_FALSE(e.alerts[0].firing);
+}
+
 TEST_F(ExplainTest, AGroupThatWaitsSaysWhenItsFirstFlushIs) {
   Start(OneWebhook());
   Fire("a", 0s);

@@ -38,6 +38,9 @@ base::Result<base::Time> TimeParam(std::string_view name, std::string_view text,
 // The alerts that match and that the page speaks of, as its last word on each has them.
 std::vector<model::AlertPtr> AlertsOf(const alertmanager::JournalPage& page, const alertmanager::Matchers& matchers) {
   std::map<uint64_t, model::AlertPtr> out;
+  // A message tells of its alerts as they were at its tick.  Tried again, it is written after changes that it
+  // knows nothing of.
+  std::map<uint64_t, base::Time> changed;
   auto take = [&](const alertmanager::JournalAlertPtr& a, base::Time ends_at) {
     const bool known = a != nullptr && out.contains(a->fingerprint);
     if (a == nullptr || (!known && (out.size() >= kMaxPreviewed || !alertmanager::MatchesAll(matchers, a->labels)))) return;
@@ -49,11 +52,20 @@ std::vector<model::AlertPtr> AlertsOf(const alertmanager::JournalPage& page, con
     alert.generator_url = a->generator_url;
     out[a->fingerprint] = std::make_shared<const model::Alert>(std::move(alert));
   };
+  auto take_told = [&](const alertmanager::JournalAlertPtr& a, base::Time tick, base::Time ends_at) {
+    const auto since = changed.find(a->fingerprint);
+    if (since == changed.end() || tick >= since->second) take(a, ends_at);
+  };
   for (const alertmanager::JournalEntry& e : page.entries) {
-    if (e.kind == alertmanager::JournalKind::kReceived || e.kind == alertmanager::JournalKind::kGrouped) take(e.alert, {});
-    if (e.kind == alertmanager::JournalKind::kResolved) take(e.alert, e.due);
-    for (const alertmanager::JournalAlertPtr& a : e.firing) take(a, {});
-    for (const alertmanager::JournalAlertPtr& a : e.resolved) take(a, e.tick);
+    const bool resolved = e.kind == alertmanager::JournalKind::kResolved;
+    if (e.alert != nullptr && (resolved || e.kind == alertmanager::JournalKind::kReceived)) {
+      take(e.alert, resolved ? e.due : base::Time{});
+      changed[e.alert->fingerprint] = e.at;
+    } else if (e.kind == alertmanager::JournalKind::kGrouped && e.alert != nullptr && !out.contains(e.alert->fingerprint)) {
+      take(e.alert, {});
+    }
+    for (const alertmanager::JournalAlertPtr& a : e.firing) take_told(a, e.tick, {});
+    for (const alertmanager::JournalAlertPtr& a : e.resolved) take_told(a, e.tick, e.tick);
   }
   std::vector<model::AlertPtr> list;
   for (auto& [fingerprint, alert] : out) list.push_back(std::move(alert));

@@ -19,17 +19,19 @@ class OkHttp : public net::HttpClient {
   net::Call Fetch(net::FetchRequest request, net::FetchDone done) override {
     bodies.push_back(request.body);
     auto keep = std::make_shared<net::FetchDone>(std::move(done));
-    sim_->Post([keep] {
+    answers_.push_back(sim_->After(latency, [keep] {
       net::FetchResponse r;
       r.status = 200;
       r.body = "thanks";
       (*keep)(std::move(r));
-    });
+    }));
     return {};
   }
   std::vector<std::string> bodies;
+  base::Duration latency{};
 
  private:
+  std::vector<base::Timer> answers_;
   base::SimulatedExecutor* const sim_;
 };
 
@@ -88,6 +90,22 @@ TEST_F(InsightApiTest, APreviewSendsNothingAndATestSendsOnce) {
   EXPECT_THAT(x->body(), HasSubstr("\"ok\":true"));
   EXPECT_THAT(x->body(), HasSubstr("\"answer\":\"thanks\""));
   EXPECT_EQ(http_.bodies.size(), sent + 1);
+}
+
+TEST_F(InsightApiTest, WhatEndedBeforeAnAnswerCameHasEndedInAPreviewOfThePast) {
+  http_.latency = 1min;
+  model::Alert alert;
+  alert.labels = model::Labels::FromPairs({{"alertname", "Late"}});
+  alert.starts_at = sim_.Now();
+  ASSERT_TRUE(am_->Post({alert}));
+  sim_.RunFor(40s);
+  alert.ends_at = sim_.Now();
+  ASSERT_TRUE(am_->Post({alert}));
+  sim_.RunFor(2min);
+  const auto x = Ask("POST", "/api/v2/preview?filter=alertname%3DLate&at=0s");
+  EXPECT_EQ(x->status(), 200) << x->body();
+  EXPECT_THAT(x->body(), HasSubstr(R"(\"status\":\"resolved\")")) << x->body();
+  EXPECT_THAT(x->body(), Not(HasSubstr(R"(\"status\":\"firing\")"))) << x->body();
 }
 
 TEST_F(InsightApiTest, APostThatAnyPageMaySendIsRefused) {
