@@ -202,7 +202,7 @@ class Test : public std::enable_shared_from_this<Test> {
         last.status = r->status;
         Outcome outcome = self->Current().receiver->Judge(*self->notification_, self->step_, *r);
         // What the next request needs may be a credential.
-        last.answer = outcome.more ? "(not shown: the next request is made of it)" : self->mask_.Text(r->body.substr(0, kMaxAnswer));
+        last.answer = outcome.more ? "(not shown: the next request is made of it)" : self->mask_.CutText(r->body.substr(0, kMaxAnswer));
         self->Answered(std::move(outcome));
       });
     } else {
@@ -221,7 +221,7 @@ class Test : public std::enable_shared_from_this<Test> {
   void Answered(Outcome outcome) {
     IntegrationTest& result = results_.back();
     result.requests.back().duration = executor_->Monotonic() - began_;
-    result.requests.back().error = mask_.Text(outcome.error);
+    result.requests.back().error = mask_.CutText(outcome.error);  // it may cite the beginning of an answer
     if (outcome.ok && outcome.more) {
       step_ = {.index = step_.index + 1, .carried = std::move(outcome.carried)};
       return NextStep();

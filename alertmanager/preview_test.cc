@@ -117,6 +117,20 @@ TEST_F(ReceiverTestTest, WhatServersHandOutIsNotShown) {
   EXPECT_THAT((*refused)[0].requests[0].error, Not(HasSubstr("tokentoken")));
 }
 
+TEST_F(ReceiverTestTest, ASecretThatIsCutInTwoIsNotShown) {
+  Start(
+      "route:\n  receiver: ops\nreceivers:\n- name: ops\n  wechat_configs:\n  - {api_url: 'http://wechat/', corp_id: corp, api_secret: hunter22}\n");
+  http_.bodies = {R"({"errcode":0,"access_token":"tokentokentoken"})"};
+  const std::string begin = R"({"errcode":93000,"errmsg":")";
+  http_.bodies.push_back(begin + std::string(194 - begin.size(), 'x') + "tokentokentoken" + std::string(1994 - 209, 'y') + "hunter22\"}");
+  const auto tested = Ask("ops");
+  ASSERT_TRUE(tested.has_value());
+  const TestedRequest& r = (*tested)[0].requests[1];
+  EXPECT_THAT(r.error, testing::EndsWith("xxx<secret>"));
+  EXPECT_THAT(r.answer, testing::EndsWith("yyy<secret>"));
+  EXPECT_THAT(r.answer, HasSubstr("xxx<secret>yyy"));
+}
+
 TEST_F(ReceiverTestTest, ReceiversThatAreNotThereOrNotMadeAreNamed) {
   Start(std::string(kTwoTeams));
   EXPECT_THAT(Ask("nobody").error().message(), HasSubstr("there is no receiver nobody"));

@@ -111,6 +111,20 @@ std::string SecretMask::Text(std::string text) const {
   return text;
 }
 
+std::string SecretMask::CutText(std::string text) const {
+  text = Text(std::move(text));
+  size_t hidden = 0;
+  for (const std::string& form : forms_) {
+    for (size_t n = std::min(form.size(), text.size()); n >= kLeastSecret && n > hidden; --n) {
+      if (!std::string_view(text).ends_with(std::string_view(form).substr(0, n))) continue;
+      hidden = n;
+      break;
+    }
+  }
+  if (hidden > 0) text.replace(text.size() - hidden, hidden, kMaskedSecret);
+  return text;
+}
+
 std::string SecretMask::Header(std::string_view name, std::string value) const {
   const std::string lower = base::ToLower(name);
   for (const char* part : {"authorization", "token", "secret", "cookie", "api-key", "password"}) {

@@ -25,6 +25,8 @@ class SecretMask {
   SecretMask(const Prepared& prepared, const Integration& integration, const Notification& notification, base::FileSystem* fs);
 
   std::string Text(std::string text) const;
+  // Of a text whose end may have been cut off: an end that a secret begins with is hidden too.
+  std::string CutText(std::string text) const;
   // A header by its name or, failing that, its text.
   std::string Header(std::string_view name, std::string value) const;
 
