@@ -145,12 +145,14 @@ base::Result<Silence> ReadSilence(std::string_view bytes) {
 }
 
 // Packed or one by one, as protobuf allows.
-void ReadHashes(const Message& field, std::vector<uint64_t>* out) {
+base::Status ReadHashes(const Message& field, std::vector<uint64_t>* out) {
   if (field.text().empty()) {
     out->push_back(field.value());
-    return;
+    return {};
   }
-  for (base::Decoder packed(field.text()); packed.more();) out->push_back(packed.Uvarint());
+  base::Decoder packed(field.text());
+  while (packed.more()) out->push_back(packed.Uvarint());
+  return packed.ok() ? base::Status() : base::DataLoss("it is damaged");
 }
 
 base::Result<state::NotificationRecord> ReadEntry(std::string_view bytes) {
@@ -171,8 +173,8 @@ base::Result<state::NotificationRecord> ReadEntry(std::string_view bytes) {
         }
         break;
       case 5: out.sent_at = ReadTimestamp(m.text()); break;
-      case 6: ReadHashes(m, &out.firing); break;
-      case 7: ReadHashes(m, &out.resolved); break;
+      case 6: RETURN_IF_ERROR(ReadHashes(m, &out.firing)); break;
+      case 7: RETURN_IF_ERROR(ReadHashes(m, &out.resolved)); break;
       case 8: {
         const auto [key, value] = ReadMapEntry(m.text());
         const std::string_view text = ReadMapEntry(value).first;  // as a text
@@ -180,14 +182,15 @@ base::Result<state::NotificationRecord> ReadEntry(std::string_view bytes) {
         if (key == "channelId") post.channel = text;
         break;
       }
-      case 9: ReadHashes(m, &muted); break;
+      case 9: RETURN_IF_ERROR(ReadHashes(m, &muted)); break;
       default: break;
     }
   }
   if (!m.ok() || out.group_key.empty() || receiver_name.empty()) return base::DataLoss("it is damaged");
   // What was held back was not told.
+  std::ranges::sort(muted);
   for (std::vector<uint64_t>* told : {&out.firing, &out.resolved}) {
-    std::erase_if(*told, [&](uint64_t hash) { return std::ranges::find(muted, hash) != muted.end(); });
+    std::erase_if(*told, [&](uint64_t hash) { return std::ranges::binary_search(muted, hash); });
   }
   out.receiver_key = fmt::format("{}/{}/{}", receiver_name, integration, index);
   if (!post.ts.empty() && !post.channel.empty()) out.receiver_data = EncodeSlackPost(post);

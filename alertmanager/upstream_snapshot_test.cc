@@ -142,6 +142,18 @@ TEST(UpstreamSnapshotTest, WhatIsWrittenIsReadBackAndWhatWouldHoldMoreBackIsLeft
   }
 }
 
+TEST(UpstreamSnapshotTest, AnEntryWhoseHashesAreCutIsLeftOut) {
+  for (const int field : {6, 7, 9}) {
+    std::vector<state::NotificationRecord> entries;
+    const std::string receiver = Bytes(1, "team") + Bytes(2, "webhook");
+    const auto read = ReadUpstreamNotifications(
+        Delimited(Bytes(1, Bytes(1, "{}:{}") + Bytes(2, receiver) + Bytes(field, Varint(7) + "\x80"))) + OneEntry(), &entries);
+    ASSERT_FALSE(read.has_value());
+    EXPECT_THAT(read.error().message(), testing::HasSubstr("nflog snapshot: record at byte 0 of"));
+    EXPECT_THAT(entries, SizeIs(1));
+  }
+}
+
 TEST(UpstreamSnapshotTest, CutOrChangedBytesAreNeverACrash) {
   for (const std::string& whole : {OneSilence(), OneEntry()}) {
     for (size_t i = 0; i < whole.size(); ++i) {
