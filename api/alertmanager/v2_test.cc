@@ -93,6 +93,20 @@ TEST_F(AlertmanagerApiTest, AClientThatDoesNotKnowSetsSchedulesAndReceiversDoesN
   EXPECT_EQ(Ask("POST", "/api/v2/silences", fmt::format(R"({{{},"comment":"a","matchers":{},"matcherSets":[{}]}})", times, matchers("a"), matchers("b")))->status(), 400);
 }
 
+TEST_F(AlertmanagerApiTest, ASilenceOfAReceiverThatIsGoneCanBeChangedByAClientThatDoesNotKnowReceivers) {
+  const std::string rest = R"("startsAt":"2023-11-14T22:13:20Z","endsAt":"2033-01-01T00:00:00Z","createdBy":"x","matchers":[{"name":"a","value":"1","isRegex":false}])";
+  const auto made = Ask("POST", "/api/v2/silences", fmt::format(R"({{{},"comment":"a","receivers":["other"]}})", rest));
+  ASSERT_EQ(made->status(), 200) << made->body();
+  const std::string id = made->body().substr(made->body().find(':') + 2, 36);
+  am_->Apply(*alertmanager::Alertmanager::Prepare(*alertmanager::LoadConfig("route: {receiver: ops}\nreceivers: [{name: ops}]\n", "am.yml"), am_->options()));
+  const auto changed = Ask("POST", "/api/v2/silences", fmt::format(R"({{"id":"{}",{},"comment":"b"}})", id, rest));
+  EXPECT_EQ(changed->status(), 200) << changed->body();
+  EXPECT_EQ(am_->silences().Find(id)->comment, "b");
+  EXPECT_EQ(am_->silences().Find(id)->receivers.size(), 1U);
+  const auto named = Ask("POST", "/api/v2/silences", fmt::format(R"({{"id":"{}",{},"comment":"c","receivers":["other"]}})", id, rest));
+  EXPECT_THAT(named->body(), HasSubstr("there is no receiver"));
+}
+
 TEST_F(AlertmanagerApiTest, RefusalsHaveTheStatusAndTheWordsThatClientsKnow) {
   struct Row {
     std::string_view method, target, body;
