@@ -262,11 +262,15 @@ void WriteExplained(const promql::plan::Explained& node, JsonWriter* json) {
   json->BeginObject();
   json->Member("kind", node.kind);
   json->Member("operation", node.operation);
-  json->Key("position");
-  json->BeginObject();
-  json->Member("start", node.pos.start);
-  json->Member("end", node.pos.end);
-  json->EndObject();
+  const auto place = [json](std::string_view name, const promql::ByteRange& pos) {
+    json->Key(name);
+    json->BeginObject();
+    json->Member("start", pos.start);
+    json->Member("end", pos.end);
+    json->EndObject();
+  };
+  place("position", node.pos);
+  if (node.shared_with) place("sharedWith", *node.shared_with);
   if (node.cost) {
     json->Member("series", node.cost->series);
     json->Member("samples", node.cost->samples);

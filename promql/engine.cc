@@ -184,7 +184,7 @@ base::Result<PreparedQuery> Engine::Prepare(std::string_view text) const {
   auto rep = std::make_unique<PreparedQuery::Rep>();
   rep->options = options_;
   rep->text = text;
-  ASSIGN_OR_RETURN(rep->plan, plan::MakePlan(std::shared_ptr<const Expr>(std::move(expr))));
+  ASSIGN_OR_RETURN(rep->plan, plan::MakePlan(std::move(expr), options_->share_equal_subtrees));
   return PreparedQuery(std::move(rep));
 }
 

@@ -48,6 +48,7 @@ struct EngineOptions {
   bool type_and_unit_labels = false;      // __type__ and __unit__ go where __name__ goes
   bool use_start_timestamps = false;      // rate() and its like see resets in them
   bool per_step_stats = false;            // queries may ask for samples by step
+  bool share_equal_subtrees = true;       // compute them once; results are the same without
   const base::Executor* clock = nullptr;  // for the timeout; null: no timeout
 };
 

@@ -203,6 +203,29 @@ void Annotations::MismatchedCustomBuckets(HistogramOperation operation, ByteRang
       pos);
 }
 
+void Annotations::AddAll(const Annotations& part, int32_t shift) {
+  for (const Entry& found : part.entries_) {
+    Entry& e = Add(found.warning, found.text, {found.pos.start + shift, found.pos.end + shift});
+    if (found.forced) Widen(found.range, found.last_t, &e);
+    e.counted = found.counted;
+    e.count += found.count;
+  }
+}
+
+void Annotations::Widen(const Forced& forced, model::Timestamp last_t, Entry* e) {
+  if (!e->forced) {
+    e->forced = true;
+    e->range = forced;
+    e->last_t = last_t;
+    return;
+  }
+  e->range.t = std::min(e->range.t, forced.t);
+  e->last_t = std::max(e->last_t, last_t);
+  e->range.min_bucket = std::min(e->range.min_bucket, forced.min_bucket);
+  e->range.max_bucket = std::max(e->range.max_bucket, forced.max_bucket);
+  e->range.max_diff = std::max(e->range.max_diff, forced.max_diff);
+}
+
 void Annotations::ForcedMonotonicity(std::string_view metric, const Forced& forced, ByteRange pos) {
   Entry& e = Add(false,
                  ForMetric(fmt::format("{}input to histogram_quantile needed to be fixed for "
@@ -212,17 +235,7 @@ void Annotations::ForcedMonotonicity(std::string_view metric, const Forced& forc
                                        kInfo),
                            metric),
                  pos);
-  if (!e.forced) {
-    e.forced = true;
-    e.range = forced;
-    e.last_t = forced.t;
-  } else {
-    e.range.t = std::min(e.range.t, forced.t);
-    e.last_t = std::max(e.last_t, forced.t);
-    e.range.min_bucket = std::min(e.range.min_bucket, forced.min_bucket);
-    e.range.max_bucket = std::max(e.range.max_bucket, forced.max_bucket);
-    e.range.max_diff = std::max(e.range.max_diff, forced.max_diff);
-  }
+  Widen(forced, forced.t, &e);
   ++e.count;
 }
 

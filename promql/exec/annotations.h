@@ -54,6 +54,8 @@ class Annotations {
   void ForcedMonotonicity(std::string_view metric, const Forced& forced, ByteRange pos);
 
   bool empty() const { return entries_.empty(); }
+  // Adds those of a part of the run, as if they were found now and `shift` bytes further on.
+  void AddAll(const Annotations& part, int32_t shift);
 
   // With positions as "line:column" of `text`, in order of first appearance.
   std::vector<std::string> Warnings(std::string_view text) const { return Render(true, text); }
@@ -71,6 +73,7 @@ class Annotations {
     bool counted = false;    // shown with the count
   };
   Entry& Add(bool warning, std::string text, ByteRange pos);
+  static void Widen(const Forced& forced, model::Timestamp last_t, Entry* e);
   std::vector<std::string> Render(bool warnings, std::string_view text) const;
 
   std::vector<Entry> entries_;

@@ -52,17 +52,21 @@ class Block {
 
   // All cells absent.  Values are not set.
   void Reset(size_t rows, size_t steps) {
-    rows_ = rows;
-    steps_ = steps;
-    const size_t cells = rows * steps;
-    if (cells > capacity_) {
-      values_ = std::make_unique_for_overwrite<double[]>(cells);
-      cells_ = std::make_unique_for_overwrite<uint8_t[]>(cells);
-      capacity_ = cells;
-    }
-    if (cells > 0) std::memset(cells_.get(), kAbsent, cells);
+    Resize(rows, steps);
+    if (cell_count() > 0) std::memset(cells_.get(), kAbsent, cell_count());
     histograms_.clear();
     order.clear();
+  }
+
+  // The same cells, in buffers of its own.
+  void CopyFrom(const Block& from) {
+    Resize(from.rows_, from.steps_);
+    if (cell_count() > 0) {
+      std::memcpy(values_.get(), from.values_.get(), cell_count() * sizeof values_[0]);
+      std::memcpy(cells_.get(), from.cells_.get(), cell_count());
+    }
+    histograms_ = from.histograms_;
+    order = from.order;
   }
 
   size_t rows() const { return rows_; }
@@ -116,6 +120,16 @@ class Block {
   std::vector<uint32_t> order;
 
  private:
+  void Resize(size_t rows, size_t steps) {
+    rows_ = rows;
+    steps_ = steps;
+    const size_t cells = rows * steps;
+    if (cells <= capacity_) return;
+    values_ = std::make_unique_for_overwrite<double[]>(cells);
+    cells_ = std::make_unique_for_overwrite<uint8_t[]>(cells);
+    capacity_ = cells;
+  }
+
   size_t rows_ = 0;
   size_t steps_ = 0;
   size_t capacity_ = 0;

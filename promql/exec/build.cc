@@ -7,6 +7,7 @@
 #include "promql/exec/operator.h"
 #include "promql/exec/profile.h"
 #include "promql/exec/sample_counts.h"
+#include "promql/exec/shared.h"
 
 namespace tocsin::promql::exec {
 namespace {
@@ -195,12 +196,25 @@ base::Result<OperatorPtr> MakeOperatorOfKind(Run& run, const plan::Node& node, c
   return base::Internal("promql exec: a range vector where an instant vector is needed");
 }
 
-}  // namespace
-
-base::Result<OperatorPtr> MakeOperator(Run& run, const plan::Node& node, const Grid* grid) {
+base::Result<OperatorPtr> MakeMeasured(Run& run, const plan::Node& node, const Grid* grid) {
   ASSIGN_OR_RETURN(OperatorPtr op, MakeOperatorOfKind(run, node, grid));
   if (run.profile() == nullptr) return op;
   return Measured(run.profile(), node, grid, std::move(op));
+}
+
+}  // namespace
+
+base::Result<OperatorPtr> MakeOperator(Run& run, const plan::Node& node, const Grid* grid) {
+  if (node.first_equal == nullptr) return MakeMeasured(run, node, grid);
+  if (const auto& known = run.Shared(node.first_equal); known != nullptr) {
+    OperatorPtr reader = SharedOperator::NewReader(known, node, grid);
+    if (run.profile() == nullptr) return reader;
+    return Measured(run.profile(), node, grid, std::move(reader));
+  }
+  ASSIGN_OR_RETURN(OperatorPtr op, MakeMeasured(run, node, grid));
+  std::shared_ptr<SharedOperator>& shared = run.Shared(node.first_equal);
+  shared = std::make_shared<SharedOperator>(node, std::move(op));
+  return SharedOperator::NewReader(shared, node, grid);
 }
 
 }  // namespace tocsin::promql::exec

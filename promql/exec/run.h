@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -49,6 +50,7 @@ struct RunOptions {
 class Run;
 class Profile;
 class SampleCounts;
+class SharedOperator;
 
 // What an operator remembers of times and values beyond an evaluation.  A kept tree is told when its run
 // goes on to another time; label sets and everything made from them stay.
@@ -86,6 +88,13 @@ class Run {
   void Release(int64_t samples) { current_samples_ -= samples; }
   int64_t current_samples() const { return current_samples_; }
   int64_t peak_samples() const { return peak_samples_; }
+  // Of a part of the run; what Begin returned is for End, which returns how many more the part held.
+  int64_t BeginPeak() { return std::exchange(peak_samples_, current_samples_); }
+  int64_t EndPeak(int64_t before, int64_t held_before) {
+    const int64_t more = peak_samples_ - held_before;
+    peak_samples_ = std::max(peak_samples_, before);
+    return more;
+  }
 
   void CountRead(int64_t samples) { samples_read_ += samples; }
   int64_t samples_read() const { return samples_read_; }
@@ -107,6 +116,9 @@ class Run {
   // Where samples are counted as Prometheus's statistics do; null: nowhere.  Before operators are made.
   void CountInto(SampleCounts* counts) { counts_ = counts; }
   SampleCounts* counts() const { return counts_; }
+
+  // Operators of equal subtrees, by the first of these.
+  std::shared_ptr<SharedOperator>& Shared(const plan::Node* first) { return shared_[first]; }
 
   // ---- Kept runs (promql/standing): one tree, opened once, evaluated at many times. ----
 
@@ -170,6 +182,7 @@ class Run {
   int64_t longest_window_ = 0;
   std::vector<const storage::SeriesSet*> kept_sets_;  // empty: the run is not kept
   std::vector<Movable*> movables_;
+  std::map<const plan::Node*, std::shared_ptr<SharedOperator>> shared_;
   bool keepable_ = true;
   uint64_t evaluation_ = 0;
 };

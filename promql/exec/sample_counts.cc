@@ -1,6 +1,7 @@
 #include "promql/exec/sample_counts.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace tocsin::promql::exec {
 namespace {
@@ -83,6 +84,16 @@ void SampleCounts::EndWindows(bool of_subquery) {
     if (!value) LookAt(*grid_, span_.first + s, span_looked_at_[s]);
     if (!of_subquery) Read(*grid_, span_.first + s, span_read_[s]);
   }
+}
+
+void SampleCounts::End(Part* part) const {
+  std::ranges::transform(looked_at_, part->looked_at, part->looked_at.begin(), std::minus<>());
+  std::ranges::transform(read_, part->read, part->read.begin(), std::minus<>());
+}
+
+void SampleCounts::Repeat(const Part& part) {
+  std::ranges::transform(looked_at_, part.looked_at, looked_at_.begin(), std::plus<>());
+  std::ranges::transform(read_, part.read, read_.begin(), std::plus<>());
 }
 
 void SampleCounts::LookAt(const Grid& grid, size_t step, int64_t samples) {

@@ -65,6 +65,16 @@ class SampleCounts {
   const std::vector<int64_t>& looked_at() const { return looked_at_; }
   const std::vector<int64_t>& read() const { return read_; }
 
+  // What a part of the run counted, which counts again where its result is used again.
+  struct Part {
+    std::vector<int64_t> looked_at;
+    std::vector<int64_t> read;
+  };
+  Part Begin() const { return {looked_at_, read_}; }
+  // Turns what was counted before the part into what was counted in it.
+  void End(Part* part) const;
+  void Repeat(const Part& part);
+
  private:
   struct Inner {
     const Grid* outer = nullptr;

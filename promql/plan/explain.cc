@@ -84,6 +84,11 @@ Explained ExplainNode(const Node& node,
   e.kind = KindName(node.kind);
   e.pos = node.pos;
   if (cost_of) e.cost = cost_of(node);
+  if (node.first_equal != nullptr && node.first_equal != &node) {
+    e.shared_with = node.first_equal->pos;
+    e.operation += fmt::format(" (shared with byte {})", e.shared_with->start);
+    return e;
+  }
   for (const auto& input : node.inputs) e.inputs.push_back(ExplainNode(*input, cost_of));
   return e;
 }

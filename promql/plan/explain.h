@@ -2,9 +2,12 @@
 
 // A plan as people read it, with what its nodes cost where it was run.
 //
-//   sum by (job)                      2 series     200 samples   3.1 ms
-//   └─ rate                          40 series    4000 samples   2.9 ms
-//      └─ select x[5m]               40 series    9600 samples
+//   /                                         2 series     200 samples   3.2 ms
+//   ├─ sum by (job)                           2 series     200 samples   3.1 ms
+//   │  └─ rate                               40 series    4000 samples   2.9 ms
+//   │     └─ select x[5m]                    40 series    9600 samples
+//   └─ count by (job)                         2 series     200 samples   0.1 ms
+//      └─ rate (shared with byte 14)         40 series    4000 samples
 //
 // Threads: plain values.
 
@@ -31,6 +34,7 @@ struct Explained {
   std::string kind;       // aggregate, call, selector, ...
   ByteRange pos;
   std::optional<NodeCost> cost;  // nothing where it was not run
+  std::optional<ByteRange> shared_with;  // the same is computed there, with its inputs
   std::vector<Explained> inputs;
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "promql/parse/functions.h"
+#include "promql/plan/equality.h"
 
 namespace tocsin::promql::plan {
 namespace {
@@ -214,7 +215,7 @@ void MarkStatsOnly(Node* node, bool stats_only) {
 
 }  // namespace
 
-base::Result<std::unique_ptr<Plan>> MakePlan(std::shared_ptr<const Expr> expr) {
+base::Result<std::unique_ptr<Plan>> MakePlan(std::shared_ptr<const Expr> expr, bool share) {
   auto plan = std::make_unique<Plan>();
   Planner planner;
   ASSIGN_OR_RETURN(Made made, planner.Make(*expr));
@@ -222,6 +223,7 @@ base::Result<std::unique_ptr<Plan>> MakePlan(std::shared_ptr<const Expr> expr) {
   plan->root = made.invariance.wrap ? Wrap(std::move(made.node)) : std::move(made.node);
   plan->expr = std::move(expr);
   MarkStatsOnly(plan->root.get(), false);
+  if (share) ShareEqualSubtrees(plan.get());
   return plan;
 }
 

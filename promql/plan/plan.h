@@ -1,7 +1,7 @@
 #pragma once
 
 // A plan is what is known of an expression before it is run: parentheses are gone, constants folded,
-// functions resolved, and what gives the same at every step is marked.  It holds nothing of a run and
+// functions resolved, and what gives the same at every step or is computed elsewhere too is marked.  It holds nothing of a run and
 // no absolute times: start(), end() and duration expressions are resolved by exec from QueryTimes.
 //
 //   ASSIGN_OR_RETURN(std::unique_ptr<plan::Plan> p, plan::MakePlan(std::move(expr)));
@@ -41,6 +41,9 @@ struct Node {
   std::vector<std::string> grouping;  // kAggregate: sorted, each once
   // Selectors: only count and sum of histograms are asked for (histogram_count() and its like).
   bool histogram_stats_only = false;
+  // Of subtrees that are equal and evaluated over one grid (promql/plan/equality.h): the first in the order of
+  // the text, itself in the first.  They are computed once.
+  const Node* first_equal = nullptr;
   std::vector<std::unique_ptr<Node>> inputs;
 };
 
@@ -50,8 +53,9 @@ struct Plan {
   ValueType type = ValueType::kNone;
 };
 
+// `share`: equal subtrees are computed once.
 // Errors: kInternal for a function that exec does not know.
-base::Result<std::unique_ptr<Plan>> MakePlan(std::shared_ptr<const Expr> expr);
+base::Result<std::unique_ptr<Plan>> MakePlan(std::shared_ptr<const Expr> expr, bool share = true);
 
 // The times of a query, which start(), end(), range() and step() mean.
 struct QueryTimes {

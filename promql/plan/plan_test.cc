@@ -7,6 +7,7 @@
 
 #include "promql/parse/functions.h"
 #include "promql/parse/parser.h"
+#include "promql/plan/explain.h"
 
 namespace tocsin::promql::plan {
 namespace {
@@ -93,6 +94,82 @@ TEST(ResolveDurationTest, ComputesFromTheQuerysTimes) {
       EXPECT_NE(ms.error().message().find(c.error), std::string::npos) << ms.error().message();
     }
   }
+}
+
+// Nodes whose value is computed elsewhere, and those that computed it.
+struct Sharing {
+  int first = 0;
+  int later = 0;
+};
+void CountShared(const Node& node, Sharing* found) {
+  if (node.first_equal == &node) ++found->first;
+  if (node.first_equal != nullptr && node.first_equal != &node) {
+    ++found->later;
+    return;
+  }
+  for (const auto& input : node.inputs) CountShared(*input, found);
+}
+
+TEST(PlanTest, EqualSubtreesOverOneGridAreComputedOnce) {
+  struct Case {
+    const char* text;
+    int first;
+    int later;
+  };
+  const Case cases[] = {
+      {"rate(a[5m]) / on () rate(a[5m])", 1, 1},
+      {"sum(x) > 5 and sum(x) < 9", 1, 1},
+      {"(sum(x)) + sum(x) + (sum(x))", 1, 2},
+      {"x + x", 1, 1},
+      {"sum(rate(x[5m])) / count(rate(x[5m]))", 1, 1},
+      {"sum(a + b) * (a + b) / sum(a + b)", 2, 2},  // the sum, and in the first what stands alone in the second
+      {"scalar(sum(x)) + scalar(sum(x)) * y", 1, 1},
+      {"max_over_time((x + x)[5m:])", 1, 1},
+      {"x @ 5 + y + x @ 5", 1, 1},
+      {"-x + (-x)", 1, 1},
+      {"topk by (b, a, a) (3, x) + topk by (a, b) (3, x)", 1, 1},  // only the selectors: these are other bytes apart
+      {"topk by (b, a) (3, x) + topk by (a, b) (3, x)", 1, 1},
+      {"sum( x) + sum(x)", 1, 1},    // only the selectors
+      {"sum((x)) + sum(x)", 1, 1},
+      // Not equal.
+      {"x + x offset 1m", 0, 0},
+      {"x{a=\"1\"} + x{a=\"2\"}", 0, 0},
+      {"x{a=\"1\"} + x{a=~\"1\"}", 0, 0},
+      {"rate(x[5m]) + rate(x[6m])", 0, 0},
+      {"rate(x[5m]) + increase(x[5m])", 0, 0},
+      {"rate(x[5m]) + rate(x[5m:])", 0, 0},
+      {"sum by (a) (x) + sum without (a) (x)", 1, 1},
+      {"sum by (a) (x) + sum by (b) (x)", 1, 1},
+      {"quantile(0.1, x) + quantile(0.2, x)", 1, 1},
+      {"(x == 1) + (x == bool 1)", 1, 1},
+      {"label_replace(x, \"a\", \"1\", \"b\", \"\") + label_replace(x, \"a\", \"2\", \"b\", \"\")", 1, 1},
+      {"histogram_count(x) + x", 0, 0},  // one of the selectors reads no buckets
+      // Equal, but over grids of their own.
+      {"max_over_time((x + 1)[5m:1m]) + max_over_time((x + 1)[5m:2m])", 0, 0},
+      {"x + max_over_time(x[5m:1m])", 0, 0},
+      {"x @ 5 + max_over_time((x @ 5)[5m:1m])", 0, 0},
+      // Nothing to compute.
+      {"time() + time() + vector(1) + vector(1)", 0, 0},
+      // Errors of duration expressions name bytes.
+      {"rate(x[5m + 1m]) / rate(x[5m + 1m])", 0, 0},
+  };
+  for (const Case& c : cases) {
+    Sharing found;
+    CountShared(*Make(c.text)->root, &found);
+    EXPECT_EQ(found.first, c.first) << c.text;
+    EXPECT_EQ(found.later, c.later) << c.text;
+  }
+}
+
+TEST(PlanTest, WhatIsComputedOnceIsExplainedOnce) {
+  const auto plan = Make("sum(rate(x[5m])) / count(rate(x[5m]))");
+  EXPECT_EQ(ToText(Explain(*plan)),
+            "/\n"
+            "├─ sum\n"
+            "│  └─ rate\n"
+            "│     └─ select x[5m]\n"
+            "└─ count\n"
+            "   └─ rate (shared with byte 4)\n");
 }
 
 }  // namespace

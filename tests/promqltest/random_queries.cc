@@ -115,6 +115,18 @@ std::string RandomQueries::Call(int depth) {
 }
 
 std::string RandomQueries::Vector(int depth) {
+  constexpr size_t kRemembered = 6;
+  constexpr size_t kLongest = 200;  // bytes; or they would grow without end
+  if (!written_.empty() && Often(30)) return written_[Below(written_.size())];
+  std::string text = Fresh(depth);
+  if (text.size() <= kLongest) {
+    if (written_.size() == kRemembered) written_.erase(written_.begin());
+    written_.push_back(text);
+  }
+  return text;
+}
+
+std::string RandomQueries::Fresh(int depth) {
   if (depth <= 0) return Often(45) ? RangeCall(0) : Selector() + Shift();
   switch (Below(10)) {
     case 0: return Selector() + Shift();

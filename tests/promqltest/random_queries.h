@@ -1,7 +1,7 @@
 #pragma once
 
 // Random PromQL over the series of standing_test.cc: selectors with every kind of matcher and modifier,
-// range functions, subqueries, aggregations, binary operators with matching, and functions.
+// range functions, subqueries, aggregations, binary operators with matching, and functions; some parts are written more than once.
 //
 //   RandomQueries queries(seed);
 //   std::string text = queries.Vector(3);
@@ -27,6 +27,7 @@ class RandomQueries {
   bool Often(int percent) { return Below(100) < static_cast<size_t>(percent); }
   const char* Any(const std::vector<const char*>& of) { return of[Below(of.size())]; }
 
+  std::string Fresh(int depth);
   std::string Selector(bool counters = false);
   std::string Matchers();
   std::string Shift();
@@ -38,6 +39,7 @@ class RandomQueries {
   std::string Labels();
 
   std::mt19937_64 random_;
+  std::vector<std::string> written_;  // lately, to be written again: equal subtrees
 };
 
 }  // namespace tocsin::promqltest

@@ -7,6 +7,7 @@
 #include <map>
 #include <vector>
 
+#include "promql/plan/explain.h"
 #include "promql/standing/standing_query.h"
 
 namespace tocsin::promqltest {
@@ -117,14 +118,38 @@ bool Same(const Outcome& a, const Outcome& b, bool notes) {
   return true;
 }
 
+// All of it, to the bit.
+std::string ShowExactly(const base::Result<promql::QueryResult>& result) {
+  if (!result) return "error: " + result.error().message();
+  std::string text;
+  if (const auto* vector = std::get_if<promql::Vector>(&result->value)) {
+    for (const promql::VectorSample& s : *vector) {
+      text += fmt::format("\n    {} {:a} {}", s.labels.ToString(), s.v, s.h ? s.h->ToString() : "");
+    }
+  } else if (const auto* matrix = std::get_if<promql::Matrix>(&result->value)) {
+    for (const promql::MatrixSeries& s : *matrix) {
+      text += "\n    " + s.labels.ToString();
+      for (const auto& p : s.floats) text += fmt::format(" {}:{:a}", p.t, p.v);
+      for (const auto& p : s.histograms) text += fmt::format(" {}:{}", p.t, p.h->ToString());
+    }
+  } else {
+    text += fmt::format("\n    {:a}", std::get<promql::Scalar>(result->value).v);
+  }
+  for (const std::string& note : result->warnings) text += "\n    " + note;
+  for (const std::string& note : result->infos) text += "\n    " + note;
+  return text + fmt::format("\n    {} samples looked at, {} read", result->stats.samples_looked_at,
+                            result->stats.samples_read);
+}
+
 bool Mentions(const std::string& text, std::initializer_list<const char*> words) {
   return std::ranges::any_of(words, [&](const char* w) { return text.find(w) != std::string::npos; });
 }
 
 }  // namespace
 
-ThreeForms::ThreeForms(std::string text, promql::PreparedQuery query)
-    : text_(std::move(text)), query_(std::move(query)) {
+ThreeForms::ThreeForms(std::string text, promql::PreparedQuery query, promql::PreparedQuery unshared)
+    : text_(std::move(text)), query_(std::move(query)), unshared_(std::move(unshared)) {
+  shares_ = promql::plan::ToText(query_.Explain()).find("shared with") != std::string::npos;
   // In a range query these are something else, and an error at another step is an error.
   std::string lower = text_;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -136,7 +161,24 @@ base::Result<std::unique_ptr<ThreeForms>> ThreeForms::Make(const promql::Engine&
   if (query.type() != promql::ValueType::kVector && query.type() != promql::ValueType::kScalar) {
     return base::InvalidArgument("neither an instant vector nor a scalar");
   }
-  return std::unique_ptr<ThreeForms>(new ThreeForms(std::move(text), std::move(query)));
+  promql::EngineOptions options = engine.options();
+  options.share_equal_subtrees = false;
+  ASSIGN_OR_RETURN(promql::PreparedQuery unshared, promql::Engine(options).Prepare(text));
+  return std::unique_ptr<ThreeForms>(new ThreeForms(std::move(text), std::move(query), std::move(unshared)));
+}
+
+std::string ThreeForms::CompareUnshared(storage::Queryable* storage, model::Timestamp at) const {
+  const auto differ = [&](const char* form, const std::string& shared, const std::string& unshared) {
+    if (shared == unshared) return std::string();
+    return fmt::format("{} at {}, {}: shared {}\n  not shared {}", text_, at, form, shared, unshared);
+  };
+  const promql::QueryOptions counting{.count_samples = true};
+  const std::string wrong = differ("once", ShowExactly(query_.Run(storage, at, counting)),
+                                   ShowExactly(unshared_.Run(storage, at, counting)));
+  if (!wrong.empty()) return wrong;
+  const promql::RangeParams range{at - 7 * kStepMs, at, std::chrono::milliseconds(kStepMs)};
+  return differ("in a range", ShowExactly(query_.RunRange(storage, range, counting)),
+                ShowExactly(unshared_.RunRange(storage, range, counting)));
 }
 
 std::string ThreeForms::Compare(storage::Queryable* storage, model::Timestamp at) {
@@ -150,6 +192,9 @@ std::string ThreeForms::Compare(storage::Queryable* storage, model::Timestamp at
   const bool same_order = !ordered || std::ranges::equal(once.in_order, kept.in_order, SameNumber);
   if (!Same(once, kept, true) || !same_order) {
     return fmt::format("{} at {}: once {}\n  kept{} {}", text_, at, Show(once), was_kept_ ? "" : " (not)", Show(kept));
+  }
+  if (shares_) {
+    if (std::string wrong = CompareUnshared(storage, at); !wrong.empty()) return wrong;
   }
   if (!in_range_) return {};
   const promql::RangeParams range{at - 2 * kStepMs, at + 2 * kStepMs, std::chrono::milliseconds(kStepMs)};

@@ -1,7 +1,8 @@
 #pragma once
 
 // One expression in three forms that must give the same: evaluated once (the engine as a query runs it), as
-// the middle of a range query, and kept (promql/standing).
+// the middle of a range query, and kept (promql/standing).  Where equal subtrees are computed once, the first
+// two are held against what they give without, to the bit.
 //
 // Threads: one.
 
@@ -28,12 +29,17 @@ class ThreeForms {
   bool was_kept() const { return was_kept_; }
   // Evaluations that gave a value, not an error.
   int64_t values() const { return values_; }
+  // Whether something in it is computed once for several places.
+  bool shares() const { return shares_; }
 
  private:
-  ThreeForms(std::string text, promql::PreparedQuery query);
+  ThreeForms(std::string text, promql::PreparedQuery query, promql::PreparedQuery unshared);
+  std::string CompareUnshared(storage::Queryable* storage, model::Timestamp at) const;
 
   const std::string text_;
   promql::PreparedQuery query_;
+  promql::PreparedQuery unshared_;
+  bool shares_ = false;
   bool in_range_ = true;  // means the same in a range query
   std::optional<promql::KeptQuery> kept_;
   bool was_kept_ = false;
