@@ -18,6 +18,17 @@ TEST(FeaturesTest, TheFlagMayComeOftenAndHoldMany) {
   EXPECT_FALSE(HasFeature(flags, "exemplar"));
 }
 
+TEST(FeaturesTest, NamesThatChangeNothingAreTold) {
+  std::vector<std::pair<std::string, std::string_view>> told;
+  for (const FeatureNote& n : NotesOnFeatures(Parse({"--enable-feature=exemplar-storage,foo,native-histograms", "--enable-feature=search-api"}))) {
+    told.emplace_back(n.feature, n.text);
+  }
+  EXPECT_EQ(told, (std::vector<std::pair<std::string, std::string_view>>{
+                      {"foo", "Unknown option for --enable-feature"},
+                      {"native-histograms", "This option for --enable-feature changes nothing"},
+                      {"search-api", "This option for --enable-feature is not in this version"}}));
+}
+
 TEST(FeaturesTest, TheReportHasPrometheussAreasAndTellsWhatThereIs) {
   const api::Features off = FeatureReport(Parse({}));
   for (const char* area : {"otlp_receiver", "prometheus", "rules", "scrape", "service_discovery_providers",

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "base/number.h"
 #include "base/text.h"
+#include "base/url.h"
 
 namespace tocsin::app {
 
@@ -26,6 +27,11 @@ const FlagRow* Flags::Find(std::string_view name) const {
 }
 
 std::string Flags::Check(const FlagRow& row, const std::string& value) const {
+  if (!row.choices.empty()) {
+    const auto split = base::Split(row.choices, '|');
+    const std::vector<std::string> choices(split.begin(), split.end());
+    if (std::ranges::find(choices, value) == choices.end()) return "write " + base::Join(choices, " or ");
+  }
   switch (row.kind) {
     case FlagKind::kString:
     case FlagKind::kList:
@@ -42,6 +48,11 @@ std::string Flags::Check(const FlagRow& row, const std::string& value) const {
     case FlagKind::kDuration: {
       const auto d = base::ParseDuration(value);
       return d ? "" : d.error().message();
+    }
+    case FlagKind::kUrl: {
+      if (value.empty()) return "";
+      const auto url = base::ParseUrl(value);
+      return url ? "" : url.error().message();
     }
     case FlagKind::kBytes: {
       const auto bytes = base::ParseBytes(value);
@@ -131,6 +142,14 @@ std::vector<std::string> Flags::List(std::string_view name) const {
 }
 
 bool Flags::Given(std::string_view name) const { return std::ranges::find(given_, name) != given_.end(); }
+
+std::vector<std::string> Flags::GivenWith(std::string_view prefix) const {
+  std::vector<std::string> names;
+  for (const std::string& name : given_) {
+    if (name.starts_with(prefix)) names.push_back(name);
+  }
+  return names;
+}
 
 std::vector<std::string> Flags::GivenButIgnored() const {
   std::vector<std::string> names;

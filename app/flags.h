@@ -19,7 +19,7 @@
 
 namespace tocsin::app {
 
-enum class FlagKind { kString, kBool, kInt, kFloat, kDuration, kBytes, kList };
+enum class FlagKind { kString, kBool, kInt, kFloat, kDuration, kBytes, kUrl, kList };
 
 // How much of the flag this program has a use for.
 enum class FlagUse {
@@ -33,6 +33,7 @@ struct FlagRow {
   std::string_view value;  // the default, as shown
   std::string_view help;
   FlagUse use = FlagUse::kUsed;
+  std::string_view choices = {};  // "snappy|zstd"; empty: any
 };
 
 std::span<const FlagRow> ServeFlagTable();
@@ -57,6 +58,8 @@ class Flags {
 
   // Every flag and its value, by name.
   const std::map<std::string, std::string, std::less<>>& values() const { return values_; }
+  // Flags given whose names begin so.
+  std::vector<std::string> GivenWith(std::string_view prefix) const;
   // Flags given that have no meaning here.
   std::vector<std::string> GivenButIgnored() const;
 

@@ -1,9 +1,11 @@
 #include "app/serve.h"
 
+#include "app/features.h"
 #include "app/flags.h"
 #include "app/service.h"
 #include "app/verbs.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/version.h"
 
 namespace tocsin::app {
@@ -46,6 +48,11 @@ int Serve(const std::vector<std::string>& args, const tools::ToolIo& io) {
     io.err("error: --agent: this version has no agent mode\n");
     return 2;
   }
+  if (const auto given = flags.GivenWith("storage.agent."); !given.empty()) {
+    io.err("error: --" + base::Join(given, ", --") + ": can only be used in agent mode, which this version does not have\n");
+    return 3;
+  }
+  for (const FeatureNote& note : NotesOnFeatures(flags)) base::LogWarn(note.text, {{"option", note.feature}});
   for (const std::string& name : flags.GivenButIgnored()) {
     base::LogInfo("This flag is accepted and has no meaning here", {{"flag", "--" + name}});
   }

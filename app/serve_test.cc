@@ -24,6 +24,9 @@ TEST(ServeTest, WhatAFlagCannotBeIsToldBeforeAnythingIsOpened) {
       {"--storage.tsdb.retention.size=10Gb", 2, "--storage.tsdb.retention.size=10Gb: units: unknown unit Gb"},
       {"--storage.tsdb.retention.time=15", 2, "--storage.tsdb.retention.time=15: "},
       {"--storage.tsdb.max-block-duration=x", 2, "--storage.tsdb.max-block-duration=x: "},
+      {"--storage.tsdb.wal-compression-type=lz4", 2, "--storage.tsdb.wal-compression-type=lz4: write snappy or zstd"},
+      {"--web.external-url=:", 2, "missing protocol scheme"},
+      {"--storage.agent.path=x", 3, "--storage.agent.path: can only be used in agent mode"},
       {"--storage.tsdb.wal-segment-size=64MB", 1, "prometheus.yml"},  // a right one: the next thing is the file
   };
   for (const Row& row : rows) {

@@ -428,7 +428,7 @@ void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
   notifications_->Remove(kStarting);
   base::LogInfo("Server is ready to receive web requests.",
                 {{"after", loop_.Now() - start_time_}, {"url", external_url_}});
-  if (flags_.Bool("config.auto-reload")) WatchFiles();
+  if (AutoReloads(flags_)) WatchFiles();
 }
 
 void Service::MakeDiscoveries() {

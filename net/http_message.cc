@@ -199,6 +199,47 @@ Params Params::Parse(std::string_view text, base::Status* error) {
   return out;
 }
 
+namespace {
+
+// NAME of `value; NAME=text; other="text"`; empty if there is none.
+std::string_view HeaderParameter(std::string_view header, std::string_view name) {
+  for (const std::string_view part : base::Split(header, ';')) {
+    const std::string_view trimmed = base::Trim(part);
+    const size_t equals = trimmed.find('=');
+    if (equals == trimmed.npos || !base::EqualsIgnoreCase(trimmed.substr(0, equals), name)) continue;
+    std::string_view text = trimmed.substr(equals + 1);
+    if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
+    return text;
+  }
+  return {};
+}
+
+}  // namespace
+
+base::Result<Params> Params::ParseMultipart(std::string_view body, std::string_view boundary) {
+  if (boundary.empty()) return base::InvalidArgument("no multipart boundary param in Content-Type");
+  Params out;
+  const std::string first = "--" + std::string(boundary), delimiter = "\r\n" + first;
+  size_t at = body.starts_with(first) ? first.size() : body.find(delimiter);
+  if (at == body.npos) return base::InvalidArgument("multipart: the body has no part");
+  if (!body.starts_with(first)) at += delimiter.size();
+  while (!body.substr(at).starts_with("--")) {
+    const size_t text = body.find("\r\n\r\n", at);
+    const size_t end = text == body.npos ? text : body.find(delimiter, text + 2);
+    if (end == body.npos) return base::InvalidArgument("multipart: a part has no end");
+    for (const std::string_view line : base::Split(body.substr(at, text - at), '\n')) {
+      const size_t colon = line.find(':');
+      if (colon == line.npos || !base::EqualsIgnoreCase(line.substr(0, colon), "Content-Disposition")) continue;
+      const std::string_view disposition = base::Trim(line.substr(colon + 1));
+      const std::string_view name = HeaderParameter(disposition, "name");
+      if (name.empty() || !HeaderParameter(disposition, "filename").empty()) continue;
+      out.Add(name, end < text + 4 ? std::string_view() : body.substr(text + 4, end - text - 4));
+    }
+    at = end + delimiter.size();
+  }
+  return out;
+}
+
 std::string_view Params::Get(std::string_view name) const {
   for (const auto& [key, value] : pairs_) {
     if (key == name) return value;
@@ -239,10 +280,12 @@ base::Result<Params> HttpRequest::Form() const {
   Params form;
   base::Status error;
   if (method == "POST" || method == "PUT" || method == "PATCH") {
-    std::string_view type = headers.Get("Content-Type");
-    type = base::Trim(type.substr(0, type.find(';')));
+    const std::string_view written = headers.Get("Content-Type");
+    const std::string_view type = base::Trim(written.substr(0, written.find(';')));
     if (base::EqualsIgnoreCase(type, "application/x-www-form-urlencoded")) {
       form = Params::Parse(body, &error);
+    } else if (base::EqualsIgnoreCase(type, "multipart/form-data")) {
+      ASSIGN_OR_RETURN(form, Params::ParseMultipart(body, HeaderParameter(written, "boundary")));
     }
   }
   form.Append(Params::Parse(raw_query, &error));

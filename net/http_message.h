@@ -55,6 +55,9 @@ class Params {
   // in *error (kInvalidArgument, Go's words) when given.
   static Params Parse(std::string_view text, base::Status* error = nullptr);
 
+  // The fields of a multipart/form-data body, without its files.  Errors: kInvalidArgument.
+  static base::Result<Params> ParseMultipart(std::string_view body, std::string_view boundary);
+
   std::string_view Get(std::string_view name) const;  // the first, else empty
   bool Has(std::string_view name) const;
   std::vector<std::string> All(std::string_view name) const;
@@ -85,7 +88,7 @@ struct HttpRequest {
   int version_minor = 1;
   base::Time received{};       // when the head was complete
 
-  // The form's parameters (of an application/x-www-form-urlencoded body of POST, PUT or PATCH)
+  // The form's parameters (of an application/x-www-form-urlencoded or multipart/form-data body of POST, PUT or PATCH)
   // followed by the query's, as Go's Request.Form.
   // Errors: kInvalidArgument for what cannot be decoded.
   base::Result<Params> Form() const;

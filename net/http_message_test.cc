@@ -81,6 +81,32 @@ TEST(HttpRequestTest, AFormHoldsTheBodyFirstAndThenTheQuery) {
   EXPECT_EQ(r.Form().error().code(), base::Code::kInvalidArgument);
 }
 
+TEST(HttpRequestTest, AMultipartFormIsRead) {
+  HttpRequest r;
+  r.method = "POST";
+  r.headers.Set("Content-Type", "multipart/form-data; boundary=\"xyz\"");
+  const auto part = [](std::string_view more, std::string_view text) {
+    return "--xyz\r\nContent-Disposition: form-data; " + std::string(more) + "\r\n\r\n" + std::string(text) + "\r\n";
+  };
+  r.body = part("name=\"query\"", "sum(up)\r\n+ 1") + part("name=\"time\"", "") + part("name=\"f\"; filename=\"x\"", "a file") + "--xyz--\r\n";
+  const auto form = r.Form();
+  ASSERT_TRUE(form) << form.error().message();
+  EXPECT_EQ(form->Get("query"), "sum(up)\r\n+ 1");
+  EXPECT_TRUE(form->Has("time"));
+  EXPECT_FALSE(form->Has("f"));
+  r.body = "a preamble\r\n" + r.body;
+  EXPECT_EQ(r.Form()->Get("query"), "sum(up)\r\n+ 1");
+  // Whatever is cut off: an answer, no crash.
+  const std::string whole = r.body;
+  for (size_t n = 0; n < whole.size(); ++n) {
+    r.body = whole.substr(0, n);
+    EXPECT_EQ(r.Form().has_value(), n >= whole.size() - 2) << n;
+  }
+  r.body = whole;
+  r.headers.Set("Content-Type", "multipart/form-data");
+  EXPECT_EQ(r.Form().error().message(), "no multipart boundary param in Content-Type");
+}
+
 TEST(HttpRequestTest, BasicAuthIsDecoded) {
   HttpRequest r;
   std::string user, password;

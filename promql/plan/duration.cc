@@ -57,7 +57,7 @@ base::Result<int64_t> ResolveDuration(const DurationExpr& expr, const QueryTimes
                                       Sign sign) {
   ASSIGN_OR_RETURN(double seconds, Seconds(expr, times));
   const auto fail = [&](std::string_view what) {
-    return base::FailedPrecondition(fmt::format("{}:{}: {}", expr.pos.start, expr.pos.end, what));
+    return base::InvalidArgument(fmt::format("{}:{}: {}", expr.pos.start, expr.pos.end, what));
   };
   if (std::isnan(seconds) || std::isinf(seconds)) return fail("duration is NaN or infinite");
   if (seconds <= 0 && sign == Sign::kPositive) return fail("duration must be greater than 0");
