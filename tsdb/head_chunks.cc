@@ -146,10 +146,11 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
   const std::string_view data = map->data();
   if (data.size() < kHeader.size() || !data.starts_with(kHeader)) {
     if (!last || data.size() >= kHeader.size()) loaded->gaps = loaded->gaps || !AllZero(data);
-    return Cut(*file, data, 0, last, "no header of a chunk file");
+    return Cut(*file, data, 0, last, "no header of a chunk file", "");
   }
   uint64_t offset = kHeader.size();
   size_t unknown = 0;
+  std::string kept;  // the copy of the file as it was
   while (offset < data.size()) {
     Entry entry;
     std::string what;
@@ -178,9 +179,12 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
       if (end == data.size() || end - offset < kLeastEntryBytes) {
         loaded->gaps = loaded->gaps || !last;
         file->bytes = offset;
-        return Cut(*file, data, offset, last, what);
+        return Cut(*file, data, offset, last, what, kept);
       }
-      ASSIGN_OR_RETURN(copy, KeepDamaged(*file, data));
+      if (kept.empty()) {
+        ASSIGN_OR_RETURN(kept, KeepDamaged(*file, data));
+      }
+      copy = kept;
     }
     if (options_.corruptions != nullptr) options_.corruptions->Add();
     loaded->gaps = true;
@@ -226,7 +230,7 @@ base::Status HeadChunks::Disown(const File& file, std::string_view data, uint64_
 
 // Keeps what is before `end`.  The end of the last file is torn by every power cut; anything else, and what is longer
 // than a write leaves, is copied before it is cut.
-base::Status HeadChunks::Cut(const File& file, std::string_view data, uint64_t end, bool last, std::string_view what) {
+base::Status HeadChunks::Cut(const File& file, std::string_view data, uint64_t end, bool last, std::string_view what, std::string copy) {
   const std::string path = PathOf(file.number);
   const bool lost = !AllZero(data.substr(end));
   constexpr size_t kTornBytes = 2 * kWriteBytes;  // a write and the chunk that made it due
@@ -234,12 +238,19 @@ base::Status HeadChunks::Cut(const File& file, std::string_view data, uint64_t e
     base::LogWarn("chunks_head: torn end cut off; the write-ahead log has its samples",
                   {{"file", path}, {"offset", end}, {"bytes", data.size() - end}, {"what", what}});
   } else if (lost) {
-    ASSIGN_OR_RETURN(const std::string copy, KeepDamaged(file, data));
+    if (copy.empty()) {
+      ASSIGN_OR_RETURN(copy, KeepDamaged(file, data));
+    }
     if (options_.corruptions != nullptr) options_.corruptions->Add();
     base::LogWarn("chunks_head: a damaged file is cut; what the write-ahead log still has of the rest comes back",
                   {{"file", path}, {"offset", end}, {"bytes", data.size() - end}, {"copy", copy}, {"what", what}});
   }
-  std::string kept = end == 0 ? std::string(kHeader) : std::string(data.substr(0, end));
+  std::string kept(kHeader);
+  if (end > 0) {
+    // With what was disowned: `data` need not show it.
+    ASSIGN_OR_RETURN(const std::unique_ptr<base::MappedFile> now, options_.fs->Map(path));
+    kept = now->data().substr(0, end);
+  }
   if (lost && !last) AppendChunk(0, 0, 0, kNobodys, std::string_view("\0\0", 2), &kept);  // so that later starts know of it
   return options_.fs->WriteFileAtomically(path, kept);
 }

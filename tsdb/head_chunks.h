@@ -103,7 +103,7 @@ class HeadChunks {
   explicit HeadChunks(Options options) : options_(std::move(options)) {}
   std::string PathOf(uint32_t file) const;
   base::Status Load(File* file, bool last, model::Timestamp mint, Loaded* loaded);
-  base::Status Cut(const File& file, std::string_view data, uint64_t end, bool last, std::string_view what);
+  base::Status Cut(const File& file, std::string_view data, uint64_t end, bool last, std::string_view what, std::string copy);
   // Makes what stands in [offset, end) nobody's.
   base::Status Disown(const File& file, std::string_view data, uint64_t offset, uint64_t end);
   base::Result<std::string> KeepDamaged(const File& file, std::string_view data);
