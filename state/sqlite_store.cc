@@ -201,8 +201,10 @@ std::string StampOf(base::Time now) {
 
 // Moves a damaged file and what belongs to it out of the way.
 base::Result<std::string> SetAside(const std::string& path, base::Time now) {
-  const std::string aside = path + ".damaged-" + StampOf(now);
   base::FileSystem* fs = base::RealFileSystem();
+  const std::string stamped = path + ".damaged-" + StampOf(now);
+  std::string aside = stamped;  // an earlier one of the same second stays
+  for (int n = 1; fs->Stat(aside); ++n) aside = stamped + "." + std::to_string(n);
   RETURN_IF_ERROR(fs->Rename(path, aside));
   for (const char* suffix : {"-wal", "-shm"}) {
     if (fs->Stat(path + suffix)) RETURN_IF_ERROR(fs->Rename(path + suffix, aside + suffix));
