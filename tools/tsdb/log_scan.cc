@@ -22,7 +22,7 @@ namespace wal = tsdb::wal;
 constexpr uint32_t kHeadChunksMagic = 0x0130BC91;
 constexpr size_t kHeadChunksHeaderBytes = 8;
 constexpr uint8_t kOutOfOrderBit = 0x80;
-// Files missing in a row, beyond which a number is taken for a stray one and no file for missing.
+// Files missing in a row, beyond which they are named together and those behind them should take their numbers.
 constexpr uint32_t kMaxNamedGaps = 1000;
 
 class LogScanner {
@@ -42,6 +42,8 @@ class LogScanner {
   }
   void Checkpoints();
   void HeadChunks();
+  // `found` files are missing before `path`, which should be named `should_be`.
+  void FarGap(const std::string& path, const std::string& should_be, uint32_t found, const std::string& cost);
   // What is wrong; empty: nothing.
   std::string HeadChunk(std::string_view data, uint64_t offset, uint64_t* next);
 
@@ -159,15 +161,15 @@ void LogScanner::Segments(const std::string& folder, int after, bool may_be_torn
       scan_.leftovers.push_back(path);
       continue;
     }
-    int expected = last >= 0 ? last + 1 : after >= 0 ? after + 1 : index;
-    if (index - expected > static_cast<int>(kMaxNamedGaps)) {
-      report_->Note(path, fmt::format("its number is far behind {:08}, the one expected; it is read nevertheless", expected));
-      expected = index;
-    }
-    for (int missing = expected; missing < index; ++missing) {
-      const std::string gap = wal::SegmentPath(folder, missing);
-      report_->Damage(gap, std::nullopt, "the segment is missing", "its samples, and those of series that begin in it");
-      scan_.missing_segments.push_back(gap);
+    const int expected = last >= 0 ? last + 1 : after >= 0 ? after + 1 : index;
+    const std::string cost = "its samples, and those of series that begin in it";
+    if (const auto gap = static_cast<uint32_t>(index - expected); gap > kMaxNamedGaps) {
+      FarGap(path, wal::SegmentPath(folder, expected), gap, cost);
+    } else {
+      for (int missing = expected; missing < index; ++missing) {
+        scan_.missing_segments.push_back(wal::SegmentPath(folder, missing));
+        report_->Damage(scan_.missing_segments.back(), std::nullopt, "the segment is missing", cost);
+      }
     }
     last = index;
     Segment(path, may_be_torn && index == segments->back());
@@ -192,6 +194,12 @@ void LogScanner::Checkpoints() {
   if (!*checkpoint) return;
   checkpoint_ = (*checkpoint)->index;
   Segments("wal/" + base::NameOf((*checkpoint)->path), -1, false);
+}
+
+void LogScanner::FarGap(const std::string& path, const std::string& should_be, uint32_t found, const std::string& cost) {
+  report_->Damage(should_be, std::nullopt,
+                  fmt::format("{} files are missing from here to {}, which is read nevertheless; Prometheus refuses such a folder", found, path), cost);
+  scan_.misnumbered.emplace_back(path, should_be);
 }
 
 std::string LogScanner::HeadChunk(std::string_view data, uint64_t offset, uint64_t* next) {
@@ -248,7 +256,7 @@ void LogScanner::HeadChunks() {
     };
     const uint32_t expected = last ? *last + 1 : number;
     if (number - expected > kMaxNamedGaps) {
-      report_->Note(path, fmt::format("its number is far behind {:06}, the one before; it is read nevertheless", *last));
+      FarGap(path, fmt::format("chunks_head/{:06}", expected), number - expected, cost);
     } else {
       for (uint32_t missing = expected; missing < number; ++missing) {
         const std::string gap = fmt::format("chunks_head/{:06}", missing);

@@ -12,6 +12,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file_system.h"
@@ -26,6 +27,8 @@ struct LogScan {
   std::vector<std::string> missing_segments;        // between others
   std::vector<std::string> damaged_head_chunks;     // "chunks_head/000003"
   std::vector<std::string> missing_head_chunks;     // between others
+  // The first file behind a gap of so many that they are not named one by one, and the name it should have.
+  std::vector<std::pair<std::string, std::string>> misnumbered;
   std::vector<std::string> leftovers;               // what nothing reads, within the folder
 };
 

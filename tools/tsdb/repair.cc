@@ -3,7 +3,8 @@
 //   blocks       what can be read becomes a new block; the damaged one moves to damaged/
 //   tombstones   a damaged file moves to damaged/; what was deleted shows again
 //   wal, wbl     a torn end is cut; of a segment that is damaged elsewhere the whole records are kept; the original
-//                goes to damaged/ or wal/damaged/; a missing segment becomes an empty one
+//                goes to damaged/ or wal/damaged/; a missing segment becomes an empty one; those behind a gap of thousands
+//                take the numbers that follow
 //   chunks_head  damaged chunks become nobody's, as at every start; the original is copied to damaged/
 //   leftovers    what was never finished is removed; parts of the log that a checkpoint stands for go to damaged/
 // Nothing that holds samples is deleted.  A dry run does all of it on a file system that stays in memory.
@@ -50,6 +51,8 @@ class Repairer {
   // Writes a segment anew without the records that begin at `bad`.
   base::Status DropRecords(const std::string& path, const std::vector<uint64_t>& bad);
   base::Status HeadChunks(const LogScan& log);
+  // The file `path` and those behind it get numbers from that of `should_be` on.
+  base::Status Renumber(const std::string& path, const std::string& should_be);
   base::Status Leftover(const std::string& name);
 
   const ToolIo& io_;
@@ -166,6 +169,25 @@ base::Status Repairer::HeadChunks(const LogScan& log) {
   return {};
 }
 
+base::Status Repairer::Renumber(const std::string& path, const std::string& should_be) {
+  const std::string folder = base::FolderOf(path);
+  const uint32_t first = *FileNumber(base::NameOf(path)), moved = first - *FileNumber(base::NameOf(should_be));
+  const int digits = folder == "chunks_head" ? 6 : 8;
+  ASSIGN_OR_RETURN(const std::vector<base::FileInfo> files, fs_->List(Path(folder)));
+  std::vector<uint32_t> numbers;
+  for (const base::FileInfo& f : files) {
+    const auto number = FileNumber(f.name);
+    if (!f.is_folder && number && *number >= first && f.name == fmt::format("{:0{}}", *number, digits)) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  for (const uint32_t number : numbers) {
+    const std::string from = fmt::format("{}/{:0{}}", folder, number, digits), to = fmt::format("{}/{:0{}}", folder, number - moved, digits);
+    RETURN_IF_ERROR(fs_->Rename(Path(from), Path(to)));
+    Say(from + ": its number was far behind those before it; it is " + to + " now");
+  }
+  return fs_->SyncFolder(Path(folder));
+}
+
 base::Status Repairer::Leftover(const std::string& name) {
   if (IsUnfinished(name)) {
     RETURN_IF_ERROR(fs_->RemoveAll(Path(name)));
@@ -183,7 +205,12 @@ base::Status Repairer::Leftover(const std::string& name) {
 
 base::Status Repairer::Run() {
   Report report;
-  ASSIGN_OR_RETURN(const FolderScan scan, ScanFolder(fs_, folder_, Live::kNo, &report));
+  ASSIGN_OR_RETURN(FolderScan scan, ScanFolder(fs_, folder_, Live::kNo, &report));
+  if (const auto& far = scan.log.misnumbered; !far.empty()) {
+    // From the end, so that the names of those before stay what the scan found.
+    for (auto it = far.rbegin(); it != far.rend(); ++it) RETURN_IF_ERROR(Renumber(it->first, it->second));
+    ASSIGN_OR_RETURN(scan, ScanFolder(fs_, folder_, Live::kNo, &report));
+  }
   for (const std::string& name : scan.damaged_blocks) RETURN_IF_ERROR(Block(name));
   for (const std::string& name : scan.damaged_tombstones) RETURN_IF_ERROR(Tombstones(name));
   for (const auto& [path, offsets] : scan.log.bad_records) RETURN_IF_ERROR(DropRecords(path, offsets));

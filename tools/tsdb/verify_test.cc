@@ -1,8 +1,10 @@
 // Every kind of damage: `tsdb verify` names it, `tsdb repair` mends it, and what was not damaged is still there.
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -284,6 +286,30 @@ TEST_F(VerifyTest, AMissingSegmentIsNamed) {
   const int next = segments->back() + 2;
   ASSERT_TRUE(fs_.WriteFileAtomically(tsdb::wal::SegmentPath("data/wal", next), ""));
   Mend("the segment is missing", 0, before);
+}
+
+TEST_F(VerifyTest, FilesBehindAFarGapTakeTheNumbersThatFollow) {
+  for (const char* folder : {"data/wal/", "data/chunks_head/"}) {
+    SCOPED_TRACE(folder);
+    ASSERT_TRUE(fs_.RemoveAll("data"));
+    MakeFolder();
+    const std::string before = DumpAll();
+    std::vector<std::string> names;
+    const auto files = fs_.List(folder);
+    ASSERT_TRUE(files);
+    for (const base::FileInfo& f : *files) {
+      if (!f.is_folder) names.push_back(f.name);
+    }
+    std::sort(names.begin(), names.end());
+    const std::string next = fmt::format("{:0{}}", std::stoi(names.back()) + 1, names.back().size());
+    const std::string far = names.back().size() == 6 ? "900000" : "00900000", farther = names.back().size() == 6 ? "990000" : "00990000";
+    ASSERT_TRUE(fs_.WriteFileAtomically(folder + far, ""));
+    ASSERT_TRUE(fs_.WriteFileAtomically(folder + farther, ""));
+    Mend(" files are missing from here to " + std::string(folder).substr(5) + far, 0, before);
+    EXPECT_TRUE(fs_.Stat(folder + next)) << next;
+    EXPECT_FALSE(fs_.Stat(folder + far));
+    EXPECT_FALSE(fs_.Stat(folder + farther));
+  }
 }
 
 TEST_F(VerifyTest, DamagedHeadChunksAreLeftOut) {
