@@ -5,6 +5,7 @@
 #include "alertmanager/upstream_snapshot.h"
 #include "base/simulated_executor.h"
 #include "state/store.h"
+#include "tools/server.h"
 
 namespace tocsin::tools {
 namespace {
@@ -15,8 +16,8 @@ base::Result<state::Contents> ReadState(const std::string& folder, base::FileSys
     return base::NotFound(fmt::format("{} has no state.db: name the --storage.path of tocsin alertmanager; that of tocsin serve is the "
                                       "folder alertmanager below its --storage.tsdb.path", folder));
   }
-  // Nothing is committed, so no clock ever turns.
-  base::SimulatedExecutor executor(base::Time{});
+  // Nothing is committed, so no clock ever turns; a damaged file is set aside under the time of now.
+  base::SimulatedExecutor executor(ProcessNow());
   state::Contents contents;
   ASSIGN_OR_RETURN(const std::unique_ptr<state::Store> store, state::OpenSqliteStore({.folder = folder, .executor = &executor}, &contents));
   store->Stop([] {});
@@ -24,13 +25,14 @@ base::Result<state::Contents> ReadState(const std::string& folder, base::FileSys
   return contents;
 }
 
-base::Status Export(const std::string& folder, const std::string& out, const ToolIo& io) {
+// What was lost of a damaged state, for people; empty: nothing.
+base::Result<std::vector<std::string>> Export(const std::string& folder, const std::string& out, const ToolIo& io) {
   for (const char* name : {"silences", "nflog"}) {
     if (const std::string path = base::JoinPath(out, name); io.fs->Stat(path)) {
       return base::FailedPrecondition(path + " is there already and is not written over; name another folder");
     }
   }
-  ASSIGN_OR_RETURN(const state::Contents contents, ReadState(folder, io.fs));
+  ASSIGN_OR_RETURN(state::Contents contents, ReadState(folder, io.fs));
   std::vector<std::string> left_out;
   const std::string silences = alertmanager::WriteUpstreamSilences(contents.silences, &left_out);
   const size_t silences_left_out = left_out.size();
@@ -42,7 +44,7 @@ base::Status Export(const std::string& folder, const std::string& out, const Too
   io.out(fmt::format("{} silences and {} notification log entries written to {}; start Alertmanager with --storage.path={}\n",
                      contents.silences.size() - silences_left_out,
                      contents.notifications.size() - (left_out.size() - silences_left_out), out, out));
-  return {};
+  return std::move(contents.losses);
 }
 
 }  // namespace
@@ -58,8 +60,10 @@ int AlertmanagerExport(const std::vector<std::string>& args, const ToolIo& io) {
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
   if (words.size() != 1) return Fail(io, "error: name the folder to write to");
-  if (auto done = Export(folder, words.front(), io); !done) return Fail(io, "error: " + done.error().message());
-  return 0;
+  const auto losses = Export(folder, words.front(), io);
+  if (!losses) return Fail(io, "error: " + losses.error().message());
+  for (const std::string& loss : *losses) io.err("error: " + loss + "; what could be read of it was exported\n");
+  return losses->empty() ? 0 : 1;
 }
 
 }  // namespace tocsin::tools

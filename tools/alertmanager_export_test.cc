@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "alertmanager/silences.h"
 #include "alertmanager/upstream_snapshot.h"
+#include "base/log.h"
 #include "base/simulated_executor.h"
 #include "state/store.h"
 
@@ -74,6 +77,29 @@ TEST_F(AlertmanagerExportTest, WritesWhatAlertmanagerReadsAndSaysWhatItLeavesOut
   // Nothing that is there is written over.
   EXPECT_EQ(Run({"--storage.path=" + folder_ + "/state", folder_ + "/out"}), 1);
   EXPECT_THAT(err_, HasSubstr("/out/silences is there already"));
+}
+
+TEST_F(AlertmanagerExportTest, EachDamagedStateIsSetAsideUnderItsOwnNameAndTheLossIsAnError) {
+  const base::CaptureLog log;
+  std::set<std::string> aside;
+  for (int round = 1; round <= 2; ++round) {
+    WriteState();
+    const std::string damaged = "SQLite format 3, and nothing of it " + std::to_string(round);
+    ASSERT_TRUE(fs_->RemoveAll(folder_ + "/state/state.db-wal"));
+    ASSERT_TRUE(fs_->WriteFileAtomically(folder_ + "/state/state.db", damaged));
+    EXPECT_EQ(Run({"--storage.path=" + folder_ + "/state", folder_ + "/out" + std::to_string(round)}), 1);
+    EXPECT_THAT(err_, HasSubstr("error: "));
+    EXPECT_THAT(err_, HasSubstr("state.db.damaged-"));
+    EXPECT_THAT(out_, HasSubstr("0 silences and 0 notification log entries written"));
+    std::set<std::string> contents;
+    const auto files = fs_->List(folder_ + "/state");
+    ASSERT_TRUE(files);
+    for (const base::FileInfo& f : *files) {
+      if (f.name.starts_with("state.db.damaged-")) contents.insert(*fs_->ReadFile(folder_ + "/state/" + f.name));
+    }
+    aside.insert(damaged);
+    EXPECT_EQ(contents, aside) << "what was set aside before is still there";
+  }
 }
 
 TEST_F(AlertmanagerExportTest, AFolderWithoutAStateIsNamedAndNotMade) {
