@@ -50,6 +50,8 @@ struct DiscoveryOptions {
   base::Registry* registry = nullptr;    // null: not counted
   std::string name = "scrape";           // label `name` of the metrics
   base::Duration update_interval = std::chrono::seconds(5);
+  // Told each time a source (a file, a pattern, a URL) cannot be read, with the reason.  Null: an error in the log.
+  std::function<void(const std::string& source, const std::string& error)> on_failure;
 };
 
 class Discovery {

@@ -81,7 +81,7 @@ void RunScan(base::FileSystem* fs, Scan* scan) {
 class FileDiscoverer : public Discoverer {
  public:
   FileDiscoverer(const DiscoveryOptions& options, FileSdConfig config)
-      : executor_(options.executor), fs_(options.fs), config_(std::move(config)) {
+      : executor_(options.executor), fs_(options.fs), config_(std::move(config)), on_failure_(options.on_failure) {
     if (options.registry == nullptr) return;
     errors_ = options.registry->AddCounter("prometheus_sd_file_read_errors_total",
                                            "The number of File-SD read errors.");
@@ -113,7 +113,11 @@ class FileDiscoverer : public Discoverer {
   void Take(Scan* scan) {
     files_ = std::move(scan->files);
     for (const auto& [path, error] : scan->failed) {
-      base::LogError("target file not read, its last targets stay", {{"file", path}, {"error", error}});
+      if (on_failure_) {
+        on_failure_(path, error);
+      } else {
+        base::LogError("target file not read, its last targets stay", {{"file", path}, {"error", error}});
+      }
       if (errors_ != nullptr) errors_->Add(1);
     }
     if (mtimes_ != nullptr) {
@@ -135,6 +139,7 @@ class FileDiscoverer : public Discoverer {
   base::Executor* const executor_;
   base::FileSystem* const fs_;
   const FileSdConfig config_;
+  const std::function<void(const std::string&, const std::string&)> on_failure_;
   base::Counter* errors_ = nullptr;
   base::Family<base::Gauge>* mtimes_ = nullptr;
   std::function<void(TargetGroups)> update_;

@@ -31,7 +31,8 @@ class HttpDiscoverer : public Discoverer {
       : executor_(options.executor),
         client_(options.http),
         config_(config),
-        http_(std::make_shared<const net::HttpConfig>(config.http)) {
+        http_(std::make_shared<const net::HttpConfig>(config.http)),
+        on_failure_(options.on_failure) {
     if (options.registry == nullptr) return;
     failures_ = options.registry->AddCounter("prometheus_sd_http_failures_total",
                                              "Number of HTTP service discovery refresh failures.");
@@ -86,8 +87,12 @@ class HttpDiscoverer : public Discoverer {
   void Take(base::Result<TargetGroups> groups) {
     timer_ = executor_->After(std::max(config_.refresh_interval, kLeastPause), [this] { Ask(); });
     if (!groups) {
-      base::LogError("targets not fetched, the last ones stay",
-                     {{"url", Shown()}, {"error", groups.error().message()}});
+      if (on_failure_) {
+        on_failure_(Shown(), groups.error().message());
+      } else {
+        base::LogError("targets not fetched, the last ones stay",
+                       {{"url", Shown()}, {"error", groups.error().message()}});
+      }
       if (failures_ != nullptr) failures_->Add(1);
       if (std::exchange(first_, false)) update_({});
       return;
@@ -106,6 +111,7 @@ class HttpDiscoverer : public Discoverer {
   net::HttpClient* const client_;
   const HttpSdConfig config_;
   const net::HttpConfigPtr http_;
+  const std::function<void(const std::string&, const std::string&)> on_failure_;
   base::Counter* failures_ = nullptr;
   std::function<void(TargetGroups)> update_;
   bool first_ = true;

@@ -16,14 +16,23 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What the job's sources give when each has been asked once; nullopt when that takes longer than `timeout`.
-std::optional<discovery::TargetGroups> Discover(const config::ScrapeJob& job, base::Duration timeout, base::FileSystem* fs) {
+struct Found {
+  std::optional<discovery::TargetGroups> groups;  // nullopt: not every source answered in time
+  size_t failures = 0;                            // sources that could not be read, each said
+};
+
+// What the job's sources give when each has been asked once, for `timeout` at most.
+Found Discover(const config::ScrapeJob& job, base::Duration timeout, const ToolIo& io) {
   net::EventLoop loop({.threads = 2});
   const std::unique_ptr<net::HttpClient> http = net::MakeHttpClient(&loop);
-  std::optional<discovery::TargetGroups> found;
-  discovery::Discovery discovery({.executor = &loop, .fs = fs, .http = http.get()},
+  Found found;
+  const auto on_failure = [&](const std::string& source, const std::string& error) {
+    io.err("error: " + source + ": " + error + "\n");
+    ++found.failures;
+  };
+  discovery::Discovery discovery({.executor = &loop, .fs = io.fs, .http = http.get(), .on_failure = on_failure},
                                  [&](const std::string&, const discovery::TargetGroups& groups) {
-                                   found = groups;
+                                   found.groups = groups;
                                    loop.Stop();
                                  });
   discovery.Apply({{job.scrape.job_name, job.discovery}});
@@ -63,7 +72,7 @@ Json Rows(const scrape::ScrapeConfig& config, const discovery::TargetGroups& gro
 int CheckServiceDiscovery(const std::vector<std::string>& args, const ToolIo& io) {
   FlagSet flags("promtool check service-discovery [FLAGS] CONFIG-FILE JOB",
                 "Finds the targets of a scrape job and prints their labels before and after relabeling, as JSON.  Ends when every\n"
-                "source has been asked once.");
+                "source has been asked once.  Exit status: 1 when one of them could not be read.");
   std::string timeout = "30s";
   bool extended = false;
   flags.String("timeout", &timeout, "How long to wait for the sources.");
@@ -88,10 +97,10 @@ int CheckServiceDiscovery(const std::vector<std::string>& args, const ToolIo& io
     io.err("error: " + job->file + ":" + std::to_string(sd.position.line) + ": " + sd.key +
            ": sound, but this version cannot run it; its targets are not among these\n");
   }
-  const auto groups = Discover(*job, *limit, io.fs);
+  const auto [groups, failures] = Discover(*job, *limit, io);
   if (!groups) io.err("error: not every source answered within " + timeout + "; --timeout waits longer\n");
   io.out(GoJson(Rows(job->scrape, groups.value_or(discovery::TargetGroups())).dump(2)));
-  return groups && job->discovery.unsupported.empty() ? 0 : 1;
+  return groups && failures == 0 && job->discovery.unsupported.empty() ? 0 : 1;
 }
 
 }  // namespace tocsin::tools
