@@ -44,7 +44,7 @@ int RunVerb(const Args& words, const ToolIo& io, std::string_view group) {
     best_words = name.size();
   }
   if (best != nullptr) {
-    return best->verb({words.begin() + static_cast<long>(best_words), words.end()}, io);
+    return tocsin::tools::RunVerb(best->verb, {words.begin() + static_cast<long>(best_words), words.end()}, io);
   }
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     io.out(tocsin::app::HelpText(group, io.color));

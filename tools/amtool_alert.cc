@@ -8,6 +8,7 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "tools/amtool.h"
+#include "tools/json_parts.h"
 
 namespace tocsin::tools {
 namespace {
@@ -17,7 +18,7 @@ using Json = nlohmann::ordered_json;
 std::string PairsText(const Json& object) {
   std::vector<std::pair<std::string, std::string>> pairs;
   for (const auto& [name, value] : object.items()) {
-    pairs.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+    pairs.emplace_back(name, value.is_string() ? Text(value) : value.dump());
   }
   // The alert's name first, then by name.
   std::ranges::sort(pairs, [](const auto& a, const auto& b) {
@@ -30,11 +31,6 @@ std::string PairsText(const Json& object) {
     text += name + "=" + base::Quote(value);
   }
   return text;
-}
-
-std::string Field(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 void PrintAlerts(const Amtool& tool, Json alerts) {
@@ -52,9 +48,9 @@ void PrintAlerts(const Amtool& tool, Json alerts) {
   if (extended) rows.push_back({"Labels", "Annotations", "Starts At", "Ends At", "Generator URL", "State"});
   else rows.push_back({"Alertname", "Starts At", "Summary", "State"});
   for (const Json& alert : alerts) {
-    const Json& labels = alert["labels"];
-    const Json& annotations = alert["annotations"];
-    const std::string state = Field(alert["status"], "state");
+    const Json& labels = Part(alert, "labels");
+    const Json& annotations = Part(alert, "annotations");
+    const std::string state = Field(Part(alert, "status"), "state");
     if (extended) {
       rows.push_back({PairsText(labels), PairsText(annotations), tool.Date(Field(alert, "startsAt")),
                       tool.Date(Field(alert, "endsAt")), Field(alert, "generatorURL"), state});

@@ -9,13 +9,14 @@
 #include "templates/defaults.h"
 #include "templates/template.h"
 #include "tools/amtool.h"
+#include "tools/json_parts.h"
 
 namespace tocsin::tools {
 namespace {
 
 using alertmanager::ConfigPtr;
 using alertmanager::RouteConfig;
-using nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // All template files parse together with the defaults.
 base::Status CheckTemplates(const alertmanager::Config& config, base::FileSystem* fs) {
@@ -133,11 +134,11 @@ base::Result<ConfigPtr> ConfigOf(const Amtool& tool, const std::string& file) {
   }
   RETURN_IF_ERROR(tool.Check());
   ASSIGN_OR_RETURN(const std::string body, tool.Get("/status"));
-  const json status = json::parse(body, nullptr, false);
+  const Json status = Json::parse(body, nullptr, false);
   if (!status.is_object() || !status.contains("config")) {
     return base::Unavailable("the answer is no status of an Alertmanager");
   }
-  return alertmanager::LoadConfig(status["config"].value("original", ""), "status.config");
+  return alertmanager::LoadConfig(Field(Part(status, "config"), "original"), "status.config");
 }
 
 int RoutesShow(const std::vector<std::string>& args, const ToolIo& io) {
@@ -206,18 +207,18 @@ int Show(const std::vector<std::string>& args, const ToolIo& io) {
   if (const auto fine = tool.Check(); !fine) return tool.Fail(fine.error().message());
   const auto body = tool.Get("/status");
   if (!body) return tool.Fail(body.error().message());
-  const auto status = nlohmann::ordered_json::parse(*body, nullptr, false);
+  const auto status = Json::parse(*body, nullptr, false);
   if (!status.is_object() || !status.contains("config")) return tool.Fail("the answer is no status");
   if (tool.output() == "json") {
     io.out(GoJson(status.dump()) + "\n");
     return 0;
   }
-  io.out(status["config"].value("original", "") + "\n");
+  io.out(Field(Part(status, "config"), "original") + "\n");
   if (tool.output() != "extended") return 0;
   for (const char* key : {"buildUser", "goVersion", "version", "revision", "branch", "buildDate"}) {
-    io.out(std::string(key) + " " + status["versionInfo"].value(key, "") + "\n");
+    io.out(std::string(key) + " " + Field(Part(status, "versionInfo"), key) + "\n");
   }
-  io.out("uptime " + status.value("uptime", "") + "\n");
+  io.out("uptime " + Field(status, "uptime") + "\n");
   return 0;
 }
 

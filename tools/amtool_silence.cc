@@ -9,6 +9,7 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "tools/amtool.h"
+#include "tools/json_parts.h"
 
 namespace tocsin::tools {
 namespace {
@@ -16,19 +17,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using alertmanager::MatchOp;
 
-std::string Field(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-bool Flag(const Json& object, const char* name, bool otherwise) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_boolean() ? found->get<bool>() : otherwise;
-}
-
 std::string MatcherText(const Json& m) {
   const bool equal = Flag(m, "isEqual", true);
-  const char* op = Flag(m, "isRegex", false) ? (equal ? "=~" : "!~") : (equal ? "=" : "!=");
+  const char* op = Flag(m, "isRegex") ? (equal ? "=~" : "!~") : (equal ? "=" : "!=");
   return Field(m, "name") + op + base::Quote(Field(m, "value"));
 }
 
@@ -66,11 +57,11 @@ void PrintSilences(const Amtool& tool, Json silences) {
   }
   for (const Json& s : silences) {
     if (extended) {
-      rows.push_back({Field(s, "id"), "{" + MatchersText(s["matchers"], ",") + "}",
+      rows.push_back({Field(s, "id"), "{" + MatchersText(Part(s, "matchers"), ",") + "}",
                       tool.Date(Field(s, "startsAt")), tool.Date(Field(s, "endsAt")),
                       tool.Date(Field(s, "updatedAt")), Field(s, "createdBy"), CommentOf(s)});
     } else {
-      rows.push_back({Field(s, "id"), MatchersText(s["matchers"], " "), tool.Date(Field(s, "endsAt")),
+      rows.push_back({Field(s, "id"), MatchersText(Part(s, "matchers"), " "), tool.Date(Field(s, "endsAt")),
                       Field(s, "createdBy"), CommentOf(s)});
     }
   }

@@ -44,7 +44,7 @@ constexpr const char* kNoProfiles =
 using Files = std::vector<std::pair<std::string, std::string>>;
 
 base::Result<net::FetchResponse> Fetch(const ToolIo& io, const Server& server, std::string_view path) {
-  const std::string url = server.url() + std::string(path);
+  const std::string url = server.UrlOf(path);
   io.out("collecting: " + url + "\n");
   net::FetchRequest request{.url = url};
   request.timeout = kTimeout;

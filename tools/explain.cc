@@ -7,26 +7,12 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "tools/amtool.h"
+#include "tools/json_parts.h"
 
 namespace tocsin::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// An answer is another program's: what is missing in it, or of another type, is empty.
-const Json& Part(const Json& object, const char* name) {
-  static const Json kNone;
-  const auto found = object.find(name);
-  return found != object.end() ? *found : kNone;
-}
-
-std::string Text(const Json& value) { return value.is_string() ? value.get<std::string>() : ""; }
-std::string Field(const Json& object, const char* name) { return Text(Part(object, name)); }
-
-bool Flag(const Json& object, const char* name) {
-  const Json& value = Part(object, name);
-  return value.is_boolean() && value.get<bool>();
-}
 
 double Number(const Json& object, const char* name) {
   const Json& value = Part(object, name);

@@ -65,7 +65,8 @@ base::Result<PushedMetrics> ReadPushedMetrics(std::string_view text, const scrap
     if (entry.kind == scrape::EntryKind::kType) family(entry.metric)->type = entry.type;
     if (entry.kind != scrape::EntryKind::kSeries) continue;
     PushedMetrics::Series s{.value = entry.value, .t = entry.has_timestamp ? entry.t : now};
-    RETURN_IF_ERROR(scrape::ParseSeries(entry.series, scrape::ExpositionFormat::kText, model::MetricType::kUnknown, &s.labels));
+    // Blanks before a name, which a scrape takes for part of it, are not sent, as promtool does not.
+    RETURN_IF_ERROR(scrape::ParseSeries(base::Trim(entry.series), scrape::ExpositionFormat::kText, model::MetricType::kUnknown, &s.labels));
     const auto has = [&](const std::string& name) {
       return std::any_of(s.labels.begin(), s.labels.end(), [&](const auto& l) { return l.first == name; });
     };
@@ -195,7 +196,7 @@ int PushMetrics(const std::vector<std::string>& args, const ToolIo& io) {
     target.labels.emplace_back(label.substr(0, equals), label.substr(equals + 1));
   }
   server.set_url(words[0]);
-  target.url = server.url() + path;
+  target.url = path.empty() ? server.url() : server.UrlOf(path);
   if (words.size() == 1) {
     const std::string text = io.read_input();
     io.out("Parsing standard input\n");

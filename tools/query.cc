@@ -34,20 +34,21 @@ constexpr const char* kExplainHelp =
     "Show the plan with series, samples and time of each part in place of the result.";
 
 std::string PointText(const Json& point) {
-  const std::string value = point[1].is_string() ? point[1].get<std::string>() : point[1].dump();
-  return value + " @[" + base::FormatF(point[0].get<double>()) + "]";
+  const Json& v = point.at(1);
+  const std::string value = v.is_string() ? v.get<std::string>() : v.dump();
+  return value + " @[" + base::FormatF(point.at(0).get<double>()) + "]";
 }
 
 std::string ResultText(const Json& data) {
   const std::string type = data.value("resultType", "");
-  const Json& result = data["result"];
+  const Json& result = data.at("result");
   if (type == "scalar") return "scalar: " + PointText(result);
-  if (type == "string") return result[1].get<std::string>();
+  if (type == "string") return result.at(1).get<std::string>();
   std::vector<std::string> lines;
   for (const Json& row : result) {
-    std::string line = MetricText(row["metric"]) + " =>";
+    std::string line = MetricText(row.at("metric")) + " =>";
     if (row.contains("value")) line += " " + PointText(row["value"]);
-    if (row.contains("histogram")) line += " " + row["histogram"][1].dump();
+    if (row.contains("histogram")) line += " " + row["histogram"].at(1).dump();
     if (row.contains("values")) {
       for (const Json& point : row["values"]) line += "\n" + PointText(point);
     }
@@ -72,10 +73,10 @@ int PrintResult(const Server& server, const std::string& path, const net::Params
     return Fail(io, "query error: " + data.error().message() + ShowMistake(form.Get("query")));
   }
   if (explain) {
-    io.out(server.json() ? (*data)["plan"].dump() + "\n" : data->value("text", ""));
+    io.out(server.json() ? data->at("plan").dump() + "\n" : data->value("text", ""));
     return 0;
   }
-  io.out((server.json() ? (*data)["result"].dump() : ResultText(*data)) + "\n");
+  io.out((server.json() ? data->at("result").dump() : ResultText(*data)) + "\n");
   return 0;
 }
 
@@ -211,7 +212,7 @@ int CheckPath(const std::vector<std::string>& args, const ToolIo& io, const std:
   std::vector<std::string> words;
   if (auto exit = flags.Parse(args, io, &words)) return *exit;
   server.set_url(url);
-  const auto response = server.Send({.url = server.url() + "/-/" + what});
+  const auto response = server.Send({.url = server.UrlOf("/-/" + what)});
   if (!response) return Fail(io, "  FAILED: " + response.error().message());
   if (response->status != 200) {
     return Fail(io, "  FAILED: check failed: URL=" + server.url() + ", status=" + std::to_string(response->status));

@@ -31,7 +31,16 @@ void Server::AddQueryFlags(FlagSet* flags) {
 void Server::set_url(std::string url) {
   url_ = std::move(url);
   if (url_.find("://") == std::string::npos) url_ = "http://" + url_;
-  while (url_.ends_with('/')) url_.pop_back();
+}
+
+std::string Server::UrlOf(std::string_view path) const {
+  const std::string_view url = std::string_view(url_).substr(0, url_.find('#'));
+  std::string_view base = url.substr(0, url.find('?'));
+  const std::string_view query = url.substr(base.size());
+  while (base.ends_with('/')) base.remove_suffix(1);
+  std::string out = std::string(base) + (path.starts_with('/') ? "" : "/") + std::string(path);
+  if (!query.empty()) out += (out.find('?') == std::string::npos ? "?" : "&") + std::string(query.substr(1));
+  return out;
 }
 
 base::Result<net::FetchResponse> Server::Send(net::FetchRequest request) const {
@@ -67,18 +76,19 @@ base::Result<Json> Server::DataOf(net::FetchRequest request) const {
   if (body.value("status", "") != "success") {
     return base::FailedPrecondition(body.value("errorType", "") + ": " + body.value("error", ""));
   }
+  if (!body.contains("data")) return base::Unavailable("the answer says success and has no data; is this a Prometheus?");
   return std::move(body["data"]);
 }
 
 base::Result<Json> Server::Data(const std::string& path, const net::Params& form) const {
-  net::FetchRequest request{.method = "POST", .url = url_ + path};
+  net::FetchRequest request{.method = "POST", .url = UrlOf(path)};
   request.headers.Set("Content-Type", "application/x-www-form-urlencoded");
   request.body = form.Encode();
   return DataOf(std::move(request));
 }
 
 base::Result<Json> Server::Get(const std::string& path, const net::Params& query) const {
-  return DataOf({.url = url_ + path + (query.empty() ? "" : "?" + query.Encode())});
+  return DataOf({.url = UrlOf(path + (query.empty() ? "" : "?" + query.Encode()))});
 }
 
 base::Result<base::Time> ParseTimeArgument(const std::string& text) {

@@ -35,6 +35,8 @@ class Server {
   // A missing scheme is http.
   void set_url(std::string url);
   const std::string& url() const { return url_; }
+  // Of a page: `path`, which may have a query, behind the URL's own path and before the URL's query.
+  std::string UrlOf(std::string_view path) const;
   bool json() const { return format_ == "json"; }
 
   // `data` of the answer to a form that is sent by POST, or to a query; warnings and infos go to standard error.

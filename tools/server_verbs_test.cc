@@ -5,6 +5,7 @@
 
 #include "base/compress.h"
 #include "base/simulated_file_system.h"
+#include "tools/amtool.h"
 #include "tools/canned_server_test_util.h"
 #include "tools/check_discovery.h"
 #include "tools/debug_archive.h"
@@ -20,10 +21,10 @@ class ServerVerbsTest : public testing::Test {
   int Run(Verb verb, const std::vector<std::string>& args, const std::string& input = "") {
     out_.clear();
     err_.clear();
-    return verb(args, {.out = [this](std::string_view s) { out_ += s; },
-                       .err = [this](std::string_view s) { err_ += s; },
-                       .read_input = [input] { return input; },
-                       .fs = &fs_});
+    return RunVerb(verb, args, {.out = [this](std::string_view s) { out_ += s; },
+                                .err = [this](std::string_view s) { err_ += s; },
+                                .read_input = [input] { return input; },
+                                .fs = &fs_});
   }
   CannedServer server_;
   base::SimulatedFileSystem fs_;
@@ -63,6 +64,12 @@ TEST_F(ServerVerbsTest, PushedMetricsKeepTheirLabelsTimesAndTypes) {
   EXPECT_EQ(metrics->families[1].metadata.type, model::MetricType::kCounter);
   EXPECT_EQ(metrics->families[1].metadata.help, "Help.");
 
+  // Blanks before a name, which a scrape takes for part of it, are not sent.
+  const auto indented = ReadPushedMetrics("  # TYPE c counter\n  c 1\n\tc{x=\"y\"} 2\n", {}, 0);
+  ASSERT_TRUE(indented) << indented.error().message();
+  EXPECT_EQ(indented->series.at(0).labels, (scrape::LabelPairs{{"__name__", "c"}}));
+  EXPECT_EQ(indented->series.at(1).labels, (scrape::LabelPairs{{"__name__", "c"}, {"x", "y"}}));
+
   // 2.0: every text once, series refer to them.
   std::vector<std::string> symbols;
   size_t series = 0;
@@ -84,6 +91,28 @@ TEST_F(ServerVerbsTest, PushedMetricsKeepTheirLabelsTimesAndTypes) {
   EXPECT_EQ(series, 4u);
   EXPECT_EQ(symbols[0], "");
   EXPECT_FALSE(ReadPushedMetrics("a{ 1\n", {}, 0));
+}
+
+TEST_F(ServerVerbsTest, MetricsArePushedToTheUrlAsItStands) {
+  const struct {
+    const char* url;
+    std::vector<std::string> flags;
+    const char* target;
+  } rows[] = {
+      {"/api/v1/write", {}, "/api/v1/write"},
+      {"/push/", {}, "/push/"},
+      {"/push/?tenant=a", {}, "/push/?tenant=a"},
+      {"/base/?tenant=a", {"--remote-write.path=/api/v1/write"}, "/base/api/v1/write?tenant=a"},
+      {"", {"--remote-write.path=api/v1/write"}, "/api/v1/write"},
+  };
+  for (const auto& row : rows) {
+    const std::string target = row.target;
+    server_.Answer(target.substr(0, target.find('?')), "", 204);
+    std::vector<std::string> args = row.flags;
+    args.push_back(server_.url() + row.url);
+    EXPECT_EQ(Run(PushMetrics, args, "up 1\n"), 0) << err_;
+    EXPECT_EQ(server_.requests().back().target, target);
+  }
 }
 
 TEST_F(ServerVerbsTest, WhatPushMetricsSaysOfFailures) {
@@ -170,6 +199,54 @@ TEST_F(ServerVerbsTest, QueryAnalyzeCountsPopulatedBuckets) {
   EXPECT_EQ(Run(QueryVerb, {"analyze", "--server=" + server_.url(), "--type=histogram", "--match=up"}), 1);
 }
 
+TEST_F(ServerVerbsTest, AnAnswerOfAnotherShapeIsAnErrorAndNotTheEndOfTheProgram) {
+  const struct {
+    std::string answer;
+    const char* says;
+  } rows[] = {
+      {R"({"status":"success"})", "has no data"},
+      {R"({"status":7,"data":{}})", "not of the shape"},
+      {R"({"status":"success","warnings":[1],"data":{}})", "not of the shape"},
+      {R"({"status":"error","error":[]})", "not of the shape"},
+      {R"({"status":"success","data":{"resultType":"vector"}})", "not of the shape"},
+      {R"({"status":"success","data":{"resultType":"scalar","result":[]}})", "not of the shape"},
+      {R"({"status":"success","data":{"resultType":"string","result":[1]}})", "not of the shape"},
+      {R"({"status":"success","data":{"resultType":"vector","result":[{"value":[1,"2"]}]}})", "not of the shape"},
+      {R"({"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":1},"value":[1,"2"]}]}})", "not of the shape"},
+      {R"({"status":"success","data":{"resultType":"vector","result":[{"metric":{},"histogram":[]}]}})", "not of the shape"},
+      {"[]", "client error: 200"},
+      {"", "client error: 200"},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.answer);
+    server_.Answer("/api/v1/query", row.answer);
+    EXPECT_EQ(Run(QueryVerb, {"instant", server_.url(), "up"}), 1) << out_;
+    EXPECT_NE(err_.find(row.says), std::string::npos) << err_;
+  }
+  for (const char* data : {"7", "[7]", R"([{"a":1}])"}) {
+    SCOPED_TRACE(data);
+    server_.Answer("/api/v1/series", std::string(R"({"status":"success","data":)") + data + "}");
+    server_.Answer("/api/v1/label/job/values", std::string(R"({"status":"success","data":)") + data + "}");
+    EXPECT_EQ(Run(QueryVerb, {"series", "--match=up", server_.url()}), 1) << out_;
+    EXPECT_EQ(Run(QueryVerb, {"labels", server_.url(), "job"}), 1) << out_;
+  }
+}
+
+TEST_F(ServerVerbsTest, WhatAnotherAlertmanagerLeavesOutIsEmpty) {
+  server_.Answer("/api/v2/alerts", R"([{}, 7, {"labels":{"alertname":"Down","a":1},"status":7}])");
+  server_.Answer("/api/v2/silences", R"([{}, {"id":7,"endsAt":"2099-01-01T00:00:00Z","matchers":[7,{"name":"a"}]}])");
+  server_.Answer("/api/v2/status", R"({"config":7,"cluster":[],"versionInfo":"x","uptime":3})");
+  const std::string url = "--alertmanager.url=" + server_.url();
+  EXPECT_EQ(Run(AlertVerb, {"query", url}), 0) << err_;
+  EXPECT_EQ(Run(AlertVerb, {"query", "-o", "extended", url}), 0) << err_;
+  EXPECT_NE(out_.find("alertname=\"Down\" a=\"1\""), std::string::npos) << out_;
+  EXPECT_EQ(Run(SilenceVerb, {"query", url}), 0) << err_;
+  EXPECT_EQ(Run(SilenceVerb, {"query", "--expired", url}), 0) << err_;
+  EXPECT_EQ(Run(AmtoolConfigVerb, {"show", "-o", "extended", url}), 0) << err_;
+  EXPECT_EQ(Run(AmtoolConfigVerb, {"routes", "show", url}), 1) << out_;
+  EXPECT_EQ(Run(ClusterVerb, {"show", url}), 0) << err_;
+}
+
 TEST_F(ServerVerbsTest, CheckHealthySendsHeaders) {
   server_.Answer("/-/healthy", "Healthy.\n");
   ASSERT_EQ(Run(CheckHealthy, {"--url=" + server_.url() + "/", "--header=X-A=b"}), 0) << err_;
@@ -203,6 +280,18 @@ scrape_configs:
     EXPECT_FALSE(row["labels"].contains("__meta_filepath"));
   }
   EXPECT_EQ(dropped, 1u);
+  // A source that cannot be read is said; the targets of the others are shown.
+  server_.Answer("/targets", "down for maintenance\n", 500);
+  ASSERT_TRUE(fs_.WriteFileAtomically("broken.yml", "- targets: [x\n"));
+  ASSERT_TRUE(fs_.WriteFileAtomically("q.yml", "scrape_configs:\n"
+                                               "- {job_name: http, static_configs: [{targets: [\"a:1\"]}], http_sd_configs: [{url: \"" +
+                                                   server_.url() + "/targets\"}]}\n" +
+                                                   "- {job_name: file, file_sd_configs: [{files: [broken.yml]}]}\n"));
+  EXPECT_EQ(Run(CheckServiceDiscovery, {"q.yml", "http"}), 1);
+  EXPECT_NE(err_.find("error: " + server_.url() + "/targets: server returned HTTP status 500\n"), std::string::npos) << err_;
+  EXPECT_EQ(nlohmann::json::parse(out_).size(), 1u) << out_;
+  EXPECT_EQ(Run(CheckServiceDiscovery, {"q.yml", "file"}), 1);
+  EXPECT_NE(err_.find("error: broken.yml: "), std::string::npos) << err_;
   EXPECT_EQ(Run(CheckServiceDiscovery, {"p.yml", "none"}), 1);
   EXPECT_EQ(err_, "Job none not found. Select one of:\n\tone\n\ttwo\n");
   EXPECT_EQ(Run(CheckServiceDiscovery, {"missing.yml", "one"}), 1);

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <utility>
 #include <cstdio>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 namespace tocsin::tools {
 namespace {
@@ -41,6 +42,14 @@ ToolIo ProcessIo() {
 int Fail(const ToolIo& io, std::string_view what) {
   io.err(std::string(what) + "\n");
   return 1;
+}
+
+int RunVerb(Verb verb, const std::vector<std::string>& args, const ToolIo& io) {
+  try {
+    return verb(args, io);
+  } catch (const nlohmann::json::exception& e) {
+    return Fail(io, std::string("error: JSON that was read is not of the shape it should have; is this the right server? ") + e.what());
+  }
 }
 
 FlagSet::FlagSet(std::string usage, std::string description)

@@ -34,6 +34,10 @@ int Fail(const ToolIo& io, std::string_view what);
 
 using Verb = int (*)(const std::vector<std::string>& args, const ToolIo& io);
 
+// Runs a verb.  JSON of another program that is of another shape than it should be ends the verb and not the process: a
+// line on err, and 1.
+int RunVerb(Verb verb, const std::vector<std::string>& args, const ToolIo& io);
+
 // Flags in the form promtool and amtool take them: --name=value, --name value, -n value, --switch,
 // --no-switch; `--` ends them.  `help` is printed for --help (exit 0).
 //
