@@ -218,7 +218,8 @@ base::Status Service::Start() {
       .type_and_unit_labels = features.type_and_unit_labels,
       .use_start_timestamps = features.use_start_timestamps,
       .per_step_stats = features.per_step_stats,
-      .clock = &loop_});
+      .clock = &loop_,
+      .helpers = loop_.helpers()});
   RETURN_IF_ERROR(OpenState());
   FillBackend();
   return Listen();

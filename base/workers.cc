@@ -54,6 +54,26 @@ bool Workers::Submit(Lane lane, Task work) {
   return true;
 }
 
+bool Workers::AnyWaits() const {
+  return !queues_[kIntake].empty() || !queues_[kQueries].empty() || !queues_[kBackground].empty();
+}
+
+bool Workers::Invite(Task work) {
+  {
+    const MutexLock lock(&mu_);
+    const int long_work = running_[kQueries] + running_[kBackground];
+    if (stopping_ || idle_ == 0 || AnyWaits() || long_work >= shared_count_ - 1) return false;
+    queues_[kQueries].push_back(std::move(work));
+  }
+  shared_ready_.NotifyOne();
+  return true;
+}
+
+bool Workers::Wanted() const {
+  const MutexLock lock(&mu_);
+  return stopping_ || AnyWaits();
+}
+
 void Workers::Stop() {
   {
     const MutexLock lock(&mu_);
@@ -97,11 +117,10 @@ void Workers::RunShared() {
     const int lane = Pick();
     if (lane < 0) {
       // Work that may not run yet is taken by a thread that is busy now, when it is done.
-      if (stopping_ && queues_[kIntake].empty() && queues_[kQueries].empty() &&
-          queues_[kBackground].empty()) {
-        break;
-      }
+      if (stopping_ && !AnyWaits()) break;
+      ++idle_;
       shared_ready_.Wait(&mu_);
+      --idle_;
       continue;
     }
     auto& queue = queues_[static_cast<size_t>(lane)];

@@ -7,7 +7,10 @@
 // N - 1: a compaction never keeps queries waiting, and neither keeps a scrape waiting.  Waiting
 // work is taken in turns of 4 intake, 2 queries, 1 background, so that no lane starves.
 //
-// Threads: Submit() from any; Stop() once, not from a worker.  Workers mask HUP, TERM, INT and PIPE.
+// A thread that is idle may be invited to help a query: it counts as one more query, and only while no
+// other work waits.
+//
+// Threads: Submit() and what Helpers has from any; Stop() once, not from a worker.  Workers mask HUP, TERM, INT and PIPE.
 
 #include <array>
 #include <cstddef>
@@ -16,15 +19,16 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "base/helpers.h"
 #include "base/mutex.h"
 
 namespace tocsin::base {
 
-class Workers {
+class Workers : public Helpers {
  public:
   // At least 3 shared threads are started, whatever is asked for.
   explicit Workers(int threads);
-  ~Workers();  // stops
+  ~Workers() override;  // stops
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
@@ -36,6 +40,10 @@ class Workers {
   // more.  Blocks: call it when the loop has ended.
   void Stop();
 
+  size_t most() const override { return static_cast<size_t>(shared_count_ - 2); }
+  bool Invite(Task work) override;
+  bool Wanted() const override;
+
   int threads() const { return shared_count_; }
   // Work waiting in a lane, for metrics.
   size_t Waiting(Lane lane) const;
@@ -45,6 +53,7 @@ class Workers {
 
   void RunShared();
   void RunDurable();
+  bool AnyWaits() const TOCSIN_REQUIRES(mu_);
   // The lane to serve next, or -1 when nothing may run now.
   int Pick() TOCSIN_REQUIRES(mu_);
 
@@ -55,6 +64,7 @@ class Workers {
   std::array<std::deque<Task>, 4> queues_ TOCSIN_GUARDED_BY(mu_);
   std::array<int, kShared> running_ TOCSIN_GUARDED_BY(mu_) = {};
   std::array<int, kShared> turns_ TOCSIN_GUARDED_BY(mu_) = {};
+  int idle_ TOCSIN_GUARDED_BY(mu_) = 0;  // shared threads that wait for work
   bool stopping_ TOCSIN_GUARDED_BY(mu_) = false;
   std::vector<std::thread> threads_;
 };

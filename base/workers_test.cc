@@ -49,6 +49,41 @@ TEST(WorkersThreadsTest, BackgroundWorkNeverHoldsTheLastThreads) {
   EXPECT_EQ(background, 5);
 }
 
+TEST(WorkersThreadsTest, OnlyAnIdleThreadIsInvitedAndNotTheLast) {
+  Workers workers(4);
+  EXPECT_EQ(workers.most(), 2u);
+  std::latch release(1);
+  std::latch busy(1);
+  workers.Submit(Lane::kQueries, [&] {
+    busy.count_down();
+    release.wait();
+  });
+  busy.wait();
+  std::atomic<int> helping = 0;
+  const auto invite = [&] {
+    std::latch begun(1);
+    while (!workers.Invite([&] {
+      ++helping;
+      begun.count_down();
+      release.wait();
+    })) {
+      std::this_thread::yield();  // the threads are on their way to their wait
+    }
+    begun.wait();
+  };
+  invite();
+  EXPECT_FALSE(workers.Wanted());
+  invite();
+  // The fourth is for scrapes; with a query waiting, whoever helps is to end.
+  EXPECT_FALSE(workers.Invite([&] { ++helping; }));
+  workers.Submit(Lane::kQueries, [] {});
+  EXPECT_TRUE(workers.Wanted());
+  release.count_down();
+  workers.Stop();
+  EXPECT_EQ(helping, 2);
+  EXPECT_FALSE(workers.Invite([&] { ++helping; }));
+}
+
 TEST(WorkersThreadsTest, DurableWorkRunsInOrderOnOneThread) {
   Workers workers(3);
   std::vector<int> order;  // touched by the durable thread only

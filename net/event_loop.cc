@@ -283,6 +283,8 @@ void EventLoop::Offload(base::Lane lane, Task work, Task done) {
   });
 }
 
+base::Helpers* EventLoop::helpers() const { return rep_->workers.get(); }
+
 bool EventLoop::OnThread() const {
   return rep_->thread.load(std::memory_order_relaxed) == std::this_thread::get_id();
 }

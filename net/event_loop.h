@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "base/executor.h"
+#include "base/helpers.h"
 
 struct uv_loop_s;
 
@@ -49,6 +50,8 @@ class EventLoop : public base::Executor {
   void Post(base::Task fn) override;
   void Offload(base::Lane lane, base::Task work, base::Task done) override;
   bool OnThread() const override;
+  // Idle workers, for as long as the loop is there.
+  base::Helpers* helpers() const;
 
   // For the other files of net/.
   uv_loop_s* uv() const;

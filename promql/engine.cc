@@ -41,6 +41,8 @@ exec::RunOptions MakeRunOptions(const EngineOptions& engine, const QueryOptions&
   o.type_and_unit_labels = engine.type_and_unit_labels;
   o.use_start_timestamps = engine.use_start_timestamps;
   o.cancelled = query.cancelled;
+  o.pieces = engine.pieces;
+  o.helpers = engine.helpers;
   if (engine.default_subquery_step) {
     o.default_subquery_step_ms = [step = engine.default_subquery_step](int64_t range_ms) {
       return Ms(step(std::chrono::milliseconds(range_ms)));

@@ -26,6 +26,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "promql/exec/piece_options.h"
 #include "promql/exec/value.h"
 #include "promql/parse/ast.h"
 #include "promql/parse/parser.h"
@@ -33,6 +34,7 @@
 
 namespace tocsin::base {
 class Executor;
+class Helpers;
 }
 
 namespace tocsin::promql {
@@ -50,6 +52,8 @@ struct EngineOptions {
   bool per_step_stats = false;            // queries may ask for samples by step
   bool share_equal_subtrees = true;       // compute them once; results are the same without
   const base::Executor* clock = nullptr;  // for the timeout; null: no timeout
+  base::Helpers* helpers = nullptr;       // idle threads that large queries may use; null: each runs on its own
+  exec::PieceOptions pieces;              // what large is
 };
 
 struct QueryOptions {

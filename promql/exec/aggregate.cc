@@ -1,7 +1,8 @@
 // sum, avg, count, min, max, group, stddev, stdvar and quantile: one row a group.
 //
 // 1. Groups are found once, from labels.
-// 2. A block of floats is folded row after row into arrays of groups x steps.
+// 2. A block of floats is folded row after row into arrays of groups x steps: the input's whole table, or where
+//    that is large piece after piece.
 // 3. Histograms take part in sum, avg, count and group; the others note and skip them.
 
 #include <algorithm>
@@ -75,7 +76,6 @@ struct Spread {
 struct HistogramGroup {
   std::unique_ptr<HistogramSum> sum;
   double count = 0;
-  bool floats = false;
   bool incompatible = false;
   bool incremental = false;
   bool reset = false;
@@ -100,57 +100,125 @@ class AggregateOperator : public Operator {
   base::Status Open(Run& run) override {
     if (parameter_) RETURN_IF_ERROR(parameter_->Open(run));
     if (!run.options().delayed_name_removal) input_->LeaveLabels();
+    const size_t widest = run.widest();
     RETURN_IF_ERROR(input_->Open(run));
+    if (FoldsPieces() && IsWorthCutting(run, input_->series().size(), grid_.count)) pieces_ = input_->pieces();
+    if (pieces_ != nullptr) run.ForgetRows(widest);
     Groups groups = MakeGroups(run, *input_, node_.grouping, As<Aggregate>(*node_.expr).without);
     series_ = std::move(groups.series);
     group_ = std::move(groups.of_row);
+    run.NoteRows(series_.size());
     return {};
   }
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
     if (parameter_) RETURN_IF_ERROR(parameter_->Eval(run, span, &parameter_block_));
+    if (pieces_ != nullptr) {
+      Begin(span, out);
+      RETURN_IF_ERROR(ForEachPiece(run, *pieces_, group_.size(), span, [&](RowRange rows, Block& block) -> base::Status {
+        const auto present = static_cast<int64_t>(block.CountPresent());
+        RETURN_IF_ERROR(run.Charge(present));
+        RETURN_IF_ERROR(Fold(run, {block, group_.data() + rows.first, rows.first}, out));
+        run.Release(present);
+        return {};
+      }));
+      Finish(run, out);
+      return run.Stopped();
+    }
     RETURN_IF_ERROR(in_.Eval(run, *input_, span));
     RETURN_IF_ERROR(run.Check());
-    out->Reset(series_.size(), span.count);
-    if (in_->has_histograms()) RETURN_IF_ERROR(Histograms(run, span));
-    switch (op_) {
-      case AggregateOp::kSum: Sum(out); break;
-      case AggregateOp::kAvg: Average(run, out); break;
-      case AggregateOp::kCount: Count(out); break;
-      case AggregateOp::kGroup: Group(out); break;
-      case AggregateOp::kMin: Extreme(run, out, [](double a, double b) { return a < b; }); break;
-      case AggregateOp::kMax: Extreme(run, out, [](double a, double b) { return a > b; }); break;
-      case AggregateOp::kStddev:
-      case AggregateOp::kStdvar: Variance(run, out); break;
-      default: Quantile(run, span, out); break;
+    const Part whole{*in_, group_.data(), 0};
+    if (FoldsPieces()) {
+      Begin(span, out);
+      RETURN_IF_ERROR(Fold(run, whole, out));
+      Finish(run, out);
+    } else {
+      out->Reset(series_.size(), span.count);
+      histogram_groups_.clear();
+      if (in_->has_histograms()) RETURN_IF_ERROR(Histograms(run, whole));
+      if (op_ == AggregateOp::kAvg) {
+        Average(run, whole, out);
+      } else {
+        Quantile(run, span, out);
+      }
+      FinishHistograms(run, out);
     }
-    if (in_->has_histograms()) FinishHistograms(run, out);
     in_.Drop(run);
     return run.Stopped();
   }
 
  private:
+  // Rows of the input: all, or those of a piece.
+  struct Part {
+    const Block& in;
+    const uint32_t* group;  // of each row
+    size_t first;           // of the rows among the input's
+  };
+
   bool takes_histograms() const { return op_ == AggregateOp::kSum || op_ == AggregateOp::kAvg; }
   ByteRange input_pos() const { return node_.inputs[0]->pos; }
 
+  // avg has to see all rows before it knows how to add them, quantile all values of a step.
+  bool FoldsPieces() const { return op_ != AggregateOp::kAvg && op_ != AggregateOp::kQuantile; }
+
+  // Begin(), Fold() for the parts in the order of rows, Finish().
+  void Begin(StepSpan span, Block* out) {
+    out->Reset(series_.size(), span.count);
+    histogram_groups_.clear();
+    switch (op_) {
+      case AggregateOp::kSum: BeginSums(*out); break;
+      case AggregateOp::kCount:
+        groups_.assign(series_.size(), GroupState{});
+        counts_.assign(out->cell_count(), 0);
+        break;
+      case AggregateOp::kStddev:
+      case AggregateOp::kStdvar: spreads_.assign(out->cell_count(), Spread{}); break;
+      default: break;
+    }
+  }
+
+  base::Status Fold(Run& run, const Part& part, Block* out) {
+    if (part.in.has_histograms()) RETURN_IF_ERROR(Histograms(run, part));
+    switch (op_) {
+      case AggregateOp::kSum: AddAll(part, out); break;
+      case AggregateOp::kCount: Count(part); break;
+      case AggregateOp::kGroup: Group(part, out); break;
+      case AggregateOp::kMin: Extreme(run, part, out, [](double a, double b) { return a < b; }); break;
+      case AggregateOp::kMax: Extreme(run, part, out, [](double a, double b) { return a > b; }); break;
+      default: ForFloats(run, part, [&](size_t at, double v) { spreads_[at].Add(v); }); break;
+    }
+    return {};
+  }
+
+  void Finish(Run& run, Block* out) {
+    switch (op_) {
+      case AggregateOp::kSum: FinishSums(out); break;
+      case AggregateOp::kCount: FinishCounts(out); break;
+      case AggregateOp::kStddev:
+      case AggregateOp::kStdvar: FinishVariances(out); break;
+      default: break;
+    }
+    FinishHistograms(run, out);
+  }
+
   // fn(group cell index, value) for each float, as long as somebody waits for it.
   template <class Fn>
-  void ForFloats(Run& run, Fn&& fn) {
-    const size_t steps = in_->steps();
-    for (size_t row = 0; row < in_->rows(); ++row) {
+  static void ForFloats(Run& run, const Part& part, Fn&& fn) {
+    const size_t steps = part.in.steps();
+    for (size_t row = 0; row < part.in.rows(); ++row) {
       if (!run.Spend(steps)) return;
-      const size_t base = size_t{group_[row]} * steps;
-      const double* v = in_->values(row);
-      const uint8_t* cells = in_->cells(row);
+      const size_t base = size_t{part.group[row]} * steps;
+      const double* v = part.in.values(row);
+      const uint8_t* cells = part.in.cells(row);
       for (size_t s = 0; s < steps; ++s) {
         if (cells[s] == kFloat) fn(base + s, v[s]);
       }
     }
   }
 
-  bool AllFloats(size_t row) {
-    const uint8_t* cells = in_->cells(row);
-    const size_t steps = in_->steps();
+  static bool AllFloats(const Block& in, size_t row) {
+    const uint8_t* cells = in.cells(row);
+    const size_t steps = in.steps();
     constexpr uint64_t kFloats = kFloat * uint64_t{0x0101010101010101};
     size_t s = 0;
     for (uint64_t eight; s + 8 <= steps; s += 8) {
@@ -162,18 +230,20 @@ class AggregateOperator : public Operator {
   }
 
   // Rows with a float at every step go in whole, as long as the group has one at every step too.
-  void AddAll(Block* out) {
-    const size_t steps = in_->steps();
-    compensation_.assign(out->cell_count(), 0);
+  void BeginSums(const Block& out) {
+    compensation_.assign(out.cell_count(), 0);
     groups_.assign(series_.size(), GroupState{});
-    for (size_t row = 0; row < in_->rows(); ++row) {
-      const size_t g = group_[row];
+  }
+  void AddAll(const Part& part, Block* out) {
+    const size_t steps = part.in.steps();
+    for (size_t row = 0; row < part.in.rows(); ++row) {
+      const size_t g = part.group[row];
       GroupState& state = groups_[g];
-      const double* v = in_->values(row);
+      const double* v = part.in.values(row);
       double* sums = out->values(g);
       double* c = compensation_.data() + g * steps;
       uint8_t* to = out->cells(g);
-      const bool whole = AllFloats(row);
+      const bool whole = AllFloats(part.in, row);
       if (whole && state.rows == 0) {
         std::copy(v, v + steps, sums);
         std::fill(to, to + steps, kFloat);
@@ -181,7 +251,7 @@ class AggregateOperator : public Operator {
       } else if (whole && state.full) {
         AddRow(v, steps, sums, c);
       } else {
-        const uint8_t* cells = in_->cells(row);
+        const uint8_t* cells = part.in.cells(row);
         for (size_t s = 0; s < steps; ++s) {
           if (cells[s] != kFloat) continue;
           if (to[s] == kAbsent) {
@@ -196,8 +266,7 @@ class AggregateOperator : public Operator {
     }
   }
 
-  void Sum(Block* out) {
-    AddAll(out);
+  void FinishSums(Block* out) {
     if (out->cell_count() == 0) return;
     double* sums = out->values(0);
     const double* c = compensation_.data();
@@ -206,21 +275,22 @@ class AggregateOperator : public Operator {
 
   // Sums of rows without gaps, whole.  False: a row has some, or a sum left the numbers, be it to come back
   // as NaN from an infinity.
-  bool SumsToAverage(Block* out) {
-    for (size_t row = 0; row < in_->rows(); ++row) {
-      if (!AllFloats(row)) return false;
+  bool SumsToAverage(const Part& whole, Block* out) {
+    for (size_t row = 0; row < whole.in.rows(); ++row) {
+      if (!AllFloats(whole.in, row)) return false;
     }
-    AddAll(out);
+    BeginSums(*out);
+    AddAll(whole, out);
     const double* sums = out->values(0);
     return std::all_of(sums, sums + out->cell_count(), [](double v) { return std::isfinite(v); });
   }
 
-  void Average(Run& run, Block* out) {
+  void Average(Run& run, const Part& whole, Block* out) {
     if (out->cell_count() == 0) return;
-    if (!SumsToAverage(out)) {
+    if (!SumsToAverage(whole, out)) {
       out->Reset(out->rows(), out->steps());
       means_.assign(out->cell_count(), Mean{});
-      ForFloats(run, [&](size_t at, double v) { means_[at].Add(v); });
+      ForFloats(run, whole, [&](size_t at, double v) { means_[at].Add(v); });
       for (size_t i = 0; i < means_.size(); ++i) {
         if (means_[i].count > 0) out->SetFloat(0, i, means_[i].Value());
       }
@@ -234,19 +304,21 @@ class AggregateOperator : public Operator {
     }
   }
 
-  void Count(Block* out) {
-    const size_t steps = in_->steps();
-    groups_.assign(series_.size(), GroupState{});
-    counts_.assign(out->cell_count(), 0);
-    for (size_t row = 0; row < in_->rows(); ++row) {
-      if (AllFloats(row)) {
-        ++groups_[group_[row]].rows;
+  void Count(const Part& part) {
+    const size_t steps = part.in.steps();
+    for (size_t row = 0; row < part.in.rows(); ++row) {
+      if (AllFloats(part.in, row)) {
+        ++groups_[part.group[row]].rows;
         continue;
       }
-      const uint8_t* cells = in_->cells(row);
-      uint32_t* counts = counts_.data() + size_t{group_[row]} * steps;
+      const uint8_t* cells = part.in.cells(row);
+      uint32_t* counts = counts_.data() + size_t{part.group[row]} * steps;
       for (size_t s = 0; s < steps; ++s) counts[s] += cells[s] != kAbsent;
     }
+  }
+
+  void FinishCounts(Block* out) {
+    const size_t steps = out->steps();
     for (size_t g = 0; g < groups_.size(); ++g) {
       const uint32_t* counts = counts_.data() + g * steps;
       for (size_t s = 0; s < steps; ++s) {
@@ -256,22 +328,22 @@ class AggregateOperator : public Operator {
     }
   }
 
-  void Group(Block* out) {
-    const size_t steps = in_->steps();
-    for (size_t row = 0; row < in_->rows(); ++row) {
-      const uint8_t* cells = in_->cells(row);
+  static void Group(const Part& part, Block* out) {
+    const size_t steps = part.in.steps();
+    for (size_t row = 0; row < part.in.rows(); ++row) {
+      const uint8_t* cells = part.in.cells(row);
       for (size_t s = 0; s < steps; ++s) {
-        if (cells[s] != kAbsent) out->SetFloat(group_[row], s, 1);
+        if (cells[s] != kAbsent) out->SetFloat(part.group[row], s, 1);
       }
     }
   }
 
   template <class Better>
-  void Extreme(Run& run, Block* out, Better better) {
+  static void Extreme(Run& run, const Part& part, Block* out, Better better) {
     if (out->cell_count() == 0) return;
     double* best = out->values(0);
     uint8_t* cells = out->cells(0);
-    ForFloats(run, [&](size_t at, double v) {
+    ForFloats(run, part, [&](size_t at, double v) {
       if (cells[at] == kAbsent || better(v, best[at]) || std::isnan(best[at])) {
         cells[at] = kFloat;
         best[at] = v;
@@ -279,9 +351,7 @@ class AggregateOperator : public Operator {
     });
   }
 
-  void Variance(Run& run, Block* out) {
-    spreads_.assign(out->cell_count(), Spread{});
-    ForFloats(run, [&](size_t at, double v) { spreads_[at].Add(v); });
+  void FinishVariances(Block* out) {
     for (size_t i = 0; i < spreads_.size(); ++i) {
       if (spreads_[i].count == 0) continue;
       const double variance = spreads_[i].m2 / spreads_[i].count;
@@ -316,27 +386,22 @@ class AggregateOperator : public Operator {
     }
   }
 
-  // Folds the histograms of the block, or notes that they are ignored.
-  base::Status Histograms(Run& run, StepSpan span) {
-    histogram_groups_.clear();
+  // Folds the histograms of a block, or notes that they are ignored.
+  base::Status Histograms(Run& run, const Part& part) {
     if (op_ == AggregateOp::kCount || op_ == AggregateOp::kGroup) return {};
-    if (takes_histograms()) histogram_groups_.resize(series_.size() * span.count);
-    for (size_t row = 0; row < in_->rows(); ++row) {
-      RETURN_IF_ERROR(run.Spend(Run::kCellsAHistogram * span.count));
-      for (size_t s = 0; s < span.count; ++s) {
-        const uint8_t cell = in_->cells(row)[s];
-        if (cell == kAbsent) continue;
+    const size_t steps = part.in.steps();
+    if (takes_histograms()) histogram_groups_.resize(series_.size() * steps);
+    for (size_t row = 0; row < part.in.rows(); ++row) {
+      RETURN_IF_ERROR(run.Spend(Run::kCellsAHistogram * steps));
+      for (size_t s = 0; s < steps; ++s) {
+        if (part.in.cells(row)[s] != kHistogram) continue;
         if (!takes_histograms()) {
-          if (cell == kHistogram) {
-            run.annotations().HistogramIgnoredInAggregation(AggregateOpName(op_), input_pos());
-          }
+          run.annotations().HistogramIgnoredInAggregation(AggregateOpName(op_), input_pos());
           continue;
         }
-        HistogramGroup& g = histogram_groups_[size_t{group_[row]} * span.count + s];
-        if (cell == kFloat) {
-          g.floats = true;
-        } else if (!g.incompatible) {
-          AddHistogram(run, *in_->histogram(row, s), input_->series()[row].labels, &g);
+        HistogramGroup& g = histogram_groups_[size_t{part.group[row]} * steps + s];
+        if (!g.incompatible) {
+          AddHistogram(run, *part.in.histogram(row, s), input_->series()[part.first + row].labels, &g);
         }
       }
     }
@@ -380,11 +445,12 @@ class AggregateOperator : public Operator {
     }
   }
 
+  // After the floats: a group that has any gives nothing.
   void FinishHistograms(Run& run, Block* out) {
     for (size_t i = 0; i < histogram_groups_.size(); ++i) {
       HistogramGroup& g = histogram_groups_[i];
       if (!g.sum) continue;
-      if (g.floats) {
+      if (out->cells(0)[i] == kFloat) {
         run.annotations().MixedFloatsHistogramsInAggregation(input_pos());
         out->cells(0)[i] = kAbsent;
         continue;
@@ -402,6 +468,7 @@ class AggregateOperator : public Operator {
   const AggregateOp op_;
   OperatorPtr input_;
   OperatorPtr parameter_;
+  RowPieces* pieces_ = nullptr;  // of the input, where its table is not made
   std::vector<uint32_t> group_;
   HeldBlock in_;
   Block parameter_block_;

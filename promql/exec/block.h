@@ -100,6 +100,18 @@ class Block {
       SetFloat(row, step, from.values(from_row)[from_step]);
     }
   }
+  // Copies all rows of `from` to the rows from `first` on.  REQUIRES: as many steps.
+  void CopyRows(const Block& from, size_t first) {
+    if (from.cell_count() == 0) return;
+    std::memcpy(values(first), from.values(0), from.cell_count() * sizeof(double));
+    std::memcpy(cells(first), from.cells(0), from.cell_count());
+    if (!from.has_histograms()) return;
+    for (size_t row = 0; row < from.rows(); ++row) {
+      for (size_t s = 0; s < steps_; ++s) {
+        if (from.cells(row)[s] == kHistogram) SetHistogram(first + row, s, from.histogram(row, s));
+      }
+    }
+  }
   // Histogram cells become absent.
   void DropHistograms() {
     if (histograms_.empty()) return;

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "promql/exec/block.h"
+#include "promql/exec/pieces.h"
 #include "promql/exec/run.h"
 #include "promql/plan/plan.h"
 
@@ -40,6 +41,8 @@ class Operator {
   };
   virtual RowSet row_set() const { return {}; }
   virtual base::Status Eval(Run& run, StepSpan span, Block* out) = 0;
+  // Once open: how to compute the rows apart; null: only whole.
+  virtual RowPieces* pieces() { return nullptr; }
 
   const SeriesTable& series() const { return series_; }
 

@@ -33,9 +33,9 @@ base::Status CheckBoundary(Boundary boundary, Function function) {
   return {};
 }
 
-class RangeCallOperator : public Operator, private RangeSource::Visitor, private Movable {
+class RangeCallOperator : public Operator, private RowPieces, private Movable {
  public:
-  RangeCallOperator(const plan::Node& node, const Grid* grid) : Operator(node, grid) {}
+  RangeCallOperator(const plan::Node& node, const Grid* grid) : Operator(node, grid), whole_(*this) {}
 
   base::Status Init(Run& run, const Grid* grid) {
     run.OnMove(this);
@@ -86,6 +86,80 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
   }
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    if (pieces() != nullptr && IsWorthSharing(run, series_.size(), span.count)) {
+      return EvalInPieces(run, *this, series_.size(), span, out);
+    }
+    RETURN_IF_ERROR(BeginPieces(run, span));
+    out->Reset(series_.size(), span.count);
+    whole_.Begin(run, 0, out);
+    return source_->ForEach(run, span, whole_);
+  }
+
+  RowPieces* pieces() override {
+    return merge_.injective() && source_->reads_rows() ? this : nullptr;
+  }
+
+ private:
+  static constexpr uint32_t kNoOwner = UINT32_MAX;
+
+  // Computes rows of a block.
+  class Rows : public Scratch, public RangeSource::Visitor {
+   public:
+    explicit Rows(const RangeCallOperator& op) : op_(op) {}
+
+    // The rows from `first` on are those of `out`.
+    void Begin(Run& run, size_t first, Block* out) {
+      call_ = op_.call_;
+      call_.annotations = &run.annotations();
+      metadata_ = run.options().type_and_unit_labels;
+      first_ = first;
+      out_ = out;
+      noted_ = {};
+    }
+    base::Status Visit(size_t row, const RangeRow& samples) override {
+      // What is said of histograms, bounds and start times names the metric.
+      const bool may_note = samples.histogram_count > 0 || call_.boundary != Boundary::kPlain ||
+                            call_.start_times;
+      RETURN_IF_ERROR(RunRangeKernel(call_, may_note ? op_.LabelsOf(row) : model::LabelsView(), samples,
+                                     &kernel_, row - first_, out_));
+      const bool no_counter = op_.any_no_counter_ && op_.no_counter_[row] != 0;
+      if (!no_counter && op_.merge_.injective()) return {};
+      const uint8_t* cells = out_->cells(row - first_);
+      bool any = false;
+      bool any_float = false;
+      for (size_t s = 0; s < call_.span.count; ++s) {
+        any = any || cells[s] != kAbsent;
+        any_float = any_float || cells[s] == kFloat;
+      }
+      if (no_counter && any_float) NoteNoCounter(op_.LabelsOf(row));
+      return any ? op_.Own(row) : base::Status();
+    }
+
+    RangeSource::Buffers buffers;
+
+   private:
+    void NoteNoCounter(model::LabelsView labels) {
+      const std::string_view metric = labels.MetricName();
+      const ByteRange pos = op_.node_.inputs[0]->pos;
+      if (metadata_) {
+        call_.annotations->PossibleNonCounterType(metric, labels.Get(kTypeLabel), pos);
+        return;
+      }
+      if (metric == noted_) return;
+      noted_ = metric;
+      call_.annotations->PossibleNonCounter(metric, pos);
+    }
+
+    const RangeCallOperator& op_;
+    RangeCall call_;
+    KernelScratch kernel_;
+    bool metadata_ = false;
+    size_t first_ = 0;
+    Block* out_ = nullptr;
+    std::string_view noted_;  // the last metric that was noted as no counter
+  };
+
+  base::Status BeginPieces(Run& run, StepSpan span) override {
     parameter_blocks_.resize(parameters_.size());
     call_ = RangeCall{};
     call_.function = node_.function;
@@ -102,19 +176,19 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
     call_.arg_pos = arg_pos_;
     call_.first_arg_pos = node_.inputs.front()->pos;
     call_.args_pos = {node_.inputs.front()->pos.start, node_.inputs.back()->pos.end};
-    call_.annotations = &run.annotations();
     for (size_t i = 0; i < parameters_.size(); ++i) {
       RETURN_IF_ERROR(parameters_[i]->Eval(run, span, &parameter_blocks_[i]));
       if (i < std::size(call_.parameter)) call_.parameter[i] = parameter_blocks_[i].values(0);
     }
-    out->Reset(series_.size(), span.count);
-    out_ = out;
-    run_ = &run;
-    return source_->ForEach(run, span, *this);
+    return {};
   }
-
- private:
-  static constexpr uint32_t kNoOwner = UINT32_MAX;
+  std::unique_ptr<Scratch> NewScratch() const override { return std::make_unique<Rows>(*this); }
+  base::Status EvalRows(Run& piece, Scratch& scratch, StepSpan span, RowRange rows,
+                        Block* out) const override {
+    Rows& visitor = static_cast<Rows&>(scratch);
+    visitor.Begin(piece, rows.first, out);
+    return source_->ReadRows(piece, span, rows, &visitor.buffers, visitor);
+  }
 
   bool KeepsName() const {
     return node_.function == Function::kLastOverTime || node_.function == Function::kFirstOverTime;
@@ -142,33 +216,16 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
   }
 
   base::Status Move(Run&) override {
-    noted_ = {};
     std::ranges::fill(owner_, kNoOwner);
     return {};
   }
 
-  base::Status Visit(size_t row, const RangeRow& samples) override {
-    // What is said of histograms, bounds and start times names the metric.
-    const bool may_note = samples.histogram_count > 0 || call_.boundary != Boundary::kPlain ||
-                          call_.start_times;
-    RETURN_IF_ERROR(RunRangeKernel(call_, may_note ? LabelsOf(row) : model::LabelsView(), samples,
-                                   &scratch_, row, out_));
-    const bool no_counter = any_no_counter_ && no_counter_[row] != 0;
-    if (!no_counter && merge_.injective()) return {};
-    const uint8_t* cells = out_->cells(row);
-    bool any = false;
-    bool any_float = false;
-    for (size_t s = 0; s < call_.span.count; ++s) {
-      any = any || cells[s] != kAbsent;
-      any_float = any_float || cells[s] == kFloat;
-    }
-    if (no_counter && any_float) NoteNoCounter(LabelsOf(row));
-    if (any && !merge_.injective()) {
-      // Equal label sets are refused in the whole run, at whatever steps they are.
-      uint32_t& owner = owner_[merge_.target()[row]];
-      if (owner != kNoOwner && owner != row) return SameLabelset();
-      owner = static_cast<uint32_t>(row);
-    }
+  // A row has values.  Equal label sets are refused in the whole run, at whatever steps they are.
+  base::Status Own(size_t row) const {
+    if (merge_.injective()) return {};
+    uint32_t& owner = owner_[merge_.target()[row]];
+    if (owner != kNoOwner && owner != row) return SameLabelset();
+    owner = static_cast<uint32_t>(row);
     return {};
   }
 
@@ -192,32 +249,17 @@ class RangeCallOperator : public Operator, private RangeSource::Visitor, private
     }
   }
 
-  void NoteNoCounter(model::LabelsView labels) {
-    const std::string_view metric = labels.MetricName();
-    if (run_->options().type_and_unit_labels) {
-      call_.annotations->PossibleNonCounterType(metric, labels.Get(kTypeLabel),
-                                                node_.inputs[0]->pos);
-      return;
-    }
-    if (metric == noted_) return;
-    noted_ = metric;
-    call_.annotations->PossibleNonCounter(metric, node_.inputs[0]->pos);
-  }
-
   std::unique_ptr<RangeSource> source_;
   ByteRange arg_pos_;
   std::vector<OperatorPtr> parameters_;
   std::vector<Block> parameter_blocks_;
-  RangeCall call_;
-  KernelScratch scratch_;
+  RangeCall call_;  // of the span, but for annotations
   bool leave_labels_ = false;
-  Block* out_ = nullptr;
-  Run* run_ = nullptr;
   std::vector<uint8_t> no_counter_;  // by row
   bool any_no_counter_ = false;
-  std::string_view noted_;  // the last metric that was noted as no counter
   RowMerge merge_;
-  std::vector<uint32_t> owner_;  // by merged row: the row that has values
+  mutable std::vector<uint32_t> owner_;  // by merged row: the row that has values; of rows that are read whole
+  Rows whole_;
 };
 
 // absent_over_time(): one row, present where no series has a sample in its window.

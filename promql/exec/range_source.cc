@@ -49,29 +49,38 @@ class SelectorSource : public RangeSource, private Movable {
   }
 
   base::Status ForEach(Run& run, StepSpan span, Visitor& visitor) override {
-    const storage::Window window = WindowOf(map_, span, before_, after_);
     SampleCounts* const counts = run.counts();
     if (counts != nullptr) counts->BeginWindows(node_, grid_, span);
     // No visitor reads another source.
-    thread_local storage::SampleColumns columns;
-    thread_local RowSplitter splitter;
-    const ThreadBuffers clear_columns(&columns);
-    const ThreadBuffers clear_splitter(&splitter);
-    for (size_t first = 0; first < series_.size(); first += kSeriesAtOnce) {
+    thread_local Buffers buffers;
+    const ThreadBuffers clear_columns(&buffers.columns);
+    const ThreadBuffers clear_splitter(&buffers.splitter);
+    RETURN_IF_ERROR(ReadRows(run, span, {0, series_.size()}, &buffers, visitor));
+    if (counts != nullptr) counts->EndWindows(false);
+    return {};
+  }
+
+  bool reads_rows() const override { return true; }
+  base::Status ReadRows(Run& run, StepSpan span, RowRange rows, Buffers* buffers,
+                        Visitor& visitor) const override {
+    const storage::Window window = WindowOf(map_, span, before_, after_);
+    SampleCounts* const counts = run.counts();
+    storage::SampleColumns& columns = buffers->columns;
+    const size_t end = rows.first + rows.count;
+    for (size_t first = rows.first; first < end; first += kSeriesAtOnce) {
       RETURN_IF_ERROR(run.Check());
-      const size_t count = std::min(kSeriesAtOnce, series_.size() - first);
+      const size_t count = std::min(kSeriesAtOnce, end - first);
       RETURN_IF_ERROR(set_->Read(first, count, window, &columns));
       NoteCost(run, node_, series_.size(), columns.times.size());
       run.CountRead(static_cast<int64_t>(columns.times.size()));
       if (stats_only_) ReduceToStats(&columns);
       for (size_t i = 0; i < count; ++i) {
-        const RangeRow& row = splitter.Split(columns, i);
+        const RangeRow& row = buffers->splitter.Split(columns, i);
         if (counts != nullptr) counts->CountWindows(row, {map_, before_, after_});
         RETURN_IF_ERROR(ChargeWindow(run, span, row));
         RETURN_IF_ERROR(visitor.Visit(first + i, row));
       }
     }
-    if (counts != nullptr) counts->EndWindows(false);
     return {};
   }
 

@@ -29,6 +29,17 @@ class RangeSource {
   };
   virtual base::Status ForEach(Run& run, StepSpan span, Visitor& visitor) = 0;
 
+  // Whether rows may be read apart, by any thread.
+  virtual bool reads_rows() const { return false; }
+  struct Buffers {
+    storage::SampleColumns columns;
+    RowSplitter splitter;
+  };
+  // The same for some rows.  REQUIRES: reads_rows().
+  virtual base::Status ReadRows(Run&, StepSpan, RowRange, Buffers*, Visitor&) const {
+    return base::Internal("promql exec: rows of a source that is read whole");
+  }
+
   const SeriesTable& series() const { return series_; }
   const TimeMap& map() const { return map_; }
   int64_t range_ms() const { return range_ms_; }

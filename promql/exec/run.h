@@ -15,10 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/helpers.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "promql/exec/annotations.h"
 #include "promql/exec/block.h"
+#include "promql/exec/piece_options.h"
 #include "promql/plan/plan.h"
 #include "storage/queryable.h"
 
@@ -45,6 +47,8 @@ struct RunOptions {
   const std::atomic<bool>* cancelled = nullptr;
   std::function<base::Duration()> monotonic;  // null: no timeout
   base::Duration deadline{0};                 // by `monotonic`
+  PieceOptions pieces;
+  base::Helpers* helpers = nullptr;           // who may compute pieces; null: the run's own thread only
 };
 
 class Run;
@@ -64,6 +68,29 @@ class Run {
  public:
   Run(storage::Queryable* storage, RunOptions options, plan::QueryTimes times)
       : options_(std::move(options)), times_(times), storage_(storage) {}
+
+  // A part of a run that may be on another thread: it checks, charges and notes for itself, and has no storage.
+  struct Piece {
+    const RunOptions& options;
+    plan::QueryTimes times;
+  };
+  explicit Run(const Piece& of) : options_(of.options), times_(of.times), storage_(nullptr) {
+    options_.helpers = nullptr;
+  }
+  // Another piece begins, beside so many samples that the run holds.
+  void BeginPiece(int64_t held) {
+    current_samples_ = peak_samples_ = held;
+    samples_read_ = 0;
+    if (!annotations_.empty()) annotations_ = Annotations();
+  }
+  // What a piece read and held.  Its annotations stay there.
+  void Count(const Run& piece) {
+    samples_read_ += piece.samples_read_;
+    peak_samples_ = std::max(peak_samples_, piece.peak_samples_);
+  }
+  // Whether rows may be computed in pieces: what is measured or counted by node is computed whole, and a kept
+  // run is small.
+  bool MayCut() const { return profile_ == nullptr && counts_ == nullptr && kept_sets_.empty(); }
 
   const RunOptions& options() const { return options_; }
   const plan::QueryTimes& times() const { return times_; }
@@ -148,6 +175,8 @@ class Run {
   void NoteRows(size_t rows) { widest_ = std::max(widest_, rows); }
   void NoteWindow(int64_t ms) { longest_window_ = std::max(longest_window_, ms); }
   size_t widest() const { return widest_; }
+  // The tables noted since it was `widest` are only made in pieces.
+  void ForgetRows(size_t widest) { widest_ = widest; }
   int64_t longest_window() const { return longest_window_; }
 
  private:

@@ -21,7 +21,7 @@ Offset OffsetOf(Output output) {
   return output == Output::kTime ? Offset::kForgottenAt : Offset::kTaken;
 }
 
-class SelectorOperator : public Operator, private Movable {
+class SelectorOperator : public Operator, private RowPieces, private Movable {
  public:
   SelectorOperator(Run& run, const plan::Node& node, const VectorSelector& selector,
                    const Grid* grid, TimeMap map, Output output)
@@ -49,26 +49,42 @@ class SelectorOperator : public Operator, private Movable {
   }
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    if (IsWorthSharing(run, series_.size(), span.count)) {
+      return EvalInPieces(run, *this, series_.size(), span, out);
+    }
     out->Reset(series_.size(), span.count);
-    if (span.count != 1 || output_ == Output::kStartTime) {
-      RETURN_IF_ERROR(EvalMany(run, span, out));
-    } else {
-      RETURN_IF_ERROR(EvalOne(run, span, out));
-      if (node_.histogram_stats_only && out->has_histograms()) {
-        // What is said of counter resets needs the samples before.
-        out->Reset(series_.size(), span.count);
-        RETURN_IF_ERROR(EvalMany(run, span, out));
-      }
-    }
+    RETURN_IF_ERROR(EvalRows(run, whole_, span, {0, series_.size()}, out));
     if (run.counts() != nullptr) run.counts()->CountCells(node_, grid_, span, *out);
-    if (leave_labels_ && out->has_histograms()) {
-      leave_labels_ = false;
-      FindLabels(run);
-    }
+    SeePiece(run, *out);
     return {};
   }
 
+  RowPieces* pieces() override { return this; }
+
  private:
+  struct Buffers : Scratch {
+    storage::SampleColumns columns;
+  };
+
+  base::Status BeginPieces(Run&, StepSpan) override { return {}; }
+  std::unique_ptr<Scratch> NewScratch() const override { return std::make_unique<Buffers>(); }
+  base::Status EvalRows(Run& run, Scratch& scratch, StepSpan span, RowRange rows,
+                        Block* out) const override {
+    Buffers& buffers = static_cast<Buffers&>(scratch);
+    if (span.count == 1 && output_ != Output::kStartTime) {
+      RETURN_IF_ERROR(EvalOne(run, span, rows, out));
+      if (!node_.histogram_stats_only || !out->has_histograms()) return {};
+      // What is said of counter resets needs the samples before.
+      out->Reset(rows.count, span.count);
+    }
+    return EvalMany(run, buffers, span, rows, out);
+  }
+  void SeePiece(Run& run, const Block& block) override {
+    if (!leave_labels_ || !block.has_histograms()) return;
+    leave_labels_ = false;
+    FindLabels(run);
+  }
+
   void FindLabels(Run& run) {
     const bool drop = output_ != Output::kValue && !run.options().delayed_name_removal;
     for (size_t i = 0; i < series_.size(); ++i) {
@@ -77,14 +93,14 @@ class SelectorOperator : public Operator, private Movable {
     }
   }
 
-  base::Status EvalOne(Run& run, StepSpan span, Block* out) {
+  base::Status EvalOne(Run& run, StepSpan span, RowRange rows, Block* out) const {
     const storage::Window window = WindowOf(map_, span, lookback_, 0);
     thread_local storage::LastColumns last;
     const ThreadBuffers clear_last(&last);
-    for (size_t first = 0; first < series_.size(); first += kLastAtOnce) {
+    for (size_t first = 0; first < rows.count; first += kLastAtOnce) {
       RETURN_IF_ERROR(run.Check());
-      const size_t count = std::min(kLastAtOnce, series_.size() - first);
-      RETURN_IF_ERROR(set_->ReadLast(first, count, window, &last));
+      const size_t count = std::min(kLastAtOnce, rows.count - first);
+      RETURN_IF_ERROR(set_->ReadLast(rows.first + first, count, window, &last));
       double* values = out->values(first);
       uint8_t* cells = out->cells(first);
       const bool histograms = !last.histograms.empty();
@@ -108,26 +124,27 @@ class SelectorOperator : public Operator, private Movable {
     return {};
   }
 
-  base::Status EvalMany(Run& run, StepSpan span, Block* out) {
+  base::Status EvalMany(Run& run, Buffers& buffers, StepSpan span, RowRange rows, Block* out) const {
     const storage::Window window = WindowOf(map_, span, lookback_, 0);
-    for (size_t first = 0; first < series_.size(); first += kSeriesAtOnce) {
+    storage::SampleColumns& columns = buffers.columns;
+    for (size_t first = 0; first < rows.count; first += kSeriesAtOnce) {
       RETURN_IF_ERROR(run.Check());
-      const size_t count = std::min(kSeriesAtOnce, series_.size() - first);
-      RETURN_IF_ERROR(set_->Read(first, count, window, &columns_));
-      run.CountRead(static_cast<int64_t>(columns_.times.size()));
-      if (node_.histogram_stats_only) ReduceToStats(&columns_);
-      for (size_t i = 0; i < count; ++i) Fill(span, i, first + i, out);
+      const size_t count = std::min(kSeriesAtOnce, rows.count - first);
+      RETURN_IF_ERROR(set_->Read(rows.first + first, count, window, &columns));
+      run.CountRead(static_cast<int64_t>(columns.times.size()));
+      if (node_.histogram_stats_only) ReduceToStats(&columns);
+      for (size_t i = 0; i < count; ++i) Fill(columns, span, i, first + i, out);
     }
     return {};
   }
 
   // One series, read as number `i` of the columns.
-  void Fill(StepSpan span, size_t i, size_t row, Block* out) const {
-    const std::span<const model::Timestamp> t = columns_.times_of(i);
-    const double* v = columns_.values.data() + columns_.offsets[i];
+  void Fill(const storage::SampleColumns& columns, StepSpan span, size_t i, size_t row, Block* out) const {
+    const std::span<const model::Timestamp> t = columns.times_of(i);
+    const double* v = columns.values.data() + columns.offsets[i];
     double* values = out->values(row);
     uint8_t* cells = out->cells(row);
-    const bool histograms = !columns_.histogram_at.empty();
+    const bool histograms = !columns.histogram_at.empty();
     size_t next = 0;  // samples at or before the step
     for (size_t s = 0; s < span.count; ++s) {
       const model::Timestamp at = map_.time(span.first + s);
@@ -136,15 +153,15 @@ class SelectorOperator : public Operator, private Movable {
       if (output_ != Output::kValue) {
         model::Timestamp shown = t[next - 1];
         if (output_ == Output::kStartTime) {
-          const size_t at_sample = columns_.offsets[i] + next - 1;
-          shown = columns_.start_times.empty() ? 0 : columns_.start_times[at_sample];
+          const size_t at_sample = columns.offsets[i] + next - 1;
+          shown = columns.start_times.empty() ? 0 : columns.start_times[at_sample];
         }
         values[s] = static_cast<double>(shown) / 1000;
         cells[s] = kFloat;
         continue;
       }
       if (histograms) {
-        const model::HistogramPtr* h = FindHistogram(columns_, columns_.offsets[i] + next - 1);
+        const model::HistogramPtr* h = FindHistogram(columns, columns.offsets[i] + next - 1);
         if (h != nullptr) {
           if (!(*h)->IsStale()) out->SetHistogram(row, s, *h);
           continue;
@@ -168,7 +185,7 @@ class SelectorOperator : public Operator, private Movable {
   size_t handle_ = 0;
   bool leave_labels_ = false;
   const storage::SeriesSet* set_ = nullptr;
-  storage::SampleColumns columns_;
+  Buffers whole_;
 };
 
 // foo smoothed: a value between the samples before and after each step.

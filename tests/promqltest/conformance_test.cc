@@ -51,11 +51,13 @@ TEST(ConformanceTest, AnnotationsAreThoseOfPrometheus) {
         }
       }
     }
-    promql::Engine engine(options);
-    auto got = engine.Instant(&storage, c["expr"].get<std::string>(), c["at_ms"].get<int64_t>());
-    ASSERT_TRUE(got) << got.error().message();
-    EXPECT_EQ(got->warnings, Strings(c["warnings"]));
-    EXPECT_EQ(got->infos, Strings(c["infos"]));
+    for (const promql::EngineOptions& form : {options, InPieces(options)}) {
+      promql::Engine engine(form);
+      auto got = engine.Instant(&storage, c["expr"].get<std::string>(), c["at_ms"].get<int64_t>());
+      ASSERT_TRUE(got) << got.error().message();
+      EXPECT_EQ(got->warnings, Strings(c["warnings"]));
+      EXPECT_EQ(got->infos, Strings(c["infos"]));
+    }
   }
 }
 
@@ -86,6 +88,15 @@ TEST_P(ScriptTest, Passes) {
   const fs::path path = Kit() / "promql" / GetParam();
   if (!fs::exists(path)) GTEST_SKIP() << "no conformance kit at " << Kit();
   const ScriptResult result = RunScript(Read(path), ConformanceOptions());
+  for (const Failure& f : result.failures) ADD_FAILURE() << f.line << ": " << f.message;
+}
+
+TEST_P(ScriptTest, PassesInPieces) {
+  const fs::path path = Kit() / "promql" / GetParam();
+  if (!fs::exists(path)) GTEST_SKIP() << "no conformance kit at " << Kit();
+  RunnerOptions options = ConformanceOptions();
+  options.engine = InPieces(options.engine);
+  const ScriptResult result = RunScript(Read(path), options);
   for (const Failure& f : result.failures) ADD_FAILURE() << f.line << ": " << f.message;
 }
 

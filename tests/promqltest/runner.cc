@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/number.h"
+#include "base/workers.h"
 #include "compare.h"
 #include "memory_storage.h"
 #include "promql/parse/functions.h"
@@ -261,6 +262,13 @@ class Runner {
 };
 
 }  // namespace
+
+promql::EngineOptions InPieces(promql::EngineOptions options) {
+  static base::Workers workers(4);
+  options.helpers = &workers;
+  options.pieces = {.worthwhile = 0, .cells = 1, .fewest_rows = 1};
+  return options;
+}
 
 RunnerOptions ConformanceOptions() {
   RunnerOptions options;

@@ -21,6 +21,9 @@ struct RunnerOptions {
 // The engine options that the conformance scripts are written for.
 RunnerOptions ConformanceOptions();
 
+// The same engine with every table, however small, cut into pieces of one row, which several threads compute.
+promql::EngineOptions InPieces(promql::EngineOptions options);
+
 struct Failure {
   int line = 0;
   std::string message;

@@ -164,7 +164,7 @@ void RunSegment(const Segment& segment, const promql::Engine& engine, Tally* tal
 void RunScripts(const fs::path& folder, int* scripts, Tally* tally) {
   promql::EngineOptions options = ConformanceOptions().engine;
   options.max_samples = 50'000'000;
-  const promql::Engine engine(options);
+  const promql::Engine engine(InPieces(options));
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (entry.path().extension() != ".test") continue;
     const auto text = base::RealFileSystem()->ReadFile(entry.path().string());
@@ -303,7 +303,7 @@ void RunRandom(uint64_t seed, Tally* tally) {
   promql::EngineOptions options;
   options.parse.experimental_functions = true;
   options.delayed_name_removal = seed % 2 == 0;
-  const promql::Engine engine(options);
+  const promql::Engine engine(seed % 3 == 0 ? options : InPieces(options));
   RandomQueries texts(seed);
   std::vector<std::unique_ptr<ThreeForms>> queries;
   while (queries.size() < 50) {
