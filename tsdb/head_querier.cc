@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "storage/label_groups.h"
+#include "storage/reading_order.h"
 #include "tsdb/page_cursor.h"
 
 namespace tocsin::tsdb {
@@ -17,6 +18,7 @@ constexpr size_t kLabelBlockBytes = 64 << 10;
 // Series read under one hold of a page's lock, so that a writer of the page does not wait for a whole
 // query.
 constexpr size_t kReadRun = 32;
+constexpr size_t kLastRun = 8 * kReadRun;  // where only the newest samples are read
 
 storage::Window Narrow(storage::Window a, storage::Window b) {
   return {std::max(a.after, b.after), std::min(a.upto, b.upto)};
@@ -91,7 +93,7 @@ base::Status ReadLastOf(const SeriesPage& page, uint32_t at, uint64_t visible, c
   return {};
 }
 
-class HeadSeriesSet : public storage::SeriesSet, public storage::LabelGroups {
+class HeadSeriesSet : public storage::SeriesSet, public storage::LabelGroups, public storage::ReadingOrder {
  public:
   using Item = HeadItem;
   // `by_slot`: the items' places in order of their slots; empty when they stand in that order.
@@ -164,10 +166,9 @@ class HeadSeriesSet : public storage::SeriesSet, public storage::LabelGroups {
     PageCursor cursor(view_->head()->table_);
     size_t done = 0;
     const auto one = [&](size_t item, size_t place) -> base::Status {
-      if (++done % (kReadRun * 8) == 0) cursor.Release();
+      if (++done % kLastRun == 0) cursor.Release();
       const Slot slot = items_[item].slot;
-      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), view_->visible(), view_->head()->chunk_files_.get(),
-                        window, place, out);
+      return ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), place, window, out);
     };
     if (by_slot_.empty() || count < items_.size() / 16) {
       for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(one(first + i, i));
@@ -183,7 +184,27 @@ class HeadSeriesSet : public storage::SeriesSet, public storage::LabelGroups {
     return {};
   }
 
+  std::span<const uint32_t> reading_order() const override { return by_slot_; }
+  base::Status ReadLastOf(std::span<const uint32_t> series, storage::Window window, storage::LastColumns* out) const override {
+    out->times.assign(series.size(), model::kMinTimestamp);
+    out->values.assign(series.size(), 0);
+    out->histograms.clear();
+    window = Narrow(window, window_);
+    PageCursor cursor(view_->head()->table_);
+    for (size_t k = 0; k < series.size(); ++k) {
+      if (k % kLastRun == 0) cursor.Release();
+      if (k + kAhead < series.size()) Prefetch(cursor, items_[series[k + kAhead]].slot, window);
+      const Slot slot = items_[series[k]].slot;
+      RETURN_IF_ERROR(ReadLastOf(*cursor.MoveTo(slot), SeriesTable::At(slot), k, window, out));
+    }
+    return {};
+  }
+
  private:
+  base::Status ReadLastOf(const SeriesPage& page, uint32_t at, size_t place, storage::Window window, storage::LastColumns* out) const {
+    return tsdb::ReadLastOf(page, at, view_->visible(), view_->head()->chunk_files_.get(), window, place, out);
+  }
+
   // Series whose chunks are on their way from memory while one is decoded.
   static constexpr size_t kAhead = 4;
   static void Prefetch(const PageCursor& cursor, Slot slot, storage::Window window) {

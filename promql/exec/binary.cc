@@ -36,7 +36,7 @@ class ScalarBinaryOperator : public Operator {
   Block right_block_;
 };
 
-class VectorScalarOperator : public Operator {
+class VectorScalarOperator : public Operator, private RowPieces {
  public:
   // `swapped`: the scalar is on the left.
   VectorScalarOperator(const plan::Node& node, const Grid* grid, OperatorPtr vector,
@@ -63,6 +63,29 @@ class VectorScalarOperator : public Operator {
     RETURN_IF_ERROR(scalar_->Eval(run, span, &scalar_block_));
     Block* block = merge_.injective() ? out : &before_merge_;
     RETURN_IF_ERROR(vector_->Eval(run, span, block));
+    RETURN_IF_ERROR(Combine(run, block));
+    if (merge_.injective()) return {};
+    return merge_.Apply(before_merge_, series_.size(), out);
+  }
+
+  RowPieces* pieces() override {
+    return merge_.injective() && vector_->pieces() != nullptr ? this : nullptr;
+  }
+
+ private:
+  base::Status BeginPieces(Run& run, StepSpan span) override {
+    RETURN_IF_ERROR(scalar_->Eval(run, span, &scalar_block_));
+    return vector_->pieces()->BeginPieces(run, span);
+  }
+  std::unique_ptr<Scratch> NewScratch() const override { return vector_->pieces()->NewScratch(); }
+  base::Status EvalRows(Run& piece, Scratch& scratch, StepSpan span, RowRange rows,
+                        Block* out) const override {
+    RETURN_IF_ERROR(vector_->pieces()->EvalRows(piece, scratch, span, rows, out));
+    return Combine(piece, out);
+  }
+  void SeePiece(Run& run, const Block& block) override { vector_->pieces()->SeePiece(run, block); }
+
+  base::Status Combine(Run& run, Block* block) const {
     const double* scalars = scalar_block_.values(0);
     if (block->has_histograms() || binary_.op == BinaryOp::kTrimLower ||
         binary_.op == BinaryOp::kTrimUpper) {
@@ -72,12 +95,9 @@ class VectorScalarOperator : public Operator {
     } else {
       Compute(scalars, block);
     }
-    RETURN_IF_ERROR(run.Stopped());
-    if (merge_.injective()) return {};
-    return merge_.Apply(before_merge_, series_.size(), out);
+    return run.Stopped();
   }
 
- private:
   void Compute(const double* scalars, Block* block) const {
     for (size_t row = 0; row < block->rows(); ++row) {
       double* v = block->values(row);

@@ -157,7 +157,7 @@ void MapMath(Run& run, Function f, Block* b) {
   }
 }
 
-class ElementCallOperator : public Operator {
+class ElementCallOperator : public Operator, private RowPieces {
  public:
   ElementCallOperator(const plan::Node& node, const Grid* grid, OperatorPtr input,
                       std::vector<OperatorPtr> parameters)
@@ -178,11 +178,39 @@ class ElementCallOperator : public Operator {
   }
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    RETURN_IF_ERROR(EvalParameters(run, span));
+    Block* block = merge_.injective() ? out : &before_merge_;
+    RETURN_IF_ERROR(input_->Eval(run, span, block));
+    RETURN_IF_ERROR(MapAll(run, span, block));
+    if (merge_.injective()) return {};
+    return merge_.Apply(before_merge_, series_.size(), out);
+  }
+
+  RowPieces* pieces() override {
+    return merge_.injective() && input_->pieces() != nullptr ? this : nullptr;
+  }
+
+ private:
+  base::Status BeginPieces(Run& run, StepSpan span) override {
+    RETURN_IF_ERROR(EvalParameters(run, span));
+    return input_->pieces()->BeginPieces(run, span);
+  }
+  std::unique_ptr<Scratch> NewScratch() const override { return input_->pieces()->NewScratch(); }
+  base::Status EvalRows(Run& piece, Scratch& scratch, StepSpan span, RowRange rows,
+                        Block* out) const override {
+    RETURN_IF_ERROR(input_->pieces()->EvalRows(piece, scratch, span, rows, out));
+    return MapAll(piece, span, out);
+  }
+  void SeePiece(Run& run, const Block& block) override { input_->pieces()->SeePiece(run, block); }
+
+  base::Status EvalParameters(Run& run, StepSpan span) {
     for (size_t i = 0; i < parameters_.size(); ++i) {
       RETURN_IF_ERROR(parameters_[i]->Eval(run, span, &parameter_blocks_[i]));
     }
-    Block* block = merge_.injective() ? out : &before_merge_;
-    RETURN_IF_ERROR(input_->Eval(run, span, block));
+    return {};
+  }
+
+  base::Status MapAll(Run& run, StepSpan span, Block* block) const {
     if (IsOfHistogram(node_.function)) {
       MapHistograms(run, block);
     } else if (node_.function == Function::kTimestamp) {
@@ -191,15 +219,12 @@ class ElementCallOperator : public Operator {
       block->DropHistograms();
       MapFloats(run, block);
     }
-    RETURN_IF_ERROR(run.Stopped());
-    if (merge_.injective()) return {};
-    return merge_.Apply(before_merge_, series_.size(), out);
+    return run.Stopped();
   }
 
- private:
   double Parameter(size_t i, size_t step) const { return parameter_blocks_[i].values(0)[step]; }
 
-  void MapFloats(Run& run, Block* b) {
+  void MapFloats(Run& run, Block* b) const {
     const Function f = node_.function;
     switch (f) {
       case Function::kRound:
@@ -247,7 +272,7 @@ class ElementCallOperator : public Operator {
     }
   }
 
-  void MapTimestamp(StepSpan span, Block* b) {
+  void MapTimestamp(StepSpan span, Block* b) const {
     for (size_t row = 0; row < b->rows(); ++row) {
       for (size_t s = 0; s < span.count; ++s) {
         if (b->cells(row)[s] == kAbsent) continue;
@@ -256,7 +281,7 @@ class ElementCallOperator : public Operator {
     }
   }
 
-  void MapHistograms(Run& run, Block* b) {
+  void MapHistograms(Run& run, Block* b) const {
     for (size_t row = 0; row < b->rows(); ++row) {
       if (!run.Spend(Run::kCellsAHistogram * b->steps())) return;
       uint8_t* cells = b->cells(row);

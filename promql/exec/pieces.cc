@@ -186,9 +186,12 @@ void Invite(base::Helpers* helpers, const std::shared_ptr<PieceWork>& work) {
 
 }  // namespace
 
+bool IsLarge(const Run& run, size_t rows, size_t steps) {
+  return rows * (steps + kCellsASeries) >= run.options().pieces.worthwhile && rows > RowsOfPiece(run, steps);
+}
+
 bool IsWorthCutting(const Run& run, size_t rows, size_t steps) {
-  return run.MayCut() && rows * (steps + kCellsASeries) >= run.options().pieces.worthwhile &&
-         rows > RowsOfPiece(run, steps);
+  return run.MayCut() && IsLarge(run, rows, steps);
 }
 
 base::Status ForEachPiece(Run& run, RowPieces& source, size_t rows, StepSpan span, const TakePiece& take) {

@@ -48,7 +48,8 @@ class RowPieces {
   virtual void SeePiece(Run&, const Block&) {}
 };
 
-// Whether a table of so many rows and steps is cut.
+// Whether a table of so many rows and steps is large, and whether it is cut then.
+bool IsLarge(const Run& run, size_t rows, size_t steps);
 bool IsWorthCutting(const Run& run, size_t rows, size_t steps);
 // Whether there are helpers for it.
 inline bool IsWorthSharing(const Run& run, size_t rows, size_t steps) {

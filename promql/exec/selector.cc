@@ -8,13 +8,14 @@
 #include "promql/exec/operator.h"
 #include "promql/exec/sample_counts.h"
 #include "promql/exec/time_map.h"
+#include "storage/reading_order.h"
 
 namespace tocsin::promql::exec {
 namespace {
 
 // Series read at once: enough to make the walk long, few enough to bound the columns.
 constexpr size_t kSeriesAtOnce = 128;
-constexpr size_t kLastAtOnce = 65536;
+constexpr size_t kLastAtOnce = 4096;  // about a millisecond
 
 enum class Output { kValue, kTime, kStartTime };
 Offset OffsetOf(Output output) {
@@ -45,10 +46,15 @@ class SelectorOperator : public Operator, private RowPieces, private Movable {
     series_.assign(set_->size(), Series{{}, output_ != Output::kValue});
     if (!leave_labels_) FindLabels(run);
     run.NoteRows(series_.size());
+    if (IsLarge(run, set_->size(), 1) && output_ != Output::kStartTime && !node_.histogram_stats_only) {
+      order_ = dynamic_cast<const storage::ReadingOrder*>(set_);
+      if (order_ != nullptr && order_->reading_order().empty()) order_ = nullptr;
+    }
     return {};
   }
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    if (span.count == 1 && order_ != nullptr) return EvalInOrder(run, span, out);
     if (IsWorthSharing(run, series_.size(), span.count)) {
       return EvalInPieces(run, *this, series_.size(), span, out);
     }
@@ -59,9 +65,61 @@ class SelectorOperator : public Operator, private RowPieces, private Movable {
     return {};
   }
 
-  RowPieces* pieces() override { return this; }
+  // One step is read in the order of memory (Lasts), not in that of rows.
+  RowPieces* pieces() override { return grid_.count == 1 ? nullptr : this; }
 
  private:
+  // Newest samples in pieces of the storage's order of series.
+  class Lasts : public RowPieces {
+   public:
+    Lasts(const SelectorOperator& op, const storage::ReadingOrder& order) : op_(op), order_(order) {}
+    base::Status BeginPieces(Run&, StepSpan) override { return {}; }
+    std::unique_ptr<Scratch> NewScratch() const override { return std::make_unique<LastBuffers>(); }
+    base::Status EvalRows(Run& piece, Scratch& scratch, StepSpan span, RowRange places,
+                          Block* out) const override {
+      storage::LastColumns& last = static_cast<LastBuffers&>(scratch).last;
+      RETURN_IF_ERROR(piece.Check());
+      RETURN_IF_ERROR(order_.ReadLastOf(order_.reading_order().subspan(places.first, places.count),
+                                        WindowOf(op_.map_, span, op_.lookback_, 0), &last));
+      op_.FillLast(piece, last, 0, out);
+      return {};
+    }
+
+   private:
+    struct LastBuffers : Scratch {
+      storage::LastColumns last;
+    };
+    const SelectorOperator& op_;
+    const storage::ReadingOrder& order_;
+  };
+
+  base::Status EvalInOrder(Run& run, StepSpan span, Block* out) {
+    out->Reset(series_.size(), 1);
+    Lasts lasts(*this, *order_);
+    const std::span<const uint32_t> rows = order_->reading_order();
+    const auto take = [&](RowRange places, Block& block) -> base::Status {
+      for (size_t i = 0; i < places.count; ++i) {
+        if (block.cells(i)[0] != kAbsent) out->SetCell(rows[places.first + i], 0, block, i, 0);
+      }
+      return {};
+    };
+    if (IsWorthSharing(run, rows.size(), 1)) {
+      RETURN_IF_ERROR(ForEachPiece(run, lasts, rows.size(), span, take));
+    } else {
+      const std::unique_ptr<Scratch> scratch = lasts.NewScratch();
+      Block block;
+      for (size_t first = 0; first < rows.size(); first += kLastAtOnce) {
+        const RowRange places{first, std::min(kLastAtOnce, rows.size() - first)};
+        block.Reset(places.count, 1);
+        RETURN_IF_ERROR(lasts.EvalRows(run, *scratch, span, places, &block));
+        RETURN_IF_ERROR(take(places, block));
+      }
+    }
+    if (run.counts() != nullptr) run.counts()->CountCells(node_, grid_, span, *out);
+    SeePiece(run, *out);
+    return {};
+  }
+
   struct Buffers : Scratch {
     storage::SampleColumns columns;
   };
@@ -101,27 +159,32 @@ class SelectorOperator : public Operator, private RowPieces, private Movable {
       RETURN_IF_ERROR(run.Check());
       const size_t count = std::min(kLastAtOnce, rows.count - first);
       RETURN_IF_ERROR(set_->ReadLast(rows.first + first, count, window, &last));
-      double* values = out->values(first);
-      uint8_t* cells = out->cells(first);
-      const bool histograms = !last.histograms.empty();
-      size_t read = 0;
-      for (size_t i = 0; i < count; ++i) {
-        if (last.times[i] == model::kMinTimestamp) continue;
-        ++read;
-        if (model::IsStale(last.values[i])) continue;
-        if (output_ == Output::kTime) {
-          values[i] = static_cast<double>(last.times[i]) / 1000;
-          cells[i] = kFloat;
-        } else if (histograms && last.histograms[i]) {
-          if (!last.histograms[i]->IsStale()) out->SetHistogram(first + i, 0, last.histograms[i]);
-        } else {
-          values[i] = last.values[i];
-          cells[i] = kFloat;
-        }
-      }
-      run.CountRead(static_cast<int64_t>(read));
+      FillLast(run, last, first, out);
     }
     return {};
+  }
+
+  // The rows from `first` on.
+  void FillLast(Run& run, const storage::LastColumns& last, size_t first, Block* out) const {
+    double* values = out->values(first);
+    uint8_t* cells = out->cells(first);
+    const bool histograms = !last.histograms.empty();
+    size_t read = 0;
+    for (size_t i = 0; i < last.times.size(); ++i) {
+      if (last.times[i] == model::kMinTimestamp) continue;
+      ++read;
+      if (model::IsStale(last.values[i])) continue;
+      if (output_ == Output::kTime) {
+        values[i] = static_cast<double>(last.times[i]) / 1000;
+        cells[i] = kFloat;
+      } else if (histograms && last.histograms[i]) {
+        if (!last.histograms[i]->IsStale()) out->SetHistogram(first + i, 0, last.histograms[i]);
+      } else {
+        values[i] = last.values[i];
+        cells[i] = kFloat;
+      }
+    }
+    run.CountRead(static_cast<int64_t>(read));
   }
 
   base::Status EvalMany(Run& run, Buffers& buffers, StepSpan span, RowRange rows, Block* out) const {
@@ -185,6 +248,7 @@ class SelectorOperator : public Operator, private RowPieces, private Movable {
   size_t handle_ = 0;
   bool leave_labels_ = false;
   const storage::SeriesSet* set_ = nullptr;
+  const storage::ReadingOrder* order_ = nullptr;  // of a large set, where it is not that of rows
   Buffers whole_;
 };
 
