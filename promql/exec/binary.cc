@@ -69,7 +69,7 @@ class VectorScalarOperator : public Operator, private RowPieces {
   }
 
   RowPieces* pieces() override {
-    return merge_.injective() && vector_->pieces() != nullptr ? this : nullptr;
+    return merge_.injective() && HasPlainParameters(node_) && vector_->pieces() != nullptr ? this : nullptr;
   }
 
  private:

@@ -187,7 +187,7 @@ class ElementCallOperator : public Operator, private RowPieces {
   }
 
   RowPieces* pieces() override {
-    return merge_.injective() && input_->pieces() != nullptr ? this : nullptr;
+    return merge_.injective() && HasPlainParameters(node_) && input_->pieces() != nullptr ? this : nullptr;
   }
 
  private:

@@ -186,6 +186,12 @@ void Invite(base::Helpers* helpers, const std::shared_ptr<PieceWork>& work) {
 
 }  // namespace
 
+bool HasPlainParameters(const plan::Node& node) {
+  return std::ranges::all_of(node.inputs, [](const auto& input) {
+    return input->type != ValueType::kScalar || input->kind == plan::NodeKind::kNumber;
+  });
+}
+
 bool IsLarge(const Run& run, size_t rows, size_t steps) {
   return rows * (steps + kCellsASeries) >= run.options().pieces.worthwhile && rows > RowsOfPiece(run, steps);
 }

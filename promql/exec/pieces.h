@@ -48,6 +48,9 @@ class RowPieces {
   virtual void SeePiece(Run&, const Block&) {}
 };
 
+// Whether all scalars among a node's inputs are numbers: then its pieces are all of it that may be large.
+bool HasPlainParameters(const plan::Node& node);
+
 // Whether a table of so many rows and steps is large, and whether it is cut then.
 bool IsLarge(const Run& run, size_t rows, size_t steps);
 bool IsWorthCutting(const Run& run, size_t rows, size_t steps);

@@ -86,7 +86,7 @@ class RangeCallOperator : public Operator, private RowPieces, private Movable {
   }
 
   base::Status Eval(Run& run, StepSpan span, Block* out) override {
-    if (pieces() != nullptr && IsWorthSharing(run, series_.size(), span.count)) {
+    if (cuts() && IsWorthSharing(run, series_.size(), span.count)) {
       return EvalInPieces(run, *this, series_.size(), span, out);
     }
     RETURN_IF_ERROR(BeginPieces(run, span));
@@ -96,10 +96,11 @@ class RangeCallOperator : public Operator, private RowPieces, private Movable {
   }
 
   RowPieces* pieces() override {
-    return merge_.injective() && source_->reads_rows() ? this : nullptr;
+    return cuts() && HasPlainParameters(node_) ? this : nullptr;
   }
 
  private:
+  bool cuts() const { return merge_.injective() && source_->reads_rows(); }
   static constexpr uint32_t kNoOwner = UINT32_MAX;
 
   // Computes rows of a block.
