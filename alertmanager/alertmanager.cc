@@ -8,6 +8,7 @@
 #include "alertmanager/alerts.h"
 #include "alertmanager/am_metrics.h"
 #include "alertmanager/dispatcher.h"
+#include "alertmanager/event_recorder.h"
 #include "alertmanager/gated.h"
 #include "alertmanager/inhibitor.h"
 #include "alertmanager/journal.h"
@@ -86,6 +87,10 @@ class Alertmanager::Impl {
         notifier({.executor = executor, .transport = transport, .log = &log, .silences = &silences,
                   .metrics = &metrics, .journal = &journal, .random = &random, .options = &options}),
         started(executor->Now()), started_monotonic(executor->Monotonic()) {
+    if (options.event_recorder) {
+      recorder = std::make_unique<EventRecorder>(EventRecorder::Parts{
+          .executor = executor, .http = transport.http, .journal = &journal, .registry = registry, .instance = options.hostname});
+    }
     registry->AddCollector([this] { SetStateMetrics(); });
     ArmMaintenance();
     ArmAlertGc(options.alert_gc_interval);
@@ -112,6 +117,7 @@ class Alertmanager::Impl {
   Random random;
   AmMetrics metrics;
   AlertJournal journal;
+  std::unique_ptr<EventRecorder> recorder;  // null: none
   Silences silences;
   NotificationLog log;
   AlertStore alerts;
@@ -134,6 +140,11 @@ void Alertmanager::Impl::Apply(PreparedPtr next) {
   dispatcher.reset();  // its groups' clocks stop; what they are sending goes on
   if (options.compat.cancel_sends_on_reload) notifier.CancelAll();
   prepared = std::move(next);
+  if (recorder != nullptr) {
+    recorder->Apply(*prepared->config);
+  } else if (prepared->config->event_recorder) {
+    base::LogWarn("event_recorder has no effect; it takes --enable-feature=event-recorder");
+  }
   inhibitor = std::make_unique<Inhibitor>(prepared->config->inhibit_rules);
   notifier.SetInhibitor(inhibitor.get());
   if (!std::exchange(extended, true)) alerts.Extend(prepared->config->resolve_timeout());
@@ -320,7 +331,10 @@ void Alertmanager::Impl::Stop(base::Task done) {
     stop_timer.Cancel();
     notifier.CancelAll();
     alerts.SaveAll();
-    journal.Flush(std::move(done));
+    journal.Flush([this, done = std::move(done)]() mutable {
+      if (recorder == nullptr) return done();
+      recorder->Stop(std::move(done));
+    });
   };
   if (notifier.in_flight() == 0) return finish();
   notifier.OnIdle(gate.Wrap(std::move(finish)));

@@ -82,6 +82,7 @@ struct Options {
   int64_t per_alertname_limit = 0;  // 0: none
   SilenceLimits silence_limits;
   JournalOptions journal;
+  bool event_recorder = false;  // write events where alertmanager.yml says
   bool log_silences = false;
   bool alert_names_in_metrics = false;
   bool receiver_names_in_metrics = false;

@@ -461,11 +461,12 @@ void Loader::Load(const Node& root) {
   r.Each("time_intervals", [&](const Node& node) {
     ReadIntervals(node, "time interval", &config_->time_intervals);
   });
-  // Neither changes who is notified, so neither keeps the service from starting.
-  for (const auto& [key, missing] : {std::pair("tracing", "no traces are sent"),
-                                     std::pair("event_recorder", "no events are written; /api/v2/journal has them")}) {
-    const Node* block = r.Take(key);
-    if (block != nullptr && !block->IsNull()) Warn(block->position, fmt::format("{} is not built in this version: {}", key, missing));
+  // It does not change who is notified, so it does not keep the service from starting.
+  if (const Node* block = r.Take("tracing"); block != nullptr && !block->IsNull()) {
+    Warn(block->position, "tracing is not built in this version: no traces are sent");
+  }
+  if (const Node* block = r.Take("event_recorder"); block != nullptr && !block->IsNull()) {
+    config_->event_recorder.emplace(EventRecorderTable()).Read(*block, context_);
   }
   r.Finish();
 
@@ -539,6 +540,15 @@ std::vector<std::string> Config::UnsupportedBlocks() const {
   auto add = [&](Position at, const std::string& what) {
     out.push_back(fmt::format("{}:{}:{}: {} is not built in this version of tocsin", file, at.line, at.column, what));
   };
+  if (event_recorder) {
+    if (const Node* kafka = event_recorder->Tree("kafka_outputs"); kafka != nullptr && !kafka->IsNull()) {
+      add(event_recorder->At("kafka_outputs"), "event_recorder: kafka_outputs");
+    }
+    for (const Block& webhook : event_recorder->Blocks("webhook_outputs")) {
+      if (webhook.Http() == nullptr) continue;
+      for (const std::string& key : webhook.Http()->UnsupportedKeys()) add(webhook.position(), "event_recorder: webhook_outputs: http_config." + key);
+    }
+  }
   std::set<std::string_view> used;
   auto walk = [&](const RouteConfig& node, auto&& self) -> void {
     used.insert(node.receiver);

@@ -67,6 +67,7 @@ struct ReceiverKind {
 };
 // In the order in which Alertmanager notifies.
 std::span<const ReceiverKind> ReceiverKinds();
+const Table* EventRecorderTable();
 
 struct IntegrationConfig {
   const ReceiverKind* kind;
@@ -97,6 +98,7 @@ struct Config {
   std::vector<std::string> templates;  // globs, absolute
   std::vector<NamedTimeInterval> time_intervals;
   std::vector<NamedTimeInterval> mute_time_intervals;  // deprecated; the same names
+  std::optional<Block> event_recorder;
   std::vector<std::string> warnings;  // deprecated keys, matchers in the classic grammar
   std::string text;                   // the file's
 

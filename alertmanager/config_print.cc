@@ -381,6 +381,10 @@ std::string Config::ToYaml() const {
   PrintTexts(0, "templates", templates, &out);
   PrintIntervals("mute_time_intervals", mute_time_intervals, &out);
   PrintIntervals("time_intervals", time_intervals, &out);
+  if (event_recorder) {
+    out += "event_recorder:\n";
+    event_recorder->Print(2, &out);
+  }
   return out;
 }
 

@@ -13,6 +13,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
@@ -187,11 +188,38 @@ TEST(ConfigTest, NamesTheBlocksInUseThatThisVersionLacks) {
 }
 
 TEST(ConfigTest, WhatNotifiesNobodyIsAWarningWhereThisVersionLacksIt) {
-  const auto config = LoadConfig("route: {receiver: r}\nreceivers: [{name: r}]\ntracing: {endpoint: 'x:4317'}\nevent_recorder: {}\n", "am.yml");
+  const auto config = LoadConfig("route: {receiver: r}\nreceivers: [{name: r}]\ntracing: {endpoint: 'x:4317'}\n", "am.yml");
   ASSERT_TRUE(config.has_value()) << config.error().message();
   EXPECT_THAT((*config)->UnsupportedBlocks(), IsEmpty());
-  EXPECT_THAT((*config)->warnings, ElementsAre(HasSubstr("am.yml:3:10: tracing is not built in this version: no traces are sent"),
-                                               HasSubstr("event_recorder is not built")));
+  EXPECT_THAT((*config)->warnings, ElementsAre(HasSubstr("am.yml:3:10: tracing is not built in this version: no traces are sent")));
+}
+
+TEST(ConfigTest, TheEventRecordersOutputsAreRead) {
+  struct Row {
+    std::string_view outputs, error;  // error: empty if it is read
+  };
+  for (const Row& row : {Row{"file_outputs: [{path: events.jsonl}], stdout_outputs: [{}]", ""},
+                         Row{"webhook_outputs: [{url: 'http://h/s3cret', timeout: 1s, batch: true, batch_max_events: 7}]", ""},
+                         Row{"file_outputs: [{}]", "event_recorder file output requires a path"},
+                         Row{"webhook_outputs: [{workers: 1}]", "event_recorder webhook output requires a url"},
+                         Row{"webhook_outputs: [{url: 'http://h/', batch_max_bytes: 7}]", "batch settings require batch: true"},
+                         Row{"webhook_outputs: [{url: 'http://h/', workers: -1}]", "workers of an event_recorder webhook output cannot be negative"},
+                         Row{"outputs: []", "outputs"}}) {
+    const auto config = LoadConfig("route: {receiver: r}\nreceivers: [{name: r}]\nevent_recorder: {" + std::string(row.outputs) + "}\n", "/etc/am.yml");
+    EXPECT_EQ(config.has_value(), row.error.empty()) << row.outputs;
+    if (!config) {
+      EXPECT_THAT(config.error().message(), HasSubstr(std::string(row.error)));
+      continue;
+    }
+    EXPECT_THAT((*config)->UnsupportedBlocks(), IsEmpty());
+    EXPECT_THAT((*config)->ToYaml(), Not(HasSubstr("s3cret")));
+    const auto again = LoadConfig((*config)->ToYaml(), "/etc/am.yml");
+    ASSERT_TRUE(again.has_value()) << again.error().message() << (*config)->ToYaml();
+    EXPECT_EQ((*again)->ToYaml(), (*config)->ToYaml());
+  }
+  const auto kafka = LoadConfig("route: {receiver: r}\nreceivers: [{name: r}]\nevent_recorder: {kafka_outputs: [{brokers: ['k:9092'], topic: t}]}\n", "am.yml");
+  ASSERT_TRUE(kafka.has_value());
+  EXPECT_THAT((*kafka)->UnsupportedBlocks(), ElementsAre(HasSubstr("event_recorder: kafka_outputs is not built")));
 }
 
 TEST(ConfigTest, JirasTextsAreTextsOrMappingsOfATemplate) {

@@ -344,6 +344,7 @@ void AlertJournal::Write(base::Task done) {
   state::Transaction t;
   size_t bytes = pack_.size();
   uint32_t events = std::exchange(events_, 0);
+  if (bytes > 0 && watcher_) watcher_(chapter_, pack_, events);
   if (bytes > 0 && unwritten_ + bytes > kMaxUnwritten) {
     Lost(events);
     bytes = 0;
@@ -368,6 +369,15 @@ void AlertJournal::Write(base::Task done) {
     }
     done();
   }));
+}
+
+void AlertJournal::Watch(Watcher watcher) {
+  const bool begins = watcher != nullptr && watcher_ == nullptr;
+  if (begins && before_pack_.alerts + before_pack_.groups + before_pack_.texts > 0) {
+    Write([] {});
+    chapter_ends_ = {};  // the next event begins another
+  }
+  watcher_ = std::move(watcher);
 }
 
 void AlertJournal::Lost(uint32_t events) {

@@ -102,6 +102,10 @@ class AlertJournal {
   // reached the notification log but not the journal, get their events.
   void Recover(std::span<const state::IntentRecord> intents, std::span<const state::NotificationRecord> notifications);
 
+  // Called with each pack as it is handed to the store, from the beginning of a chapter on; null: nobody.
+  using Watcher = std::function<void(int64_t chapter, std::string_view pack, uint32_t events)>;
+  void Watch(Watcher watcher);
+
   // Hands what waits to the store, then calls `done`.
   void Flush(base::Task done) { Write(std::move(done)); }
   void FlushSoon() { Write([] {}); }
@@ -179,6 +183,7 @@ class AlertJournal {
   absl::flat_hash_map<std::string, uint32_t, base::TextHash, std::equal_to<>> texts_;
   absl::flat_hash_map<uint64_t, Hold> suppressed_;  // by PairOf()
 
+  Watcher watcher_;
   size_t unwritten_ = 0;
   base::Timer timer_;
   bool armed_ = false;

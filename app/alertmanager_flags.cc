@@ -44,7 +44,7 @@ constexpr FlagRow kFlags[] = {
     {"cluster.tls-config", kString, "", "Gossip."},
     {"cluster.allow-insecure-public-advertise-address-discovery", kBool, "false", "Gossip."},
     {"cluster.label", kString, "", "Gossip."},
-    {"enable-feature", kList, "", "alert-names-in-metrics, receiver-name-in-metrics, classic-mode, utf8-strict-mode."},
+    {"enable-feature", kList, "", "alert-names-in-metrics, receiver-name-in-metrics, group-key-in-metrics, event-recorder, classic-mode, utf8-strict-mode."},
     {"log.level", kString, "info", "debug, info, warn or error."},
     {"log.format", kString, "logfmt", "logfmt or json."},
     {"version", kBool, "false", "Print the version and exit."},

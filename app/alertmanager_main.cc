@@ -108,7 +108,9 @@ base::Result<alertmanager::Options> OptionsOf(const Flags& flags, const Address&
         o.matcher_mode = alertmanager::MatcherMode::kUtf8;
       } else if (feature == "group-key-in-metrics") {
         o.group_keys_in_metrics = true;
-      } else if (feature == "auto-gomemlimit" || feature == "event-recorder") {
+      } else if (feature == "event-recorder") {
+        o.event_recorder = true;
+      } else if (feature == "auto-gomemlimit") {
         base::LogWarn("feature has no meaning in this version", {{"feature", feature}});
       } else if (!feature.empty()) {
         return base::InvalidArgument("Unknown option '" + std::string(feature) + "' for --enable-feature");

@@ -85,6 +85,7 @@ alertmanager::Options AlertmanagerOptions(const Flags& flags, const std::string&
   options.external_url = external_url;
   options.retention = flags.Duration("data.retention");
   options.journal = {.retention = flags.Duration("journal.retention"), .max_bytes = flags.Bytes("journal.max-size")};
+  options.event_recorder = true;
   options.clock = [loop] { return loop->Now(); };
   if (flags.String("alertmanager.compat") == "upstream") options.compat = alertmanager::Compat::Upstream();
   return options;
