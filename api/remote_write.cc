@@ -24,6 +24,8 @@ constexpr size_t kLargeBody = 256 << 10;
 constexpr size_t kSeriesBytes = 128;
 // Series that nobody wrote for so long are forgotten, and looked up when they come again.
 constexpr int64_t kForgetMs = 10 * 60 * 1000;
+// From so many series gone on it is looked whether they are most of what is remembered.
+constexpr uint64_t kManyGone = 10'000;
 
 enum class Protocol { kV1, kV2 };
 
@@ -134,6 +136,11 @@ void RemoteWriteReceiver::Write(const net::HttpRequest& request, storage::Append
   if (int64_t last = last_sweep_.load(std::memory_order_relaxed);
       now - last >= kForgetMs && last_sweep_.compare_exchange_strong(last, now)) {
     cache_.Sweep();
+  }
+  const uint64_t gone = storage->series_gone();
+  if (uint64_t before = gone_.load(std::memory_order_relaxed);
+      gone - before >= kManyGone && gone - before >= cache_.size() / 2 && gone_.compare_exchange_strong(before, gone)) {
+    cache_.ForgetGone(*storage);
   }
   storage::SyncTicket ticket = 0;
   net::HttpResponse response = Take(request, storage, now, &ticket);

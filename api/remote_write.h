@@ -51,6 +51,7 @@ class RemoteWriteReceiver {
   SeriesCache cache_;
   SyncGroup group_;
   std::atomic<model::Timestamp> last_sweep_{0};
+  std::atomic<uint64_t> gone_{0};  // series of the storage when the cache forgot such last
   base::Counter* invalid_labels_;
 };
 

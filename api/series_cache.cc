@@ -55,16 +55,25 @@ class SeriesCache::Entries {
     return count_ < most_ ? Add(key, label_bytes, ref) : kNone;
   }
 
-  // What was used since the last time.
-  std::shared_ptr<Entries> Used() const {
+  // What was used since the last time; with a storage, what is a series of it.
+  std::shared_ptr<Entries> Kept(const storage::Appendable* storage) const {
     auto kept = std::make_shared<Entries>(most_);
     base::MutexLock lock(&mu_);
     base::MutexLock theirs(&kept->mu_);
     std::vector<Place> moved(count_, kNone);
+    std::vector<storage::SeriesRef> refs;
     for (Place place = 0; place < count_; ++place) {
+      if (place % kRunEntries == 0) {
+        refs.clear();
+        for (Place p = place; p < count_ && p < place + kRunEntries; ++p) refs.push_back(At(p)->ref.load(std::memory_order_relaxed));
+        if (storage != nullptr) storage->ForgetGone(refs);
+      }
       const Entry& e = *At(place);
-      if (!e.used.load(std::memory_order_relaxed)) continue;
-      moved[place] = kept->Add(e.key, e.label_bytes, e.ref.load(std::memory_order_relaxed));
+      const storage::SeriesRef ref = refs[place % kRunEntries];
+      const bool used = e.used.load(std::memory_order_relaxed);
+      if (storage == nullptr ? !used : ref == 0) continue;
+      moved[place] = kept->Add(e.key, e.label_bytes, ref);
+      if (storage != nullptr) kept->At(moved[place])->used.store(used, std::memory_order_relaxed);
     }
     for (Place place = 0; place < count_; ++place) {
       const Place next = At(place)->next.load(std::memory_order_relaxed);
@@ -129,12 +138,14 @@ std::shared_ptr<SeriesCache::Entries> SeriesCache::entries() const {
 
 size_t SeriesCache::size() const { return entries()->size(); }
 
-void SeriesCache::Sweep() {
-  // What others put into the old ones meanwhile is resolved once more.
-  std::shared_ptr<Entries> kept = entries()->Used();
+// What others put into the old ones meanwhile is resolved once more.
+void SeriesCache::Replace(std::shared_ptr<Entries> kept) {
   base::MutexLock lock(&mu_);
   entries_ = std::move(kept);
 }
+
+void SeriesCache::Sweep() { Replace(entries()->Kept(nullptr)); }
+void SeriesCache::ForgetGone(const storage::Appendable& storage) { Replace(entries()->Kept(&storage)); }
 
 SeriesCache::Cursor::Cursor(SeriesCache* cache) : entries_(cache->entries()) {}
 SeriesCache::Cursor::~Cursor() = default;

@@ -12,7 +12,7 @@
 //
 // Threads: any; a Cursor belongs to one.  What is expected is found without a lock.
 // Bounds:  kMaxEntries of about 42 bytes.  What does not fit is resolved each time, until Sweep() has
-//          dropped what nobody asks for any more.
+//          dropped what nobody asks for any more, or ForgetGone() what is no series any more.
 
 #include <array>
 #include <atomic>
@@ -70,10 +70,13 @@ class SeriesCache {
 
   // Forgets what was not asked for since the last call.
   void Sweep();
+  // Forgets what is no series of the storage any more.
+  void ForgetGone(const storage::Appendable& storage);
   size_t size() const;
 
  private:
   std::shared_ptr<Entries> entries() const;
+  void Replace(std::shared_ptr<Entries> kept);
 
   const size_t max_entries_;
   mutable base::Mutex mu_;

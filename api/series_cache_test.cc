@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -93,6 +96,31 @@ TEST(SeriesCacheTest, WhatDoesNotFitIsNotRemembered) {
   cache.Sweep();
   Request(&cache, {4, 5});
   EXPECT_EQ(Request(&cache, {4, 5}), 1u);
+}
+
+// Has the even references.
+class EvenStorage : public storage::Appendable {
+ public:
+  std::unique_ptr<storage::Appender> NewAppender() override { return nullptr; }
+  void ForgetGone(std::span<storage::SeriesRef> refs) const override {
+    for (storage::SeriesRef& ref : refs) ref = ref % 2 == 0 ? ref : 0;
+  }
+};
+
+TEST(SeriesCacheTest, SeriesThatAreGoneAreForgottenAtOnceAndOthersAreNot) {
+  SeriesCache cache;
+  std::vector<uint64_t> all(10'000), even;
+  std::iota(all.begin(), all.end(), 1);
+  std::copy_if(all.begin(), all.end(), std::back_inserter(even), [](uint64_t n) { return n % 2 == 0; });
+  Request(&cache, all);
+  cache.Sweep();
+  Request(&cache, {2, 4});
+  cache.ForgetGone(EvenStorage());
+  EXPECT_EQ(cache.size(), 0u + even.size());
+  EXPECT_EQ(SeriesCache::Cursor(&cache).Find(Key(5)), 0u);
+  EXPECT_NE(SeriesCache::Cursor(&cache).Find(Key(6)), 0u);
+  cache.Sweep();
+  EXPECT_EQ(cache.size(), 3u) << "what was used since the last sweep is kept";
 }
 
 TEST(SeriesCacheThreadsTest, RequestsAndSweepsGoOnAtTheSameTime) {

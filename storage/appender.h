@@ -86,6 +86,11 @@ class Appendable {
   // Returns when the batch of a ticket is on stable storage, and each one before it; those who wait at
   // the same time wait for one write.  Errors: kUnavailable, this batch may be lost.
   virtual base::Status WaitSynced(SyncTicket) { return {}; }
+
+  // Series gone since the start.  Who remembers many references forgets what is gone when this has risen by as many.
+  virtual uint64_t series_gone() const { return 0; }
+  // Sets those references to 0 that are of no series any more.
+  virtual void ForgetGone(std::span<SeriesRef>) const {}
 };
 
 }  // namespace tocsin::storage

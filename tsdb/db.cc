@@ -243,6 +243,8 @@ Db::~Db() {
 uint64_t Db::LogCorruptions() const { return static_cast<uint64_t>(impl_->metrics.wal_corruptions->value()); }
 
 std::unique_ptr<storage::Appender> Db::NewAppender() { return impl_->head->NewAppender(); }
+uint64_t Db::series_gone() const { return impl_->head->series_gone(); }
+void Db::ForgetGone(std::span<storage::SeriesRef> refs) const { impl_->head->ForgetGone(refs); }
 base::Status Db::WaitSynced(storage::SyncTicket ticket) { return impl_->head->WaitSynced(ticket); }
 
 namespace {

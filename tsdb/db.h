@@ -114,6 +114,8 @@ class Db : public storage::Appendable, public storage::Queryable, public storage
   // storage::Appendable.  Appenders must be gone before the Db is.
   std::unique_ptr<storage::Appender> NewAppender() override;
   base::Status WaitSynced(storage::SyncTicket ticket) override;
+  uint64_t series_gone() const override;
+  void ForgetGone(std::span<storage::SeriesRef> refs) const override;
 
   // storage::Queryable.  Queriers must be gone before the Db is.
   std::unique_ptr<storage::Querier> NewQuerier(storage::Window window) override;

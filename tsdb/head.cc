@@ -10,13 +10,14 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "tsdb/index/shrink.h"
 
 namespace tocsin::tsdb {
 namespace {
 
-// Changes kept for standing queries.  A consumer that fell behind further resolves again, which costs
-// about what reading this many changes does.
-constexpr size_t kMaxChanges = 1 << 18;
+// Changes kept for standing queries.  A consumer that fell behind further resolves again, which costs about what
+// reading this many changes does, or as many as there are series.
+constexpr size_t kMinChanges = 1 << 14, kMaxChanges = 1 << 18;
 // References noted as used on disk at a time, so that none is used again after a restart even if the
 // log no longer names it.
 constexpr storage::SeriesRef kRefReserve = 1 << 16;
@@ -109,6 +110,13 @@ std::optional<model::Labels> Head::LabelsOf(storage::SeriesRef ref) const {
   return model::Labels::FromEncoded(text);
 }
 
+void Head::ForgetGone(std::span<storage::SeriesRef> refs) const {
+  base::ReaderLock lock(&index_mu_);
+  for (storage::SeriesRef& ref : refs) {
+    if (refs_.Find(ref) == RefTable::kNone) ref = 0;
+  }
+}
+
 size_t Head::symbol_bytes() const {
   base::ReaderLock lock(&index_mu_);
   return symbols_.text_bytes();
@@ -160,8 +168,9 @@ Slot Head::CreateSeries(storage::SeriesRef ref, const Probe& probe, bool logged)
 }
 
 void Head::NoteChange(storage::SeriesRef ref, bool created) {
-  changes_.push_back({ref, created});
-  if (changes_.size() > kMaxChanges) {
+  changes_.push_back({ref, created ? 1u : 0u});
+  const size_t most = std::clamp<size_t>(series_count_.load(std::memory_order_relaxed), kMinChanges, kMaxChanges);
+  while (changes_.size() > most) {
     changes_.pop_front();
     ++first_change_;
   }
@@ -185,14 +194,16 @@ bool Head::RemoveSeries(Slot slot) {
     if (!page->has(at, SeriesPage::kUnlogged) && log_ != nullptr) removed_[ref] = log_->segment();
   }
   by_labels_.erase(TableKey{labels->hash, slot});
+  index::ShrinkIfSparse(&by_labels_);
   postings_.Remove(slot, labels->span());
   order_.Note(slot);
   NoteChange(ref, false);  // before the stamp: see Generation()
   limbo_.push_back({isolation_.Stamp(), slot, refs_.Clear(ref)});
   series_count_.fetch_sub(1, std::memory_order_relaxed);
+  series_gone_.fetch_add(1, std::memory_order_relaxed);
   metrics_->series_removed->Add();
   base::MutexLock lock(&metadata_mu_);
-  metadata_.erase(ref);
+  if (metadata_.erase(ref) > 0) index::ShrinkIfSparse(&metadata_);
   return true;
 }
 

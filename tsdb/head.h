@@ -98,6 +98,8 @@ class Head {
   uint64_t Generation() const { return generation_.load(std::memory_order_acquire); }
   std::optional<storage::SeriesChanges> ChangesSince(uint64_t generation) const;
   std::optional<model::Labels> LabelsOf(storage::SeriesRef ref) const;
+  uint64_t series_gone() const { return series_gone_.load(std::memory_order_relaxed); }
+  void ForgetGone(std::span<storage::SeriesRef> refs) const;
   HeadStats Stats(size_t top) const;
 
   // kMaxTimestamp and kMinTimestamp when there are no samples.
@@ -189,8 +191,8 @@ class Head {
     bool operator()(const Probe& a, const TableKey& b) const { return (*this)(b, a); }
   };
   struct Change {
-    storage::SeriesRef ref;
-    bool created;
+    storage::SeriesRef ref : 63;
+    storage::SeriesRef created : 1;
   };
   // Taken out of the index, not free yet.
   struct Limbo {
@@ -313,6 +315,7 @@ class Head {
   std::atomic<model::Timestamp> min_valid_{model::kMinTimestamp};
   std::atomic<int64_t> out_of_order_ms_;
   std::atomic<uint64_t> series_count_{0};
+  std::atomic<uint64_t> series_gone_{0};
   std::atomic<uint64_t> chunk_count_{0};
   std::atomic<uint64_t> late_samples_{0};
   // The last batch that is in the block being cut for certain; the maximum while none is.

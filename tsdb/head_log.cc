@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "tsdb/head.h"
+#include "tsdb/index/shrink.h"
 #include "tsdb/page_cursor.h"
 #include "tsdb/wal/checkpoint.h"
 
@@ -134,6 +135,7 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
   {
     base::WriterLock lock(&index_mu_);
     absl::erase_if(removed_, [last](const auto& entry) { return entry.second <= last; });
+    index::ShrinkIfSparse(&removed_);
   }
   ForgetDeletions(deletions_from);
   checkpointed_.store(appended, std::memory_order_relaxed);

@@ -26,7 +26,9 @@ class LabelOrder {
 
   // A series took the slot or left it.
   void Note(uint32_t slot) {
-    if (tracking_) changed_.push_back(slot);
+    if (!tracking_) return;
+    changed_.push_back(slot);
+    if (changed_.size() > kManyChanges && !sorting_) *this = LabelOrder();
   }
   bool current() const { return ranks_ != nullptr && changed_.empty(); }
   RanksPtr ranks() const { return ranks_; }
@@ -35,11 +37,13 @@ class LabelOrder {
   // installs the result, in which Update() then puts what changed meanwhile.
   bool stale() const { return !tracking_ || changed_.size() > kManyChanges; }
   void Begin() {
-    tracking_ = true;
-    changed_.clear();
-    ranks_.reset();
+    *this = LabelOrder();
+    tracking_ = sorting_ = true;
   }
-  void Install(std::vector<uint32_t> sorted) { order_ = std::move(sorted); }
+  void Install(std::vector<uint32_t> sorted) {
+    order_ = std::move(sorted);
+    sorting_ = false;
+  }
 
   // `live` says whether a slot has a series, `less` compares two slots' labels.
   RanksPtr Update(uint32_t slots_end, const std::function<bool(uint32_t)>& live,
@@ -48,6 +52,7 @@ class LabelOrder {
  private:
   static constexpr size_t kManyChanges = 20000;  // some 10 ms of sorting
   bool tracking_ = false;
+  bool sorting_ = false;  // between Begin() and Install()
   RanksPtr ranks_;
   std::vector<uint32_t> order_;    // slots by labels
   std::vector<uint32_t> changed_;  // since ranks_ was made; may repeat

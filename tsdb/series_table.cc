@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <new>
 #include <utility>
 
@@ -96,13 +95,8 @@ SeriesTable::~SeriesTable() {
 }
 
 Slot SeriesTable::Allocate(storage::SeriesRef ref, SeriesLabels* labels) {
-  Slot slot;
-  if (!free_.empty()) {
-    std::pop_heap(free_.begin(), free_.end(), std::greater<>());
-    slot = free_.back();
-    free_.pop_back();
-  } else {
-    slot = slots_end_.load(std::memory_order_relaxed);
+  const Slot slot = numbers_.Take();
+  if (slot == slots_end_.load(std::memory_order_relaxed)) {
     TOCSIN_CHECK(slot / SeriesPage::kSlots < kMaxPages) << "series table full";
     auto& page = pages_[slot / SeriesPage::kSlots];
     if (page.load(std::memory_order_relaxed) == nullptr) page.store(new PageHandle, std::memory_order_release);
@@ -142,8 +136,7 @@ void SeriesTable::Free(Slot slot) {
   std::erase_if(p->earlier, [at](const SeriesPage::Earlier& e) { return e.at == at; });
   if (p->deleted) p->deleted->erase(at);
   if (--p->used == 0) page->data.reset();
-  free_.push_back(slot);
-  std::push_heap(free_.begin(), free_.end(), std::greater<>());
+  numbers_.Put(slot);
 }
 
 void SeriesTable::ForgetUnusedMarks() {

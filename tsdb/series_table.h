@@ -30,6 +30,7 @@
 #include "tsdb/chunk/chunk.h"
 #include "tsdb/chunk/xor.h"
 #include "tsdb/head_chunks.h"
+#include "tsdb/index/free_numbers.h"
 #include "tsdb/index/lazy_array.h"
 #include "tsdb/index/postings.h"
 
@@ -219,7 +220,7 @@ class SeriesTable {
 
  private:
   index::LazyArray<PageHandle> pages_{kMaxPages};
-  std::vector<Slot> free_;  // a heap, the lowest on top
+  index::FreeNumbers numbers_;
   std::atomic<uint32_t> slots_end_{0};
 };
 

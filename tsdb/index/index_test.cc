@@ -8,6 +8,7 @@
 
 #include "base/simulated_file_system.h"
 #include "tsdb/index/block_index.h"
+#include "tsdb/index/free_numbers.h"
 #include "tsdb/index/postings.h"
 #include "tsdb/index/slot_set.h"
 #include "tsdb/index/symbols.h"
@@ -48,6 +49,40 @@ TEST(SlotSetTest, AgreesWithASetOfNumbers) {
       set.MarkIn(bits);
       for (const uint32_t p : probe) ASSERT_EQ(bits[p / 64] >> (p % 64) & 1, plain.contains(p));
     }
+  }
+}
+
+TEST(FreeNumbersTest, TheLowestFreeNumberIsGivenFirst) {
+  std::mt19937 random(5);
+  FreeNumbers numbers;
+  std::set<uint32_t> free, taken;
+  for (int step = 0; step < 200000; ++step) {
+    const bool take = taken.empty() || random() % 10 < (step / 20000 % 2 == 0 ? 8u : 2u);
+    if (take) {
+      const uint32_t want = free.empty() ? numbers.end() : *free.begin();
+      ASSERT_EQ(numbers.Take(), want);
+      free.erase(want);
+      taken.insert(want);
+    } else {
+      const auto it = taken.lower_bound(random() % numbers.end());
+      if (it == taken.end()) continue;
+      numbers.Put(*it);
+      free.insert(*it);
+      taken.erase(it);
+    }
+  }
+  EXPECT_GT(numbers.end(), 5000u);
+}
+
+TEST(SymbolsTest, NumbersAreUsedAgainFromTheLowestOnAfterAllWereGone) {
+  Symbols symbols;
+  for (int round = 0; round < 2; ++round) {
+    for (uint32_t i = 0; i < 20000; ++i) ASSERT_EQ(symbols.Intern(std::to_string(i)), i);
+    for (uint32_t i = 0; i < 20000; i += 7) ASSERT_EQ(symbols.Text(i), std::to_string(i));
+    // From the middle outwards, so that pages of entries end in any order.
+    for (uint32_t i = 0; i < 20000; ++i) symbols.Release(i % 2 == 0 ? 10000 + i / 2 : 9999 - i / 2);
+    EXPECT_EQ(symbols.size(), 0u);
+    EXPECT_EQ(symbols.text_bytes(), 0u);
   }
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "tsdb/index/shrink.h"
+
 namespace tocsin::tsdb::index {
 namespace {
 
@@ -44,8 +46,9 @@ void Postings::Remove(uint32_t slot, std::span<const SymbolPair> labels) {
     --pairs_;
     if (values.empty()) {
       names_.erase(name);
-    } else if (values.capacity() > 1024 && values.size() < values.capacity() / 8) {
-      values.rehash(0);
+      ShrinkIfSparse(&names_);
+    } else {
+      ShrinkIfSparse(&values);
     }
   }
   all_.Remove(slot);

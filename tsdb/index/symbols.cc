@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "tsdb/index/shrink.h"
 
 namespace tocsin::tsdb::index {
 
@@ -11,11 +12,7 @@ Symbols::Symbols() : table_(0, Hash{this}, Equal{this}) {}
 
 Symbols::~Symbols() {
   for (const Symbol s : table_) std::free(EntryOf(s)->text);
-  for (size_t i = 0; i < kMaxPages; ++i) {
-    Entry* page = pages_[i].load(std::memory_order_relaxed);
-    if (page == nullptr) break;
-    delete[] page;
-  }
+  for (size_t i = 0; i < in_use_.size(); ++i) delete[] pages_[i].load(std::memory_order_relaxed);
 }
 
 Symbol Symbols::Intern(std::string_view text) {
@@ -23,17 +20,11 @@ Symbol Symbols::Intern(std::string_view text) {
     ++EntryOf(*it)->references;
     return *it;
   }
-  Symbol s;
-  if (!free_.empty()) {
-    s = free_.back();
-    free_.pop_back();
-  } else {
-    s = next_++;
-    TOCSIN_CHECK(s / kPageEntries < kMaxPages) << "symbol table full";
-    if (s % kPageEntries == 0) {
-      pages_[s / kPageEntries].store(new Entry[kPageEntries](), std::memory_order_release);
-    }
-  }
+  const Symbol s = numbers_.Take();
+  const size_t page = s / kPageEntries;
+  TOCSIN_CHECK(page < kMaxPages) << "symbol table full";
+  if (page == in_use_.size()) in_use_.push_back(0);
+  if (in_use_[page]++ == 0) pages_[page].store(new Entry[kPageEntries](), std::memory_order_release);
   Entry* e = EntryOf(s);
   e->text = static_cast<char*>(std::malloc(text.size() + (text.empty() ? 1 : 0)));
   TOCSIN_CHECK(e->text != nullptr) << text.size();
@@ -60,9 +51,11 @@ void Symbols::Release(Symbol symbol) {
   std::free(e->text);
   e->text = nullptr;
   e->length = 0;
-  free_.push_back(symbol);
-  // Many gone at once leave the table's memory behind; give it back when it is mostly empty.
-  if (table_.capacity() > 4096 && table_.size() < table_.capacity() / 8) table_.rehash(0);
+  numbers_.Put(symbol);
+  ShrinkIfSparse(&table_);
+  // Nobody may look at an entry without a reference, so nobody looks at the page.
+  const size_t page = symbol / kPageEntries;
+  if (--in_use_[page] == 0) delete[] pages_[page].exchange(nullptr, std::memory_order_relaxed);
 }
 
 }  // namespace tocsin::tsdb::index

@@ -5,7 +5,8 @@
 // Threads: Intern, Find and Release are serialised by the caller (the head's index lock; Find may run
 //          beside other Finds).  Text() takes no lock: it may be called for any symbol that the caller
 //          knows to be referenced.
-// Memory:  16 bytes and the text for each symbol, 9 to 18 bytes in the table of texts.
+// Memory:  16 bytes and the text for each symbol, 9 to 18 bytes in the table of texts.  Numbers are given lowest first,
+//          and a page of entries without any in use is given back.
 
 #include <array>
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "tsdb/index/free_numbers.h"
 #include "tsdb/index/lazy_array.h"
 
 namespace tocsin::tsdb::index {
@@ -71,10 +73,10 @@ class Symbols {
     return pages_[s / kPageEntries].load(std::memory_order_acquire) + s % kPageEntries;
   }
 
-  // Pages never move, so that Text() needs no lock.
+  // Pages never move while an entry of theirs is in use, so that Text() needs no lock.
   LazyArray<Entry> pages_{kMaxPages};
-  Symbol next_ = 0;
-  std::vector<Symbol> free_;
+  std::vector<uint32_t> in_use_;  // of each page
+  FreeNumbers numbers_;
   size_t text_bytes_ = 0;
   absl::flat_hash_set<Symbol, Hash, Equal> table_;
 };
