@@ -143,26 +143,34 @@ base::Status Head::ReserveRefs(storage::SeriesRef upto) {
   return {};
 }
 
-Slot Head::CreateSeries(storage::SeriesRef ref, const Probe& probe, bool logged) {
+Slot Head::EnterSeries(storage::SeriesRef ref, const Probe& probe) {
   const auto n = static_cast<uint32_t>(probe.labels.size());
   auto* labels = static_cast<SeriesLabels*>(std::malloc(sizeof(SeriesLabels) + n * sizeof(index::SymbolPair)));
   TOCSIN_CHECK(labels != nullptr) << n << " labels";
   labels->count = n;
   labels->hash = probe.tag;
   uint32_t i = 0;
-  for (const auto& [name, value] : probe.labels) labels->pairs[i++] = {symbols_.Intern(name), symbols_.Intern(value)};
+  for (const auto& [name, value] : probe.labels) {
+    labels->pairs[i] = symbols_.InternLabel(i, name, value);
+    ++i;
+  }
   const Slot slot = table_.Allocate(ref, labels);
-  if (!logged) {
+  by_labels_.insert(TableKey{probe.tag, slot});
+  refs_.Set(ref, slot);
+  series_count_.fetch_add(1, std::memory_order_relaxed);
+  return slot;
+}
+
+Slot Head::CreateSeries(storage::SeriesRef ref, const Probe& probe) {
+  const Slot slot = EnterSeries(ref, probe);
+  {
     PageHandle* page = table_.PageOf(slot);
     base::MutexLock lock(&page->mu);
     page->data->flags[SeriesTable::At(slot)] |= SeriesPage::kUnlogged;
   }
-  by_labels_.insert(TableKey{probe.tag, slot});
-  refs_.Set(ref, slot);
-  postings_.Add(slot, labels->span());
+  postings_.Add(slot, LabelsOfSlot(slot)->span());
   order_.Note(slot);
   NoteChange(ref, true);
-  series_count_.fetch_add(1, std::memory_order_relaxed);
   metrics_->series_created->Add();
   return slot;
 }

@@ -210,8 +210,10 @@ class Head {
   LabelOrder::RanksPtr Ranks();
 
   std::optional<Slot> FindSeries(const Probe& probe) const TOCSIN_REQUIRES_SHARED(index_mu_);
-  // `ref` 0: the next one.
-  Slot CreateSeries(storage::SeriesRef ref, const Probe& probe, bool logged) TOCSIN_REQUIRES(index_mu_);
+  // A series that no record of the log names yet.
+  Slot CreateSeries(storage::SeriesRef ref, const Probe& probe) TOCSIN_REQUIRES(index_mu_);
+  // All of it but its postings and those who watch series come and go.
+  Slot EnterSeries(storage::SeriesRef ref, const Probe& probe) TOCSIN_REQUIRES(index_mu_);
   base::Status ReserveRefs(storage::SeriesRef upto) TOCSIN_REQUIRES(index_mu_);
   bool RemoveSeries(Slot slot) TOCSIN_REQUIRES(index_mu_);
   void SweepLimbo() TOCSIN_REQUIRES(index_mu_);

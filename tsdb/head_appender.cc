@@ -147,7 +147,7 @@ base::Result<storage::SeriesRef> HeadAppender::Resolve(model::LabelsView labels)
   if (const std::optional<Slot> slot = head_->FindSeries(probe)) return ref_of(*slot);
   RETURN_IF_ERROR(head_->ReserveRefs(head_->next_ref_));
   const storage::SeriesRef ref = head_->next_ref_++;
-  const Slot slot = head_->CreateSeries(ref, probe, false);
+  const Slot slot = head_->CreateSeries(ref, probe);
   PageHandle* page = head_->table_.PageOf(slot);
   base::MutexLock page_lock(&page->mu);
   Pin(page->data.get(), SeriesTable::At(slot), slot);

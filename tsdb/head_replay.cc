@@ -39,6 +39,7 @@ base::Status HeadReplay::Chunks() {
   }
   const int threads = o.replay_threads > 0 ? o.replay_threads : static_cast<int>(std::thread::hardware_concurrency()) - 1;
   workers_ = std::make_unique<ReplayWorkers>(&head_->table_, head_->policy_, loaded_.gaps, threads);
+  postings_ = std::make_unique<ReplayPostings>(&head_->postings_);
   return {};
 }
 
@@ -111,6 +112,7 @@ void HeadReplay::AttachChunk(Slot slot, const HeadChunk& c) {
 }
 
 void HeadReplay::Finish() {
+  head_->metrics_->series_created->Add(static_cast<double>(postings_->Finish()));
   for (const auto& [ref, chain] : chains_) {
     for (uint32_t i = chain.first; i != kNoSlot; i = next_[i]) ++unattached_;
   }
@@ -298,21 +300,24 @@ void HeadReplay::Record(std::string_view record, bool late) {
 }
 
 void HeadReplay::Series() {
-  for (size_t i = 0; i < series_.refs.size(); ++i) {
+  constexpr size_t kAhead = 8;
+  const size_t n = series_.refs.size();
+  probes_.clear();
+  for (size_t i = 0; i < n; ++i) probes_.push_back(Head::ProbeOf(series_.labels(i)));
+  base::WriterLock lock(&head_->index_mu_);
+  for (size_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) head_->by_labels_.prefetch(probes_[i + kAhead]);
     const storage::SeriesRef ref = series_.refs[i];
-    const model::LabelsView labels = series_.labels(i);
-    if (ref == 0 || ref >= RefTable::kMaxRef || labels.empty()) {
+    if (ref == 0 || ref >= RefTable::kMaxRef || probes_[i].labels.empty()) {
       ++bad_records_;
       continue;
     }
-    Create(ref, labels);
+    Create(ref, probes_[i]);
   }
 }
 
-Slot HeadReplay::Create(storage::SeriesRef ref, model::LabelsView labels) {
-  base::WriterLock lock(&head_->index_mu_);
+Slot HeadReplay::Create(storage::SeriesRef ref, const Head::Probe& probe) {
   head_->next_ref_ = std::max(head_->next_ref_, ref + 1);
-  const Head::Probe probe = Head::ProbeOf(labels);
   if (const std::optional<Slot> slot = head_->FindSeries(probe)) {
     if (head_->refs_.Find(ref) != *slot) {
       others_[ref] = *slot;
@@ -327,7 +332,8 @@ Slot HeadReplay::Create(storage::SeriesRef ref, model::LabelsView labels) {
     ++bad_records_;  // one number for two series: the first keeps it
     return kNoSlot;
   }
-  const Slot slot = head_->CreateSeries(ref, probe, true);
+  const Slot slot = head_->EnterSeries(ref, probe);
+  postings_->Add(slot, head_->LabelsOfSlot(slot));
   Attach(ref, slot);
   return slot;
 }
@@ -472,10 +478,6 @@ base::Status Head::Replay(model::Timestamp min_valid) {
                                                        .fsync_seconds = metrics_->wal_fsync_seconds,
                                                        .segment = metrics_->wal_segment}}));
   }
-  // Consumers of the change stream resolve first: what replay created is no change.
-  base::WriterLock lock(&index_mu_);
-  first_change_ += changes_.size();
-  changes_.clear();
   if (options_.monotonic) metrics_->replay_seconds->Set(base::ToSeconds(options_.monotonic() - begin));
   return {};
 }

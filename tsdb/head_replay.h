@@ -3,7 +3,7 @@
 // Bringing the head back: its written chunks are listed, a snapshot read if there is one, then the log (the checkpoint,
 // the segments behind it, the late samples), without the samples that the chunks have.  For the head's files only.
 //
-// Threads: one reads, others append (replay_workers.h).
+// Threads: one reads, others append (replay_workers.h), one makes the postings (replay_postings.h).
 
 #include <memory>
 #include <optional>
@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "tsdb/head.h"
 #include "tsdb/page_cursor.h"
+#include "tsdb/replay_postings.h"
 #include "tsdb/replay_workers.h"
 
 namespace tocsin::tsdb {
@@ -58,7 +59,7 @@ class HeadReplay {
   void Record(std::string_view record, bool late);
   void Series();
   // The slot of a new series, or of the one with these labels; kNoSlot: the reference cannot be.
-  Slot Create(storage::SeriesRef ref, model::LabelsView labels);
+  Slot Create(storage::SeriesRef ref, const Head::Probe& probe) TOCSIN_REQUIRES(head_->index_mu_);
   base::Status SnapshotRecord(std::string_view record, bool apply);
   base::Status SnapshotSeries(std::string_view record, bool apply);
   base::Status CheckChunk(chunk::Encoding encoding, std::string_view data);
@@ -127,6 +128,7 @@ class HeadReplay {
   };
   absl::flat_hash_map<uint64_t, OldLate> old_late_;
   std::unique_ptr<ReplayWorkers> workers_;
+  std::unique_ptr<ReplayPostings> postings_;
   std::vector<Slot> sealed_;  // with chunks to be written
   std::vector<Slot> filled_;  // with samples that lay in damaged chunks
   bool snapshot_whole_ = false;
@@ -136,6 +138,7 @@ class HeadReplay {
   model::Timestamp mint_ = model::kMaxTimestamp, maxt_ = model::kMinTimestamp;
 
   wal::DecodedSeries series_;
+  std::vector<Head::Probe> probes_;
   std::vector<storage::FloatSample> floats_;
   std::vector<wal::HistogramEntry> histograms_;
   std::vector<wal::Tombstone> tombstones_;

@@ -321,7 +321,11 @@ base::Status HeadReplay::SnapshotSeries(std::string_view record, bool apply) {
   }
   if (!in.ok() || n == 0 || ref == 0 || ref >= RefTable::kMaxRef) return base::DataLoss("a series ends too early");
   if (!apply) return data.empty() ? base::Status() : CheckChunk(encoding, data);
-  const Slot slot = Create(ref, model::LabelsView(text));
+  Slot slot;
+  {
+    base::WriterLock lock(&head_->index_mu_);
+    slot = Create(ref, Head::ProbeOf(model::LabelsView(text)));
+  }
   if (slot == kNoSlot || data.empty() || maxt < min_valid_) return {};
   PageCursor cursor(head_->table_);
   SeriesPage* page = cursor.MoveTo(slot);

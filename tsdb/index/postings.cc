@@ -15,16 +15,31 @@ constexpr size_t kFewCandidates = 32;
 
 Postings::~Postings() = default;
 
+Postings::Name* Postings::NameOf(size_t place, Symbol symbol) {
+  if (place < recent_.size() && recent_[place].first == symbol) return recent_[place].second;
+  auto& name = names_[symbol];
+  if (name == nullptr) name = std::make_unique<Name>();
+  if (place >= recent_.size()) recent_.resize(place + 1);
+  recent_[place] = {symbol, name.get()};
+  return name.get();
+}
+
+SlotSet* Postings::SetOf(Name* name, Symbol value) {
+  if (name->recent_set != nullptr && name->recent == value) return name->recent_set;
+  name->recent = value;
+  name->recent_set = &name->values[value];
+  return name->recent_set;
+}
+
 void Postings::Add(uint32_t slot, std::span<const SymbolPair> labels) {
-  for (const SymbolPair& p : labels) {
-    auto& name = names_[p.name];
-    if (name == nullptr) name = std::make_unique<Name>();
-    SlotSet& set = name->values[p.value];
-    if (set.empty()) {
+  for (size_t place = 0; place < labels.size(); ++place) {
+    Name* name = NameOf(place, labels[place].name);
+    SlotSet* set = SetOf(name, labels[place].value);
+    if (set->empty()) {
       name->version = ++versions_;
       ++pairs_;
     }
-    set.Add(slot);
+    set->Add(slot);
     ++name->series;
   }
   all_.Add(slot);
@@ -42,10 +57,12 @@ void Postings::Remove(uint32_t slot, std::span<const SymbolPair> labels) {
     if (!value->second.empty()) continue;
     auto& values = name->second->values;
     values.erase(value);
+    name->second->recent_set = nullptr;
     name->second->version = ++versions_;
     --pairs_;
     if (values.empty()) {
       names_.erase(name);
+      recent_.clear();
       ShrinkIfSparse(&names_);
     } else {
       ShrinkIfSparse(&values);

@@ -25,11 +25,6 @@
 
 namespace tocsin::tsdb::index {
 
-struct SymbolPair {
-  Symbol name;
-  Symbol value;
-};
-
 class Postings {
  public:
   explicit Postings(const Symbols* symbols) : symbols_(symbols) {}
@@ -58,11 +53,18 @@ class Postings {
     absl::flat_hash_map<Symbol, SlotSet> values;
     uint32_t series = 0;     // that have the name
     uint64_t version = 0;    // raised when a value comes or goes
+    // The value that a series was added to last, and its set in `values`; null when values moved or went since.
+    Symbol recent = 0;
+    SlotSet* recent_set = nullptr;
   };
   // Which values of a name an expression matches.
   using Values = std::shared_ptr<const std::vector<Symbol>>;
 
   const Name* Find(std::string_view name) const;
+  // The set of a value, for adding to it.
+  SlotSet* SetOf(Name* name, Symbol value);
+  // The name of the label at this place of a series, made if there is none.
+  Name* NameOf(size_t place, Symbol name);
   // The values that `m` matches if `positive`, else those that it does not.
   Values MatchingValues(const model::Matcher& m, const Name& name, bool positive) const;
   std::vector<uint32_t> Union(const Name& name, const std::vector<Symbol>& values) const;
@@ -70,6 +72,8 @@ class Postings {
 
   const Symbols* const symbols_;
   absl::flat_hash_map<Symbol, std::unique_ptr<Name>> names_;
+  // The names that the last series was added to, by place: the next one has nearly always the same.
+  std::vector<std::pair<Symbol, Name*>> recent_;
   SlotSet all_;
   uint32_t slots_end_ = 0;  // one past the largest slot ever added
   size_t pairs_ = 0;

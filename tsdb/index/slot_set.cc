@@ -68,7 +68,9 @@ void SlotSet::Add(uint32_t slot) {
     const bool last = c->values.empty() || c->values.back() < low;
     const auto at = last ? c->values.end() : std::lower_bound(c->values.begin(), c->values.end(), low);
     if (!last && *at == low) return;
-    if (c->values.size() < kArrayMax) {
+    if (c->values.size() < kArrayMax && last) {
+      c->values.push_back(low);
+    } else if (c->values.size() < kArrayMax) {
       c->values.insert(at, low);
     } else {
       c->bits = std::make_unique<uint64_t[]>(kBitmapWords);

@@ -7,6 +7,11 @@
 #include "tsdb/index/shrink.h"
 
 namespace tocsin::tsdb::index {
+namespace {
+
+constexpr size_t kMaxRecent = 64;
+
+}  // namespace
 
 Symbols::Symbols() : table_(0, Hash{this}, Equal{this}) {}
 
@@ -36,6 +41,26 @@ Symbol Symbols::Intern(std::string_view text) {
   return s;
 }
 
+SymbolPair Symbols::InternLabel(size_t place, std::string_view name, std::string_view value) {
+  if (place >= recent_.size()) {
+    const SymbolPair pair{Intern(name), Intern(value)};
+    if (place == recent_.size() && place < kMaxRecent) recent_.push_back(pair);
+    return pair;
+  }
+  SymbolPair& pair = recent_[place];
+  if (Text(pair.name) == name) {
+    AddReference(pair.name);
+  } else {
+    pair.name = Intern(name);
+  }
+  if (Text(pair.value) == value) {
+    AddReference(pair.value);
+  } else {
+    pair.value = Intern(value);
+  }
+  return pair;
+}
+
 std::optional<Symbol> Symbols::Find(std::string_view text) const {
   const auto it = table_.find(text);
   if (it == table_.end()) return std::nullopt;
@@ -46,6 +71,7 @@ void Symbols::Release(Symbol symbol) {
   Entry* e = EntryOf(symbol);
   TOCSIN_DCHECK(e->references > 0) << symbol;
   if (--e->references > 0) return;
+  recent_.clear();
   table_.erase(symbol);
   text_bytes_ -= e->length;
   std::free(e->text);

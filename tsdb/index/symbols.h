@@ -17,12 +17,18 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "tsdb/index/free_numbers.h"
 #include "tsdb/index/lazy_array.h"
 
 namespace tocsin::tsdb::index {
 
 using Symbol = uint32_t;
+
+struct SymbolPair {
+  Symbol name;
+  Symbol value;
+};
 
 class Symbols {
  public:
@@ -33,6 +39,9 @@ class Symbols {
 
   // The symbol of a text, made if there is none, with one more reference.
   Symbol Intern(std::string_view text);
+  // Those of the label at this place of a series.  Series that come together have most labels in common: a label is
+  // compared with the one at the same place of the series before, and only looked up when it is another.
+  SymbolPair InternLabel(size_t place, std::string_view name, std::string_view value);
   std::optional<Symbol> Find(std::string_view text) const;
   void AddReference(Symbol symbol) { ++EntryOf(symbol)->references; }
   // Drops a reference; the last one frees the text and lets the number be used again.
@@ -58,7 +67,7 @@ class Symbols {
   struct Hash {
     using is_transparent = void;
     const Symbols* symbols;
-    size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
+    size_t operator()(std::string_view s) const { return absl::Hash<std::string_view>()(s); }
     size_t operator()(Symbol s) const { return (*this)(symbols->Text(s)); }
   };
   struct Equal {
@@ -77,6 +86,7 @@ class Symbols {
   LazyArray<Entry> pages_{kMaxPages};
   std::vector<uint32_t> in_use_;  // of each page
   FreeNumbers numbers_;
+  std::vector<SymbolPair> recent_;  // by place, of the last series; none when a symbol has gone since
   size_t text_bytes_ = 0;
   absl::flat_hash_set<Symbol, Hash, Equal> table_;
 };

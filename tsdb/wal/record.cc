@@ -39,9 +39,31 @@ base::Status Finish(const Reader& in, std::string_view record, std::string_view 
   return base::DataLoss(fmt::format("{} record of {} bytes ends within its entry {}", what, record.size(), done + 1));
 }
 
+// How many bytes `n` labels take that stand in the record as in the encoding of model::Labels: sorted, none empty, and
+// with lengths of one byte that mean the same in both.  0: they do not.
+size_t PlainBytes(std::string_view data, size_t n) {
+  const char* p = data.data();
+  const char* const end = p + data.size();
+  const auto next = [&p, end](std::string_view* part) {
+    if (p == end || static_cast<uint8_t>(*p) >= 0x80 || static_cast<uint8_t>(*p) >= end - p) return false;
+    *part = {p + 1, static_cast<size_t>(*p)};
+    p += 1 + part->size();
+    return true;
+  };
+  std::string_view before, name, value;
+  for (size_t i = 0; i < n; ++i, before = name) {
+    if (!next(&name) || !next(&value) || value.empty() || (i > 0 && before >= name)) return 0;
+  }
+  return static_cast<size_t>(p - data.data());
+}
+
 // Reads labels into the encoding of model::Labels, sorted whatever the order in the record.
 void ReadLabels(Reader* in, std::vector<model::Label>* scratch, std::string* text) {
   const size_t n = in->Count(2);
+  if (const size_t plain = PlainBytes({in->position(), in->left()}, n); plain > 0) {
+    text->append(in->Bytes(plain));
+    return;
+  }
   scratch->clear();
   bool sorted = true;
   for (size_t i = 0; i < n && in->ok(); ++i) {
