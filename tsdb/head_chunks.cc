@@ -40,16 +40,13 @@ bool AllZero(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c == 0; });
 }
 
-struct Entry {
-  HeadChunk chunk;
-  std::string_view data;
-  uint64_t end = 0;  // where the next begins; 0 when the length makes no sense
-};
+using Entry = HeadChunkReader::Item;
 
-// The chunk at `offset`.  False: damaged, `what` says how; `end` is where it would end.
-bool ReadEntry(std::string_view file, uint64_t offset, Entry* entry, std::string* what) {
+// The chunk at `offset`.  False: damaged; `end` is where it would end, 0 when the length makes no sense.
+bool ReadEntry(std::string_view file, uint64_t offset, Entry* entry) {
   base::Decoder in(file.substr(offset));
-  entry->end = 0;
+  *entry = {};
+  entry->offset = offset;
   HeadChunk& c = entry->chunk;
   c.series = in.Be64();
   c.mint = static_cast<model::Timestamp>(in.Be64());
@@ -59,7 +56,7 @@ bool ReadEntry(std::string_view file, uint64_t offset, Entry* entry, std::string
   c.encoding = static_cast<chunk::Encoding>(encoding & ~kLateBit);
   const uint64_t length = in.Uvarint();
   if (!in.ok() || length > HeadChunks::kMaxChunkBytes || in.left() < length + kCrcBytes) {
-    *what = fmt::format("a chunk of {} bytes where {} are left", length, in.left());
+    entry->damage = fmt::format("a chunk of {} bytes where {} are left", length, in.left());
     return false;
   }
   entry->data = in.Bytes(length);
@@ -67,7 +64,7 @@ bool ReadEntry(std::string_view file, uint64_t offset, Entry* entry, std::string
   const uint32_t stored = in.Be32(), computed = base::Crc32c(file.substr(offset, covered));
   entry->end = offset + covered + kCrcBytes;
   if (stored != computed) {
-    *what = fmt::format("chunk CRC {:08x}, computed {:08x}", stored, computed);
+    entry->damage = fmt::format("chunk CRC {:08x}, computed {:08x}", stored, computed);
     return false;
   }
   c.samples = chunk::SampleCount(c.encoding, entry->data);
@@ -81,8 +78,7 @@ uint64_t NextEntry(std::string_view file, uint64_t offset) {
     const auto encoding = static_cast<chunk::Encoding>(static_cast<uint8_t>(file[offset + kFixedBytes - 1]) & ~kLateBit);
     if (file[offset] != 0 || file[offset + 1] != 0 || !chunk::IsKnown(encoding)) continue;
     Entry entry;
-    std::string what;
-    if (ReadEntry(file, offset, &entry, &what) && entry.chunk.series != 0 && entry.chunk.mint <= entry.chunk.maxt) return offset;
+    if (ReadEntry(file, offset, &entry) && entry.chunk.series != 0 && entry.chunk.mint <= entry.chunk.maxt) return offset;
   }
   return file.size();
 }
@@ -103,11 +99,29 @@ std::optional<size_t> DataBytesOf(uint64_t entry_bytes) {
 bool GoesOn(std::string_view file, uint64_t offset) {
   if (offset == file.size()) return true;
   Entry entry;
-  std::string what;
-  return ReadEntry(file, offset, &entry, &what) || AllZero(file.substr(offset));
+  return ReadEntry(file, offset, &entry) || AllZero(file.substr(offset));
 }
 
 }  // namespace
+
+bool HeadChunkReader::HasHeader(std::string_view file) { return file.starts_with(kHeader); }
+
+HeadChunkReader::HeadChunkReader(std::string_view file) : file_(file), offset_(kHeader.size()) {}
+
+bool HeadChunkReader::Next(Item* item) {
+  if (offset_ >= file_.size()) return false;
+  if (!ReadEntry(file_, offset_, item)) {
+    if (AllZero(file_.substr(offset_, kFixedBytes + kMaxLengthBytes))) return false;  // room that was never used
+    const auto room = [&](uint64_t end) { return end - offset_ >= kLeastEntryBytes; };
+    if (item->end == 0 || !room(item->end) || !GoesOn(file_, item->end)) {
+      item->searched = true;
+      item->end = NextEntry(file_, offset_);
+      if (!room(item->end)) item->end = file_.size();  // no chunk of nobody can stand there
+    }
+  }
+  offset_ = item->end;
+  return true;
+}
 
 std::string HeadChunks::PathOf(uint32_t file) const { return base::JoinPath(options_.folder, fmt::format("{:06}", file)); }
 
@@ -144,20 +158,18 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
   // Not the mapping that queries read: its pages need not stay.
   ASSIGN_OR_RETURN(const std::unique_ptr<base::MappedFile> map, options_.fs->Map(path));
   const std::string_view data = map->data();
-  if (data.size() < kHeader.size() || !data.starts_with(kHeader)) {
+  if (!HeadChunkReader::HasHeader(data)) {
     if (!last || data.size() >= kHeader.size()) loaded->gaps = loaded->gaps || !AllZero(data);
     return Cut(*file, data, 0, last, "no header of a chunk file", "");
   }
-  uint64_t offset = kHeader.size();
   size_t unknown = 0;
   std::string kept;  // the copy of the file as it was
-  while (offset < data.size()) {
-    Entry entry;
-    std::string what;
-    if (ReadEntry(data, offset, &entry, &what)) {
-      HeadChunk& c = entry.chunk;
-      c.number = static_cast<uint64_t>(file->number) << 32 | offset;
-      offset = entry.end;
+  HeadChunkReader reader(data);
+  HeadChunkReader::Item item;
+  while (reader.Next(&item)) {
+    if (item.damage.empty()) {
+      HeadChunk& c = item.chunk;
+      c.number = static_cast<uint64_t>(file->number) << 32 | item.offset;
       if (c.series == 0) {  // what stood here was damaged
         loaded->gaps = true;
         continue;
@@ -170,16 +182,12 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
       }
       continue;
     }
-    const std::string_view rest = data.substr(offset);
-    if (AllZero(rest.substr(0, kFixedBytes + kMaxLengthBytes))) break;  // room that was never used
-    uint64_t end = entry.end;
     std::string copy;
-    if (end == 0 || end - offset < kLeastEntryBytes || !GoesOn(data, end)) {
-      end = NextEntry(data, offset);
-      if (end == data.size() || end - offset < kLeastEntryBytes) {
+    if (item.searched) {
+      if (item.end == data.size()) {
         loaded->gaps = loaded->gaps || !last;
-        file->bytes = offset;
-        return Cut(*file, data, offset, last, what, kept);
+        file->bytes = item.offset;
+        return Cut(*file, data, item.offset, last, item.damage, kept);
       }
       if (kept.empty()) {
         ASSIGN_OR_RETURN(kept, KeepDamaged(*file, data));
@@ -189,9 +197,8 @@ base::Status HeadChunks::Load(File* file, bool last, model::Timestamp mint, Load
     if (options_.corruptions != nullptr) options_.corruptions->Add();
     loaded->gaps = true;
     base::LogWarn("chunks_head: a damaged chunk is left out; what the write-ahead log still has of it comes back",
-                  {{"file", path}, {"offset", offset}, {"resumed_at", end}, {"what", what}, {"copy", copy}});
-    RETURN_IF_ERROR(Disown(*file, data, offset, end));
-    offset = end;
+                  {{"file", path}, {"offset", item.offset}, {"resumed_at", item.end}, {"what", item.damage}, {"copy", copy}});
+    RETURN_IF_ERROR(Disown(*file, data, item.offset, item.end));
   }
   if (unknown > 0) {
     loaded->gaps = true;

@@ -19,6 +19,7 @@
 //          chunks_head/damaged.  Samples that the log still has come back from there.
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,6 +44,29 @@ struct HeadChunk {
   bool late = false;
   uint16_t samples = 0;
   uint64_t number = 0;  // file and offset
+};
+
+// Walks through the chunks of a file, past what is damaged.
+class HeadChunkReader {
+ public:
+  struct Item {
+    uint64_t offset = 0, end = 0;
+    HeadChunk chunk;
+    std::string_view data;  // of the chunk
+    // How it is damaged, in place of a chunk; empty: a chunk with a good checksum.
+    std::string damage;
+    // Its length made no sense: `end` is where the next chunk was found, or the file's end.
+    bool searched = false;
+  };
+  static bool HasHeader(std::string_view file);
+  // REQUIRES: HasHeader().
+  explicit HeadChunkReader(std::string_view file);
+  // False at the end of the file, or of what was ever written to it.
+  bool Next(Item* item);
+
+ private:
+  const std::string_view file_;
+  uint64_t offset_;
 };
 
 class HeadChunks {

@@ -6,8 +6,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "base/coding.h"
-#include "base/digest.h"
 #include "storage/queryable.h"
 #include "tsdb/chunk/chunk.h"
 #include "tsdb/head_chunks.h"
@@ -19,9 +17,6 @@ namespace {
 
 namespace wal = tsdb::wal;
 
-constexpr uint32_t kHeadChunksMagic = 0x0130BC91;
-constexpr size_t kHeadChunksHeaderBytes = 8;
-constexpr uint8_t kOutOfOrderBit = 0x80;
 // Files missing in a row, beyond which they are named together and those behind them should take their numbers.
 constexpr uint32_t kMaxNamedGaps = 1000;
 
@@ -45,7 +40,7 @@ class LogScanner {
   // `found` files are missing before `path`, which should be named `should_be`.
   void FarGap(const std::string& path, const std::string& should_be, uint32_t found, const std::string& cost);
   // What is wrong; empty: nothing.
-  std::string HeadChunk(std::string_view data, uint64_t offset, uint64_t* next);
+  std::string HeadChunk(const tsdb::HeadChunkReader::Item& item);
 
   base::FileSystem* const fs_;
   const std::string folder_;
@@ -202,32 +197,19 @@ void LogScanner::FarGap(const std::string& path, const std::string& should_be, u
   scan_.misnumbered.emplace_back(path, should_be);
 }
 
-std::string LogScanner::HeadChunk(std::string_view data, uint64_t offset, uint64_t* next) {
-  base::Decoder in(data.substr(offset));
-  const uint64_t series = in.Be64();
-  const auto mint = static_cast<int64_t>(in.Be64()), maxt = static_cast<int64_t>(in.Be64());
-  const uint8_t encoding = in.Byte();
-  const uint64_t length = in.Uvarint();
-  if (!in.ok() || in.left() < 4 || length > in.left() - 4) {
-    return fmt::format("a chunk of {} bytes where {} are left", length, in.left());
-  }
-  const std::string_view chunk = in.Bytes(length);
-  const std::string_view checked = data.substr(offset, in.offset());
-  const uint32_t stored = in.Be32(), computed = base::Crc32c(checked);
-  *next = offset + in.offset();
-  if (stored != computed) return fmt::format("chunk CRC {:08x}, computed {:08x}", stored, computed);
-  if (series == 0) return {};  // nobody's: what stood here was damaged and mended
-  const auto kind = static_cast<tsdb::chunk::Encoding>(encoding & ~kOutOfOrderBit);
+std::string LogScanner::HeadChunk(const tsdb::HeadChunkReader::Item& item) {
+  const tsdb::HeadChunk& c = item.chunk;
+  if (c.series == 0) return {};  // nobody's: what stood here was damaged and mended
   storage::SampleColumns columns;
-  if (const base::Status s = tsdb::chunk::Decode(kind, chunk, {}, 0, &columns); !s) return s.error().message();
-  if (columns.times.size() != tsdb::chunk::SampleCount(kind, chunk)) {
-    return fmt::format("the chunk's header says {} samples, it has {}", tsdb::chunk::SampleCount(kind, chunk), columns.times.size());
+  if (const base::Status s = tsdb::chunk::Decode(c.encoding, item.data, {}, 0, &columns); !s) return s.error().message();
+  if (columns.times.size() != c.samples) {
+    return fmt::format("the chunk's header says {} samples, it has {}", c.samples, columns.times.size());
   }
-  if (columns.times.empty() || columns.times.front() != mint || columns.times.back() != maxt) {
-    return "its header says " + TimeSpan(mint, maxt) + ", its samples say other";
+  if (columns.times.empty() || columns.times.front() != c.mint || columns.times.back() != c.maxt) {
+    return "its header says " + TimeSpan(c.mint, c.maxt) + ", its samples say other";
   }
   ++report_->chunks;
-  strange_chunks_ += !known_.contains(series);
+  strange_chunks_ += !known_.contains(c.series);
   return {};
 }
 
@@ -271,31 +253,23 @@ void LogScanner::HeadChunks() {
       continue;
     }
     const std::string_view data = (*mapped)->data();
-    base::Decoder head(data);
-    const uint32_t magic = head.Be32();
-    const int version = head.Byte();
-    const auto zeros_from = [&](uint64_t at) {
-      return std::all_of(data.begin() + static_cast<long>(at), data.end(), [](char c) { return c == 0; });
-    };
-    if (data.empty() || zeros_from(0)) {
-      // Made and not yet written to.
-    } else if (!head.ok() || magic != kHeadChunksMagic || version != 1) {
-      damage(0, fmt::format("magic {:08x} version {}, {:08x} and 1 expected", magic, version, kHeadChunksMagic));
-    } else {
-      for (uint64_t at = kHeadChunksHeaderBytes; at < data.size();) {
-        // Zeros follow the last chunk; no chunk is all zeros.
-        if (data[at] == 0 && zeros_from(at)) break;
-        uint64_t next = at;
-        const std::string wrong = HeadChunk(data, at, &next);
-        if (!wrong.empty()) {
-          if (live_ == Live::kYes && number == files.rbegin()->first) {
-            report_->Note(path, fmt::format("ends within a chunk at byte {}: the server is writing", at));
-          } else {
-            damage(at, wrong);
-          }
-          if (next == at) break;  // nobody knows where the next begins
-        }
-        at = next;
+    if (std::all_of(data.begin(), data.end(), [](char c) { return c == 0; })) continue;  // made and not yet written to
+    if (!tsdb::HeadChunkReader::HasHeader(data)) {
+      damage(0, fmt::format("no header of a chunk file; all of its {} bytes are lost", data.size()));
+      continue;
+    }
+    tsdb::HeadChunkReader reader(data);
+    tsdb::HeadChunkReader::Item item;
+    while (reader.Next(&item)) {
+      const std::string wrong = item.damage.empty() ? HeadChunk(item) : item.damage;
+      if (wrong.empty()) continue;
+      const bool rest = item.searched && item.end == data.size();
+      if (rest && live_ == Live::kYes && number == files.rbegin()->first) {
+        report_->Note(path, fmt::format("ends within a chunk at byte {}: the server is writing", item.offset));
+      } else if (rest) {
+        damage(item.offset, fmt::format("{}; no chunk stands behind it: the last {} bytes are lost", wrong, data.size() - item.offset));
+      } else {
+        damage(item.offset, item.searched ? fmt::format("{}; the next chunk is found at byte {}", wrong, item.end) : wrong);
       }
     }
   }

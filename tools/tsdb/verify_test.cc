@@ -12,6 +12,7 @@
 #include "tools/tsdb/verbs.h"
 #include "tools/tsdb/verify.h"
 #include "tsdb/block_meta.h"
+#include "tsdb/head_chunks.h"
 #include "tsdb/index/block_index.h"
 #include "tsdb/wal/checkpoint.h"
 #include "tsdb/wal/record.h"
@@ -330,6 +331,29 @@ TEST_F(VerifyTest, DamagedHeadChunksAreLeftOut) {
     FlipByte(path, at);
     Mend(path.substr(5) + ", byte ", 0, before);
     EXPECT_TRUE(fs_.Stat("data/damaged/chunks_head-" + files->front().name));
+  }
+}
+
+TEST_F(VerifyTest, ADamagedLengthOfAHeadChunkCostsWhatTheReaderLeavesOut) {
+  for (const bool last : {false, true}) {
+    SCOPED_TRACE(last);
+    ASSERT_TRUE(fs_.RemoveAll("data"));
+    MakeFolder();
+    const std::string before = DumpAll();
+    const std::string path = "data/chunks_head/" + fs_.List("data/chunks_head")->front().name;
+    const std::string file = *fs_.ReadFile(path);
+    std::vector<tsdb::HeadChunkReader::Item> chunks;
+    tsdb::HeadChunkReader reader(file);
+    for (tsdb::HeadChunkReader::Item item; reader.Next(&item);) chunks.push_back(item);
+    ASSERT_GE(chunks.size(), 2u);
+    const tsdb::HeadChunkReader::Item& damaged = last ? chunks.back() : chunks.front();
+    std::string changed = file;
+    changed[damaged.offset + 25] = '\x7f';  // behind reference, times and encoding
+    ASSERT_NE(changed, file);
+    ASSERT_TRUE(fs_.WriteFileAtomically(path, changed));
+    Mend(last ? fmt::format("the last {} bytes are lost", file.size() - damaged.offset)
+              : fmt::format("the next chunk is found at byte {}", damaged.end),
+         0, before);
   }
 }
 
