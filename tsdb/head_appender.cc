@@ -111,12 +111,20 @@ class HeadAppender : public storage::Appender {
   storage::SyncTicket ticket_ = 0;
   bool repeats_ = false;  // something of the batch was there already
 
+  // Where in the batch a float follows a histogram of its series: what is before it is logged and applied first.
+  struct Part {
+    size_t floats, histograms;
+  };
+  Part PartBegin(size_t part) const { return part == 0 ? Part{0, 0} : parts_[part - 1]; }
+  Part PartEnd(size_t part) const { return part < parts_.size() ? parts_[part] : Part{samples_.size(), histograms_.size()}; }
+
   // The batch.  Slots beside samples; each entry pins its slot once.
   std::vector<FloatSample> samples_;
   std::vector<Slot> slots_;
   Newest newest_, newest_histogram_;
   std::vector<wal::HistogramEntry> histograms_;
   std::vector<Slot> histogram_slots_;
+  std::vector<Part> parts_;  // where all but the last end
   std::vector<FloatSample> late_;
   std::vector<Slot> late_slots_;
   std::vector<wal::HistogramEntry> late_histograms_;
@@ -216,8 +224,12 @@ void HeadAppender::Append(std::span<const FloatSample> samples, std::span<Append
         } else {
           v = JudgeLate(s.t);
         }
-      } else if (const wal::HistogramEntry* other = PendingHistogram(slot); other != nullptr && s.t <= other->t) {
-        v = s.t < other->t ? JudgeLate(s.t) : Verdict{AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
+      } else if (const wal::HistogramEntry* other = PendingHistogram(slot); other != nullptr) {
+        if (s.t <= other->t) {
+          v = s.t < other->t ? JudgeLate(s.t) : Verdict{AppendOutcome::kDuplicateTimestamp, Place::kRepeat};
+        } else if (static_cast<size_t>(other - histograms_.data()) >= PartBegin(parts_.size()).histograms) {
+          parts_.push_back(PartEnd(parts_.size()));
+        }
       }
     }
     outcomes[i] = v.outcome;
@@ -317,6 +329,7 @@ void HeadAppender::Finish() {
   cursor.Release();
   samples_.clear(), slots_.clear();
   histograms_.clear(), histogram_slots_.clear();
+  parts_.clear();
   newest_.Clear(), newest_histogram_.Clear();
   late_.clear(), late_slots_.clear();
   late_histograms_.clear(), late_histogram_slots_.clear();
@@ -333,18 +346,19 @@ std::vector<wal::PackedRecord> HeadAppender::PackRecords() const {
   };
   if (!metadata_.empty()) wal::EncodeMetadata(metadata_, &record);
   put();
-  if (!samples_.empty()) records.push_back(wal::PackSamples(samples_, head_->options_.compression));
-  for (const auto* list : {&histograms_, &late_histograms_}) {
-    for (const wal::RecordType type : {wal::RecordType::kHistograms, wal::RecordType::kFloatHistograms,
-                                       wal::RecordType::kCustomHistograms, wal::RecordType::kCustomFloatHistograms}) {
-      std::vector<wal::HistogramEntry> some;
-      for (const wal::HistogramEntry& h : *list) {
-        if (wal::RecordTypeOf(*h.histogram) == type) some.push_back(h);
-      }
+  const auto put_histograms = [&](std::span<const wal::HistogramEntry> list) {
+    wal::ForEachKind(list, [&](std::span<const wal::HistogramEntry> some) {
       wal::EncodeHistograms(some, &record);
       put();
-    }
+    });
+  };
+  for (size_t part = 0; part <= parts_.size(); ++part) {
+    const Part begin = PartBegin(part), end = PartEnd(part);
+    const auto floats = std::span(samples_).subspan(begin.floats, end.floats - begin.floats);
+    if (!floats.empty()) records.push_back(wal::PackSamples(floats, head_->options_.compression));
+    put_histograms(std::span(histograms_).subspan(begin.histograms, end.histograms - begin.histograms));
   }
+  put_histograms(late_histograms_);
   // Late ones are replayed from wbl/; here so that remote write sees them.
   if (!late_.empty()) records.push_back(wal::PackSamples(late_, head_->options_.compression));
   wal::EncodeExemplars(exemplars_, &record);
@@ -459,9 +473,10 @@ base::Status HeadAppender::LogLate(std::span<const FloatSample> floats, std::spa
 }
 
 void HeadAppender::MoveBehindCut(model::Timestamp bound) {
-  const auto move = [bound](auto* samples, std::vector<Slot>* slots, auto* late, std::vector<Slot>* late_slots) {
-    size_t kept = 0;
+  const auto move = [this, bound](auto* samples, std::vector<Slot>* slots, auto* late, std::vector<Slot>* late_slots, size_t Part::*end) {
+    size_t kept = 0, part = 0;
     for (size_t i = 0; i < samples->size(); ++i) {
+      for (; part < parts_.size() && parts_[part].*end == i; ++part) parts_[part].*end = kept;
       const bool behind = (*samples)[i].t < bound;
       if (behind) {
         late->push_back(std::move((*samples)[i]));
@@ -471,11 +486,12 @@ void HeadAppender::MoveBehindCut(model::Timestamp bound) {
         (*slots)[kept++] = (*slots)[i];
       }
     }
+    for (; part < parts_.size(); ++part) parts_[part].*end = kept;
     samples->resize(kept);
     slots->resize(kept);
   };
-  move(&samples_, &slots_, &late_, &late_slots_);
-  move(&histograms_, &histogram_slots_, &late_histograms_, &late_histogram_slots_);
+  move(&samples_, &slots_, &late_, &late_slots_, &Part::floats);
+  move(&histograms_, &histogram_slots_, &late_histograms_, &late_histogram_slots_, &Part::histograms);
 }
 
 // Puts the batch into the chunks.  Its samples stay hidden until the batch is published.
@@ -486,58 +502,61 @@ base::Status HeadAppender::Apply(uint64_t batch) {
   size_t floats = 0, histograms = 0, late = 0, out_of_order = 0, chunks = 0;
   const size_t late_floats = late_.size(), late_runs = late_histograms_.size();  // logged; others may join them
   PageCursor cursor(head_->table_);
-  for (size_t i = 0; i < samples_.size(); ++i) {
-    const FloatSample& s = samples_[i];
-    SeriesPage* page = cursor.MoveTo(slots_[i]);
-    const uint32_t at = SeriesTable::At(slots_[i]);
-    if (i + 2 * kPrefetchAhead < samples_.size()) {
-      PrefetchOpen(*page, slots_[i], slots_[i + kPrefetchAhead], slots_[i + 2 * kPrefetchAhead]);
-    }
-    AppendEffect effect;
-    if (!page->has(at, SeriesPage::kLateIsNewest) || !IsOvertaken(*page, at, s.t)) [[likely]] {
-      effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
-    }
-    if (!effect.appended) [[unlikely]] {
-      // Another batch was first, or the batch has a time twice.
-      if (IsOvertaken(*page, at, s.t)) {
-        late_.push_back(s);
-        late_slots_.push_back(slots_[i]);
-        ++page->pending[at];
-      } else {
-        out_of_order += s.t < page->last_t[at];
+  for (size_t part = 0; part <= parts_.size(); ++part) {
+    const Part begin = PartBegin(part), end = PartEnd(part);
+    for (size_t i = begin.floats; i < end.floats; ++i) {
+      const FloatSample& s = samples_[i];
+      SeriesPage* page = cursor.MoveTo(slots_[i]);
+      const uint32_t at = SeriesTable::At(slots_[i]);
+      if (i + 2 * kPrefetchAhead < samples_.size()) {
+        PrefetchOpen(*page, slots_[i], slots_[i + kPrefetchAhead], slots_[i + 2 * kPrefetchAhead]);
       }
-      continue;
+      AppendEffect effect;
+      if (!page->has(at, SeriesPage::kLateIsNewest) || !IsOvertaken(*page, at, s.t)) [[likely]] {
+        effect = AppendFloat(page, at, s.t, s.v, head_->policy_);
+      }
+      if (!effect.appended) [[unlikely]] {
+        // Another batch was first, or the batch has a time twice.
+        if (IsOvertaken(*page, at, s.t)) {
+          late_.push_back(s);
+          late_slots_.push_back(slots_[i]);
+          ++page->pending[at];
+        } else {
+          out_of_order += s.t < page->last_t[at];
+        }
+        continue;
+      }
+      NoteBatch(page, at, batch, 1, oldest);
+      chunks += effect.chunk_created;
+      if (effect.sealed) [[unlikely]] sealed_.push_back(slots_[i]);
+      if (effect.stale_change != 0) [[unlikely]] head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
+      ++floats;
+      mint = std::min(mint, s.t);
+      maxt = std::max(maxt, s.t);
     }
-    NoteBatch(page, at, batch, 1, oldest);
-    chunks += effect.chunk_created;
-    if (effect.sealed) [[unlikely]] sealed_.push_back(slots_[i]);
-    if (effect.stale_change != 0) [[unlikely]] head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
-    ++floats;
-    mint = std::min(mint, s.t);
-    maxt = std::max(maxt, s.t);
-  }
-  for (size_t i = 0; i < histograms_.size(); ++i) {
-    const wal::HistogramEntry& h = histograms_[i];
-    SeriesPage* page = cursor.MoveTo(histogram_slots_[i]);
-    const uint32_t at = SeriesTable::At(histogram_slots_[i]);
-    AppendEffect effect;
-    if (!page->has(at, SeriesPage::kLateIsNewest) || !IsOvertaken(*page, at, h.t)) {
-      effect = tsdb::AppendHistogram(page, at, h.t, h.histogram, head_->policy_);
+    for (size_t i = begin.histograms; i < end.histograms; ++i) {
+      const wal::HistogramEntry& h = histograms_[i];
+      SeriesPage* page = cursor.MoveTo(histogram_slots_[i]);
+      const uint32_t at = SeriesTable::At(histogram_slots_[i]);
+      AppendEffect effect;
+      if (!page->has(at, SeriesPage::kLateIsNewest) || !IsOvertaken(*page, at, h.t)) {
+        effect = tsdb::AppendHistogram(page, at, h.t, h.histogram, head_->policy_);
+      }
+      if (!effect.appended) {
+        if (!IsOvertaken(*page, at, h.t)) continue;
+        late_histograms_.push_back(h);
+        late_histogram_slots_.push_back(histogram_slots_[i]);
+        ++page->pending[at];
+        continue;
+      }
+      NoteBatch(page, at, batch, 1, oldest);
+      chunks += effect.chunk_created;
+      if (effect.sealed) sealed_.push_back(histogram_slots_[i]);
+      if (effect.stale_change != 0) head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
+      ++histograms;
+      mint = std::min(mint, h.t);
+      maxt = std::max(maxt, h.t);
     }
-    if (!effect.appended) {
-      if (!IsOvertaken(*page, at, h.t)) continue;
-      late_histograms_.push_back(h);
-      late_histogram_slots_.push_back(histogram_slots_[i]);
-      ++page->pending[at];
-      continue;
-    }
-    NoteBatch(page, at, batch, 1, oldest);
-    chunks += effect.chunk_created;
-    if (effect.sealed) sealed_.push_back(histogram_slots_[i]);
-    if (effect.stale_change != 0) head_->stale_.fetch_add(effect.stale_change, std::memory_order_relaxed);
-    ++histograms;
-    mint = std::min(mint, h.t);
-    maxt = std::max(maxt, h.t);
   }
   cursor.Release();
   base::Status status = LogLate(std::span(late_).subspan(late_floats), std::span(late_histograms_).subspan(late_runs));

@@ -385,6 +385,44 @@ TEST_F(DbTest, HistogramsSurviveARestartAndStaleMarkersFollowTheirKind) {
   }
 }
 
+TEST_F(DbTest, FloatsAndHistogramsOfASeriesInOneBatchAreKeptInAnyOrderOfTheirTimes) {
+  const auto make = [](bool integer) {
+    auto h = std::make_shared<model::Histogram>();
+    h->integer = integer;
+    h->zero_threshold = 0.001;
+    h->zero_count = h->count = 3;
+    return h;
+  };
+  // f: a float, i and h: histograms of integers and of floats, one a second.
+  for (const std::string_view order : {"hf", "fh", "hhffhf", "ih", "hi", "hihi", "hfihfi"}) {
+    ASSERT_TRUE(fs_.RemoveAll("data"));
+    auto db = Open();
+    auto app = db->NewAppender();
+    for (const model::Labels& labels : {kUp, model::Labels::FromPairs({{"__name__", "up"}, {"job", "other"}})}) {
+      const SeriesRef ref = *app->Resolve(labels);
+      for (size_t i = 0; i < order.size(); ++i) {
+        const auto t = static_cast<model::Timestamp>(1000 * (i + 1));
+        EXPECT_EQ(order[i] == 'f' ? Put(app.get(), labels, t, 7.0) : app->AppendHistogram(ref, t, make(order[i] == 'i')), AppendOutcome::kOk);
+      }
+    }
+    ASSERT_TRUE(app->Commit());
+    app.reset();
+    for (const bool reopened : {false, true}) {
+      if (reopened) {
+        Kill(std::move(db));
+        db = Open();
+      }
+      auto q = db->NewQuerier(kAll);
+      auto set = *q->Select({}, std::vector{Name("up")});
+      ASSERT_EQ(set->size(), 2u);
+      storage::SampleColumns c;
+      ASSERT_TRUE(set->Read(0, 2, kAll, &c));
+      EXPECT_EQ(c.times_of(0).size(), order.size()) << order << (reopened ? " after a restart" : "");
+      EXPECT_EQ(c.times_of(1).size(), order.size()) << order << (reopened ? " after a restart" : "");
+    }
+  }
+}
+
 TEST_F(DbTest, ExemplarsAreKeptInOneRing) {
   auto db = Open({.max_exemplars = 3});
   auto app = db->NewAppender();

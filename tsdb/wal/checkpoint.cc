@@ -185,15 +185,14 @@ class Filter {
     if (kept.empty()) return {};
     RETURN_IF_ERROR(Flush());  // a series may have floats before its histograms
     // Records of newer versions may mix kinds that older types keep apart.
-    for (size_t begin = 0; begin < kept.size();) {
-      size_t end = begin + 1;
-      while (end < kept.size() && RecordTypeOf(*kept[end].histogram) == RecordTypeOf(*kept[begin].histogram)) ++end;
+    base::Status status;
+    ForEachKind(kept, [&](std::span<const HistogramEntry> some) {
+      if (!status) return;
       std::string out;
-      EncodeHistograms(std::span(kept).subspan(begin, end - begin), &out);
-      RETURN_IF_ERROR(out_->Add(std::move(out)));
-      begin = end;
-    }
-    return {};
+      EncodeHistograms(some, &out);
+      status = out_->Add(std::move(out));
+    });
+    return status;
   }
 
   bool Keeps(storage::SeriesRef ref, model::Timestamp t) const {

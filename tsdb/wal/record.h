@@ -112,6 +112,15 @@ void EncodeMmapMarkers(std::span<const MmapMarker> markers, std::string* out);
 // One kind to a record: integer or float, custom bounds or not; RecordTypeOf says which.
 void EncodeHistograms(std::span<const HistogramEntry> histograms, std::string* out);
 RecordType RecordTypeOf(const model::Histogram& histogram);
+// Calls for each run of one kind: in order, so that a series with several kinds is replayed as it was.
+template <class Visit>
+void ForEachKind(std::span<const HistogramEntry> histograms, Visit visit) {
+  for (size_t begin = 0, end; begin < histograms.size(); begin = end) {
+    const RecordType type = RecordTypeOf(*histograms[begin].histogram);
+    for (end = begin + 1; end < histograms.size() && RecordTypeOf(*histograms[end].histogram) == type;) ++end;
+    visit(histograms.subspan(begin, end - begin));
+  }
+}
 // EncodeSamples() and Pack() in one: knowing where the values stand it compresses faster.  Empty for no samples.
 PackedRecord PackSamples(std::span<const storage::FloatSample> samples, Compression compression);
 
