@@ -225,6 +225,40 @@ TEST_F(DbTest, LateSamplesThatComeWhileABlockIsCutAreKept) {
   EXPECT_EQ(ReadAll(db.get()), expected);
 }
 
+TEST_F(FaultsTest, ADeletionHoldsThoughTheLogOfLateSamplesCouldNotBeTruncated) {
+  using Faulty = base::FaultyFileSystem;
+  struct Case {
+    Faulty::Fault fault;
+    bool refused;  // while the fault lasts
+  };
+  const DbOptions options = {.min_block_duration = std::chrono::minutes(30), .out_of_order_window = std::chrono::hours(4)};
+  const model::Labels late = SeriesNamed("late", 0);
+  for (const Case& c : {Case{{.op = Faulty::Op::kOpen, .path = "wbl/"}, true},
+                        Case{{.op = Faulty::Op::kSync, .path = "chunks_head/", .times = 1}, false}}) {
+    ASSERT_TRUE(fs_.RemoveAll("data"));
+    auto db = Open(options);
+    for (int m = 0; m <= 60; ++m) Add(db.get(), kUp, {{m * kMinute, m * 1.0}});
+    Add(db.get(), late, {{60 * kMinute, 1}, {10 * kMinute, 2}});
+    faulty_.Fail(c.fault);
+    base::CaptureLog capture;
+    base::Ignore(db->Compact());
+    ASSERT_EQ(db->Blocks().size(), 1u);
+    const model::Matchers any[] = {{Name("late")}};
+    const base::Status deleted = db->DeleteSeries(0, 20 * kMinute, any);
+    EXPECT_EQ(!deleted, c.refused) << (deleted ? "" : deleted.error().message());
+    faulty_.Heal();
+    if (!deleted) {
+      EXPECT_NE(deleted.error().message().find("wbl/"), std::string::npos) << deleted.error().message();
+      EXPECT_TRUE(db->DeleteSeries(0, 20 * kMinute, any));
+    }
+    const Dump expected = {{late.ToMetricString(), {{60 * kMinute, 1}}}};
+    EXPECT_EQ(Read(db.get(), {Name("late")}), expected);
+    Kill(std::move(db));
+    db = Open(options);
+    EXPECT_EQ(Read(db.get(), {Name("late")}), expected);
+  }
+}
+
 TEST_F(DbTest, SamplesOfANewSeriesThatComeLateAreThereAtOnceAndAfterARestart) {
   const DbOptions options = {.min_block_duration = std::chrono::seconds(5), .out_of_order_window = std::chrono::hours(1)};
   auto db = Open(options);

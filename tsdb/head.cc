@@ -333,6 +333,7 @@ void Head::BeginCut(model::Timestamp mint) {
 }
 
 base::Status Head::Truncate(model::Timestamp mint) {
+  late_log_stale_ = log_ != nullptr;
   base::MutexLock once(&truncate_mu_);
   metrics_->head_truncations->Add();
   RaiseMinValid(mint);
@@ -356,6 +357,13 @@ base::Status Head::Truncate(model::Timestamp mint) {
   return status;
 }
 
+  // What the log of late samples still has comes back at the next start, though only blocks have it now.
+  if (late_log_stale_) {
+    if (base::Status truncated = TruncateLateLog(); !truncated) {
+      return std::unexpected(truncated.error().Within("samples that came out of order would come back from wbl/, which could not be truncated; "
+                                                      "nothing is deleted in the head, try again later"));
+    }
+  }
 // ---- Deletion ----
 
 base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of) {
@@ -380,9 +388,14 @@ base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::spa
     PageHandle* page = table_.PageOf(slot);
     base::MutexLock lock(&page->mu);
     const uint32_t at = SeriesTable::At(slot);
-    const model::Timestamp first = MinTimeOf(*page->data, at);
-    if (first == model::kMaxTimestamp || first > maxt || MaxTimeOf(*page->data, at) < mint) continue;
-    stones.push_back({page->data->ref[at], std::max(mint, first), std::min(maxt, MaxTimeOf(*page->data, at))});
+    model::Timestamp first = MinTimeOf(*page->data, at);
+    model::Timestamp last = first == model::kMaxTimestamp ? model::kMinTimestamp : MaxTimeOf(*page->data, at);
+    if (late_log_stale_) {  // it cannot be begun anew before a restart
+      first = std::min(first, late_log_from_);
+      last = std::max(last, min_valid_time());
+    }
+    if (first > maxt || last < mint) continue;
+    stones.push_back({page->data->ref[at], std::max(mint, first), std::min(maxt, last)});
   }
   if (!stones.empty() && log_ != nullptr) {
     std::string record;

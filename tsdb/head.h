@@ -313,6 +313,8 @@ class Head {
   model::Timestamp late_log_from_ TOCSIN_GUARDED_BY(truncate_mu_) = model::kMinTimestamp;
 
   std::atomic<model::Timestamp> min_time_{model::kMaxTimestamp};
+  // Whether it may have samples that the head has dropped: since garbage was collected last it was not begun anew.
+  bool late_log_stale_ TOCSIN_GUARDED_BY(truncate_mu_) = false;
   std::atomic<model::Timestamp> max_time_{model::kMinTimestamp};
   std::atomic<model::Timestamp> min_valid_{model::kMinTimestamp};
   std::atomic<int64_t> out_of_order_ms_;

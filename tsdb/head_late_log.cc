@@ -164,6 +164,7 @@ base::Status Head::TruncateLateLog() {
     RETURN_IF_ERROR(options_.fs->SyncFolder(folder));
   }
   late_log_from_ = from;
+  late_log_stale_ = false;
   return {};
 }
 
