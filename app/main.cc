@@ -1,9 +1,13 @@
 // The one binary: services and command-line verbs, by the first word or by the name it is called under.
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "app/verbs.h"
@@ -14,6 +18,13 @@ namespace {
 
 using tocsin::tools::ToolIo;
 using Args = std::vector<std::string>;
+
+// An arena for each core, of which any thread takes what another one freed.  glibc makes eight for each core, and what
+// lies free between what stays is in all of them.
+void LimitArenas() {
+  if (std::getenv("MALLOC_ARENA_MAX") != nullptr) return;
+  ::mallopt(M_ARENA_MAX, std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 2, 8));
+}
 
 // promtool and amtool take flags before the verb too: --enable-feature=X check rules FILE, --experimental promql format.
 Args LeadingFlagsLast(Args words) {
@@ -61,6 +72,7 @@ int RunVerb(const Args& words, const ToolIo& io, std::string_view group) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  LimitArenas();
   const ToolIo io = tocsin::tools::ProcessIo();
   Args words = LeadingFlagsLast(Args(argv + 1, argv + argc));
   std::string_view name = argv[0];

@@ -1,6 +1,9 @@
 // Blocks of the database: opening, cutting from the head, merging, retention, deletion, snapshots.
 
+#include <malloc.h>
+
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -136,6 +139,7 @@ base::Status Db::Impl::OpenBlocks() {
 
 // Puts the block in `folder` (if any) in the place of `gone`.
 base::Status Db::Impl::Replace(const BlockList& gone, const std::optional<std::string>& folder) {
+  blocks_changed = true;
   std::shared_ptr<Block> added;
   if (folder) {
     auto block = Block::Open(options.fs, *folder);
@@ -283,6 +287,13 @@ base::Status Db::Impl::ApplyRetention() {
 
 base::Status Db::Impl::Compact() {
   base::MutexLock once(&compact_mu);
+  base::Status status = CompactLocked();
+  // What was read through, written and dropped lies free between what stays, in each thread's arena.
+  if (head->TakeFreed() || std::exchange(blocks_changed, false)) ::malloc_trim(0);
+  return status;
+}
+
+base::Status Db::Impl::CompactLocked() {
   head->ForgetUnusedMarks();
   for (const auto& b : Blocks()) b->ForgetUnusedMarks();
   if (!options.wal) {

@@ -37,6 +37,7 @@ class Db::Impl {
   // db_blocks.cc
   base::Status OpenBlocks() TOCSIN_REQUIRES(compact_mu);
   base::Status Compact();
+  base::Status CompactLocked() TOCSIN_REQUIRES(compact_mu);
   base::Status CompactHead() TOCSIN_REQUIRES(compact_mu);
   base::Status CompactBlocks() TOCSIN_REQUIRES(compact_mu);
   base::Status ApplyRetention() TOCSIN_REQUIRES(compact_mu);
@@ -72,6 +73,7 @@ class Db::Impl {
   std::atomic<double> retention_percentage;
   std::atomic<bool> stopping{false};
   bool closed = false;
+  bool blocks_changed TOCSIN_GUARDED_BY(compact_mu) = false;  // since memory was given back last
 
   base::Mutex compact_mu;  // one round of housekeeping, deletion or snapshot at a time
   // A block was cut up to here, and readers from before still look at the head's copy.

@@ -1,7 +1,5 @@
 #include "tsdb/head.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -23,8 +21,6 @@ constexpr size_t kMinChanges = 1 << 14, kMaxChanges = 1 << 18;
 constexpr storage::SeriesRef kRefReserve = 1 << 16;
 // Series removed before others may use the index lock.
 constexpr size_t kRemoveSlice = 256;
-// After so many removals freed memory is given back to the system.
-constexpr size_t kTrimAfter = 10000;
 
 }  // namespace
 
@@ -317,7 +313,7 @@ size_t Head::CollectGarbage(model::Timestamp mint) {
     base::MutexLock commit(&commit_mu_);
     min_time_.store(std::max(min_time(), std::min({oldest, mint, oldest_since_})), std::memory_order_relaxed);
   }
-  if (removed > kTrimAfter || chunks > kTrimAfter * 10) malloc_trim(0);
+  if (removed > 0 || chunks > 0) freed_.store(true, std::memory_order_relaxed);
   return removed;
 }
 
@@ -333,11 +329,11 @@ void Head::BeginCut(model::Timestamp mint) {
 }
 
 base::Status Head::Truncate(model::Timestamp mint) {
-  late_log_stale_ = log_ != nullptr;
   base::MutexLock once(&truncate_mu_);
   metrics_->head_truncations->Add();
   RaiseMinValid(mint);
   const base::Duration begin = options_.monotonic ? options_.monotonic() : base::Duration(0);
+  late_log_stale_ = log_ != nullptr;
   const size_t removed = CollectGarbage(mint);
   cut_batch_.store(UINT64_MAX, std::memory_order_relaxed);
   if (options_.monotonic) metrics_->head_gc_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
@@ -357,6 +353,10 @@ base::Status Head::Truncate(model::Timestamp mint) {
   return status;
 }
 
+// ---- Deletion ----
+
+base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of) {
+  base::MutexLock once(&truncate_mu_);
   // What the log of late samples still has comes back at the next start, though only blocks have it now.
   if (late_log_stale_) {
     if (base::Status truncated = TruncateLateLog(); !truncated) {
@@ -364,10 +364,6 @@ base::Status Head::Truncate(model::Timestamp mint) {
                                                       "nothing is deleted in the head, try again later"));
     }
   }
-// ---- Deletion ----
-
-base::Status Head::Delete(model::Timestamp mint, model::Timestamp maxt, std::span<const model::Matchers> any_of) {
-  base::MutexLock once(&truncate_mu_);
   const uint64_t id = isolation_.EnterWriter();  // keeps the slots
   std::vector<Slot> slots;
   {

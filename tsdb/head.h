@@ -117,6 +117,8 @@ class Head {
   // Gives back what queries noted in passing and none has used for a round.
   void ForgetUnusedMarks() { table_.ForgetUnusedMarks(); }
 
+  // Whether series, chunks or much else was freed since the last call.
+  bool TakeFreed() { return freed_.exchange(false, std::memory_order_relaxed); }
   // Whether half of the log is samples that chunks_head/ has too.
   bool LogIsLong() const;
   // Checkpoints the log without them, after their chunks are on stable storage.
@@ -311,10 +313,10 @@ class Head {
   base::Mutex truncate_mu_;  // one truncation or deletion at a time; before commit_mu_
   // Nothing before it was in the log of late samples when that was begun anew.
   model::Timestamp late_log_from_ TOCSIN_GUARDED_BY(truncate_mu_) = model::kMinTimestamp;
-
-  std::atomic<model::Timestamp> min_time_{model::kMaxTimestamp};
   // Whether it may have samples that the head has dropped: since garbage was collected last it was not begun anew.
   bool late_log_stale_ TOCSIN_GUARDED_BY(truncate_mu_) = false;
+
+  std::atomic<model::Timestamp> min_time_{model::kMaxTimestamp};
   std::atomic<model::Timestamp> max_time_{model::kMinTimestamp};
   std::atomic<model::Timestamp> min_valid_{model::kMinTimestamp};
   std::atomic<int64_t> out_of_order_ms_;
@@ -330,6 +332,7 @@ class Head {
   std::atomic<uint64_t> logged_samples_{0};
   std::atomic<uint64_t> covered_samples_{0};
   std::atomic<bool> log_is_long_told_{false};
+  std::atomic<bool> freed_{false};
   std::atomic<uint64_t> failed_ticket_{0};  // the last that was waited for in vain
   std::atomic<uint64_t> checkpointed_{0};   // appends of the log up to it are in a checkpoint
   bool closed_ = false;

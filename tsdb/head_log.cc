@@ -1,7 +1,5 @@
 // The log behind the head: shortened when samples are in written chunks, or before the head.
 
-#include <malloc.h>
-
 #include <algorithm>
 
 #include "base/log.h"
@@ -148,7 +146,7 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
   logged_samples_.fetch_sub(logged - std::min(logged, stats->samples), std::memory_order_relaxed);
   covered_samples_.fetch_sub(covered, std::memory_order_relaxed);
   log_is_long_told_.store(false, std::memory_order_relaxed);
-  ::malloc_trim(0);  // what was read through is some MiB in this thread's arena
+  freed_.store(true, std::memory_order_relaxed);  // what was read through is some MiB
   if (options_.monotonic) metrics_->wal_truncate_seconds->Observe(base::ToSeconds(options_.monotonic() - begin));
   base::LogInfo("write-ahead log checkpointed", {{"first", first}, {"last", last}, {"series", stats->series},
                                                  {"samples", stats->samples}, {"dropped_samples", stats->dropped_samples}});

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Hostile streams against a running tocsin: times far away, labels of a megabyte, duplicates, series that
-are born by the hundred thousand and gone, a clock that jumps.  Refusals are clear, memory stays bounded, what
-else is written is not disturbed.
+"""Hostile streams against a running tocsin: times far away, labels of a megabyte, duplicates, a clock that jumps.
+Refusals are clear, memory stays bounded, what else is written is not disturbed.
 
-    tests/faults/streams.py build/tocsin --series 1000000
+    tests/faults/streams.py build/tocsin
 """
 import argparse
 import os
@@ -13,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import churn
 import kill
 import load
 
@@ -51,13 +51,6 @@ def write(server, series):
     return status, text.decode(errors="replace").strip()
 
 
-def rss_mb(server):
-    for line in open("/proc/%d/status" % server.process.pid):
-        if line.startswith("RssAnon"):  # not what is mapped of blocks
-            return int(line.split()[1]) / 1024
-    return 0
-
-
 def values(server, expr):
     return [s["value"][1] for s in server.query(expr, time.time())]
 
@@ -92,7 +85,7 @@ def odd_samples(server, bad):
 
 def long_labels(server, bad):
     now = int(time.time() * 1000)
-    before = rss_mb(server)
+    before = churn.anonymous_mb(server)
     for i in range(8):
         status, text = write(server, [({"__name__": "long", "i": str(i), "l": chr(97 + i) * (1 << 20)}, [(now, float(i))])])
         bad.expect(status // 100 == 2 or (status == 400 and "label" in text), "a label of 1 MB: HTTP %d %s" % (status, text[:150]))
@@ -102,38 +95,9 @@ def long_labels(server, bad):
         bad.expect(got == [str(i) for i in range(8)], "labels of 1 MB: found %s" % got)
         status, _ = server.call("/api/v1/label/l/values")
         bad.expect(status == 200, "label values of 1 MB: HTTP %d" % status)
-    grown = rss_mb(server) - before
+    grown = churn.anonymous_mb(server) - before
     bad.expect(grown < 200, "8 labels of 1 MB cost %.0f MB" % grown)
     return grown
-
-
-def churn(server, bad, series):
-    base = 20000
-
-    def send(name, first, count, t):
-        for at in range(first, first + count, 5000):
-            status, text = write(server, [({"__name__": name, "pod": "%s-%d" % (name, i), "node": "n%d" % (i % 100)}, [(t, 1.0)])
-                                          for i in range(at, min(at + 5000, first + count))])
-            bad.expect(status // 100 == 2, "%s: HTTP %d %s" % (name, status, text[:150]))
-    send("base", 0, base, int(time.time() * 1000))
-    time.sleep(1)
-    before = rss_mb(server)
-    begin = time.monotonic()
-    send("born", 0, series, int(time.time() * 1000))
-    took = time.monotonic() - begin
-    peak = rss_mb(server)
-    # The base goes on; the others are collected when a block has been cut.
-    left = 1e9
-    for _ in range(90):
-        send("base", 0, base, int(time.time() * 1000))
-        left = float((values(server, 'prometheus_tsdb_head_series{job="own"}') or ["1e9"])[0])
-        if left < base * 2:
-            break
-        time.sleep(1)
-    bad.expect(left < base * 2, "%d series are still in the head" % left)
-    time.sleep(3)
-    after = rss_mb(server)
-    return "%d series in %.0f s: %.0f MB before, %.0f at most, %.0f after (%.2fx)" % (series, took, before, peak, after, after / before)
 
 
 def clock(binary, folder, config, bad):
@@ -174,7 +138,6 @@ def clock(binary, folder, config, bad):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("binary")
-    p.add_argument("--series", type=int, default=100_000, help="series that are born and gone")
     a = p.parse_args()
     binary = os.path.abspath(a.binary)
     folder = tempfile.mkdtemp(prefix="tocsin-streams-")
@@ -189,7 +152,6 @@ def main():
     odd_samples(server, bad)
     print("odd samples: %d failures" % len(bad), flush=True)
     print("labels of 1 MB: %.0f MB more" % long_labels(server, bad), flush=True)
-    print("churn: " + churn(server, bad, a.series), flush=True)
     server.stop()
     open(config, "w").write(kill.CONFIG % exporter.port)
     print("clock: " + clock(binary, folder, config, bad), flush=True)

@@ -287,7 +287,7 @@ void EncodeSamples(std::span<const FloatSample> samples, std::string* out) {
 
 PackedRecord PackSamples(std::span<const FloatSample> samples, Compression compression) {
   // Kept by the thread, but for what one large batch needed.
-  constexpr size_t kKeptBytes = 1 << 20;
+  constexpr size_t kKeptBytes = 256 << 10;
   thread_local std::string record;
   thread_local std::vector<uint32_t> places;
   record.clear();
