@@ -13,6 +13,7 @@
 #include "promql/parse/printer.h"
 #include "promql/plan/explain.h"
 #include "promql/plan/plan.h"
+#include "promql/standing/shared_parts.h"
 #include "promql/standing/standing_query.h"
 
 namespace tocsin::promql {
@@ -177,6 +178,36 @@ const standing::StandingQuery& KeptQuery::result() const { return rep_->standing
 base::Status KeptQuery::Run(storage::Queryable* storage, model::Timestamp at) {
   return rep_->standing.Run(storage, DeadlineOf(*rep_->engine, rep_->query), at);
 }
+
+KeptGroup::KeptGroup() = default;
+KeptGroup::KeptGroup(KeptGroup&&) noexcept = default;
+KeptGroup& KeptGroup::operator=(KeptGroup&&) noexcept = default;
+KeptGroup::~KeptGroup() = default;
+
+KeptGroup::KeptGroup(const std::vector<KeptQuery*>& queries, const ChangedBy& changed_by) {
+  std::vector<std::shared_ptr<const plan::Plan>> plans;
+  const exec::RunOptions* options = nullptr;
+  for (const KeptQuery* query : queries) {
+    const bool shares = query != nullptr && query->rep_->engine->share_equal_subtrees;
+    plans.push_back(shares ? query->result().plan() : nullptr);
+    if (shares) options = &query->result().options();
+  }
+  if (options == nullptr) return;
+  auto parts = std::make_unique<standing::SharedParts>(plans, *options, changed_by);
+  if (parts->size() == 0) return;
+  parts_ = std::move(parts);
+  for (KeptQuery* query : queries) {
+    if (query != nullptr) query->rep_->standing.ReadFrom(parts_.get());
+  }
+}
+
+void KeptGroup::Begin() {
+  if (parts_ != nullptr) parts_->Begin();
+}
+void KeptGroup::End() {
+  if (parts_ != nullptr) parts_->End();
+}
+size_t KeptGroup::parts() const { return parts_ == nullptr ? 0 : parts_->size(); }
 
 Engine::Engine(EngineOptions options)
     : options_(std::make_shared<const EngineOptions>(std::move(options))) {}

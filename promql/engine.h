@@ -23,6 +23,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -76,8 +77,9 @@ namespace plan {
 struct Plan;
 }
 namespace standing {
+class SharedParts;
 class StandingQuery;
-}
+}  // namespace standing
 
 // A prepared query that is kept (promql/standing/standing_query.h has what its result is and costs).
 //
@@ -99,9 +101,41 @@ class KeptQuery {
 
  private:
   friend class PreparedQuery;
+  friend class KeptGroup;
   struct Rep;
   explicit KeptQuery(std::unique_ptr<Rep> rep);
   std::unique_ptr<Rep> rep_;
+};
+
+// Kept queries that are run one after the other at one time, as the rules of a group are: their equal subtrees
+// are computed once (promql/standing/shared_parts.h).
+//
+//   promql::KeptGroup group(queries, changed_by);      // before they first run
+//   group.Begin();
+//   for (KeptQuery* query : queries) ...               // run it, write what it gave
+//   group.End();
+//
+// Threads: one at a time, as the queries.
+class KeptGroup {
+ public:
+  // For a part of query `i`: 1 + the last query before it whose results the part may read; 0: none.
+  using ChangedBy = std::function<size_t(size_t query, const Expr& part)>;
+
+  KeptGroup();  // of none
+  // In the order in which they are run; null where there is none.  They do not outlive this.
+  KeptGroup(const std::vector<KeptQuery*>& queries, const ChangedBy& changed_by);
+  KeptGroup(KeptGroup&&) noexcept;
+  KeptGroup& operator=(KeptGroup&&) noexcept;
+  ~KeptGroup();
+
+  // Results are those of one moment between these two; outside nothing is computed for others.
+  void Begin();
+  void End();
+  // Subtrees that are computed once.
+  size_t parts() const;
+
+ private:
+  std::unique_ptr<standing::SharedParts> parts_;  // null: nothing in common
 };
 
 // An expression parsed, checked and planned once.  It keeps nothing of a run.

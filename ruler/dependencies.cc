@@ -11,7 +11,7 @@
 namespace tocsin::ruler {
 namespace {
 
-// The metric names that an expression reads.
+// What an expression reads.
 struct Reads {
   bool anything = false;                             // names are not all known
   std::vector<const promql::VectorSelector*> selectors;
@@ -46,23 +46,11 @@ Reads ReadsOf(const RuleSpec& rule) {
   return reads;
 }
 
-bool MayRead(const Reads& reads, std::string_view metric) {
-  if (reads.anything) return true;
-  return std::ranges::any_of(reads.selectors, [&](const promql::VectorSelector* s) {
-    return std::ranges::all_of(s->matchers, [&](const model::Matcher& m) {
-      return m.name() != model::kMetricName || m.Matches(metric);
-    });
-  });
-}
-
-bool ReadsFrom(const Reads& reads, const RuleSpec& writer) {
-  if (!writer.is_alert()) return MayRead(reads, writer.record);
-  return MayRead(reads, "ALERTS") || MayRead(reads, "ALERTS_FOR_STATE");
-}
-
 // What every series of the rule has: its name, and those labels that no template changes.
-std::map<std::string_view, std::string_view> FixedLabels(const RuleSpec& rule) {
-  std::map<std::string_view, std::string_view> fixed;
+using FixedLabels = std::map<std::string_view, std::string_view>;
+
+FixedLabels FixedLabelsOf(const RuleSpec& rule) {
+  FixedLabels fixed;
   for (const auto& [name, value] : rule.labels) {
     if (!rule.is_alert() || !templates::HasActions(value)) fixed[name] = value;
   }
@@ -75,10 +63,28 @@ std::map<std::string_view, std::string_view> FixedLabels(const RuleSpec& rule) {
   return fixed;
 }
 
+bool MayRead(const Reads& reads, const FixedLabels& written) {
+  if (reads.anything) return true;
+  return std::ranges::any_of(reads.selectors, [&](const promql::VectorSelector* s) {
+    return std::ranges::all_of(s->matchers, [&](const model::Matcher& m) {
+      const auto label = written.find(m.name());
+      return label == written.end() || m.Matches(label->second);
+    });
+  });
+}
+
+bool ReadsFrom(const Reads& reads, const RuleSpec& writer) {
+  FixedLabels written = FixedLabelsOf(writer);
+  if (MayRead(reads, written)) return true;
+  if (!writer.is_alert()) return false;
+  written[model::kMetricName] = "ALERTS_FOR_STATE";
+  return MayRead(reads, written);
+}
+
 // Whether both may write one series: then each must find what the other wrote.
 bool MayWriteTheSame(const RuleSpec& a, const RuleSpec& b) {
-  const auto fixed_a = FixedLabels(a);
-  const auto fixed_b = FixedLabels(b);
+  const FixedLabels fixed_a = FixedLabelsOf(a);
+  const FixedLabels fixed_b = FixedLabelsOf(b);
   return std::ranges::all_of(fixed_a, [&](const auto& label) {
     const auto other = fixed_b.find(label.first);
     return other == fixed_b.end() || other->second == label.second;
@@ -98,6 +104,15 @@ std::vector<size_t> RulesNeeded(const std::vector<RuleSpec>& rules) {
     }
   }
   return needed;
+}
+
+size_t LastWriterBefore(const std::vector<RuleSpec>& rules, size_t rule, const promql::Expr& part) {
+  Reads reads;
+  FindReads(part, &reads);
+  for (size_t j = rule; j-- > 0;) {
+    if (ReadsFrom(reads, rules[j])) return j + 1;
+  }
+  return 0;
 }
 
 }  // namespace tocsin::ruler

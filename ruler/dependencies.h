@@ -16,4 +16,8 @@ namespace tocsin::ruler {
 // 1 + the last one whose series it may read, or may write too; 0: none.
 std::vector<size_t> RulesNeeded(const std::vector<RuleSpec>& rules);
 
+// For a part of the expression of rules[rule]: 1 + the last rule before it whose series the part may read; 0:
+// none.  Between equal parts of which this is the same no rule of the group changes what they read.
+size_t LastWriterBefore(const std::vector<RuleSpec>& rules, size_t rule, const promql::Expr& part);
+
 }  // namespace tocsin::ruler

@@ -31,6 +31,14 @@ TEST(DependenciesTest, ARuleNeedsTheLastOneWhoseSeriesItMayReadOrWrite) {
        {0, 0, 2}},
       {"labels of templates do not",
        "[{alert: A, expr: x, labels: {l: '{{ $value }}'}}, {alert: A, expr: y, labels: {l: '2'}}]", {0, 1}},
+      {"labels that the reader does not want",
+       "[{record: a, expr: x, labels: {l: '1'}}, {record: b, expr: 'a{l=\"2\"}'}, {record: c, expr: 'a{l=~\"1|2\"}'}]",
+       {0, 0, 1}},
+      {"a label that the rule takes away", "[{record: a, expr: x, labels: {l: ''}}, {record: b, expr: 'a{l=\"2\"}'}]", {0, 0}},
+      {"labels that the rule leaves alone", "[{record: a, expr: x, labels: {l: '1'}}, {record: b, expr: 'a{k=\"2\"}'}]", {0, 1}},
+      {"alerts of other names", "[{alert: A, expr: x}, {record: b, expr: 'ALERTS{alertname=\"B\"}'}]", {0, 0}},
+      {"a label of a template may be anything",
+       "[{alert: A, expr: x, labels: {l: '{{ $value }}'}}, {record: b, expr: 'ALERTS_FOR_STATE{l=\"2\"}'}]", {0, 1}},
       {"a template may run a query",
        "[{record: a, expr: x}, {alert: A, expr: y, annotations: {n: '{{ query \"a\" }}'}}]", {0, 1}},
   };
@@ -41,6 +49,18 @@ TEST(DependenciesTest, ARuleNeedsTheLastOneWhoseSeriesItMayReadOrWrite) {
     ASSERT_TRUE(file) << file.error().message();
     EXPECT_EQ(RulesNeeded(file->groups.at(0).rules), c.needed);
   }
+}
+
+TEST(DependenciesTest, APartIsChangedByTheLastRuleWhoseSeriesItMayReadWhateverTheRestReads) {
+  auto file = ParseRuleFile("groups: [{name: g, rules: [{record: a, expr: x}, {record: b, expr: y}, {record: c, expr: 'sum(a) + sum(x)'}]}]",
+                            "f.yml", {});
+  ASSERT_TRUE(file) << file.error().message();
+  const std::vector<RuleSpec>& rules = file->groups.at(0).rules;
+  const auto& sum = promql::As<promql::Binary>(*rules[2].expr);
+  EXPECT_EQ(LastWriterBefore(rules, 2, *sum.lhs), 1u);
+  EXPECT_EQ(LastWriterBefore(rules, 2, *sum.rhs), 0u);
+  EXPECT_EQ(LastWriterBefore(rules, 2, sum), 1u);
+  EXPECT_EQ(LastWriterBefore(rules, 0, *sum.lhs), 0u);
 }
 
 }  // namespace

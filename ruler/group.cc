@@ -16,14 +16,19 @@ base::Result<std::unique_ptr<Group>> Group::Make(GroupSpec spec, const GroupSett
                                                  const GroupEnvironment& environment) {
   std::unique_ptr<Group> group(new Group(std::move(spec), settings, environment));
   const std::vector<size_t> needed = RulesNeeded(group->spec_.rules);
+  std::vector<promql::KeptQuery*> queries;
   for (const RuleSpec& rule : group->spec_.rules) {
     auto made = MakeRule(rule, *environment.engine);
     if (!made) {
       return std::unexpected(made.error().Within(group->spec_.file + ": group \"" + group->spec_.name +
                                                  "\", rule \"" + rule.name() + "\""));
     }
+    queries.push_back((*made)->kept_query());
     group->slots_.push_back({.rule = std::move(*made), .needs = needed[group->slots_.size()]});
   }
+  group->common_ = promql::KeptGroup(queries, [&rules = group->spec_.rules](size_t rule, const promql::Expr& part) {
+    return LastWriterBefore(rules, rule, part);
+  });
   return group;
 }
 
@@ -55,10 +60,12 @@ GroupResult Group::Evaluate(base::Time slot) {
   GroupResult result;
   result.rules_took.reserve(slots_.size());
   Batch batch;
+  common_.Begin();
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].needs > batch.first) Flush(i, &batch);
     EvaluateRule(&slots_[i], context, &batch, &result);
   }
+  common_.End();
   Flush(slots_.size(), &batch);
   if (environment_.queries != nullptr) Tell(context);
   for (Slot& s : slots_) Conclude(&s, &result);

@@ -66,6 +66,8 @@ class Group {
   const GroupSpec& spec() const { return spec_; }
   base::Duration interval() const { return interval_; }
   base::Duration query_offset() const { return query_offset_; }
+  // Subtrees of the rules' expressions that are computed once an evaluation.
+  size_t shared_parts() const { return common_.parts(); }
 
   // The last slot at or before `now`.  Slots are offset by a hash of file and group name, so that
   // thousands of groups with one interval do not wake in the same millisecond, and keep their
@@ -116,6 +118,7 @@ class Group {
   const GroupSettings settings_;
   const base::Duration interval_;
   const base::Duration query_offset_;
+  promql::KeptGroup common_;  // what the rules' queries compute together; outlives them
   std::vector<Slot> slots_;
   base::Time last_slot_{};
   base::Duration last_took_{0};

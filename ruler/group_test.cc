@@ -67,6 +67,50 @@ TEST_F(GroupTest, ARuleSeesWhatEarlierRulesOfItsGroupRecorded) {
   EXPECT_EQ(storage_.Dump({{"__name__", "const"}}), "1000010:7");
 }
 
+TEST_F(GroupTest, EqualSubtreesOfRulesAreSharedUnlessARuleBetweenWritesWhatTheyRead) {
+  struct Case {
+    const char* name;
+    const char* rules;
+    size_t parts;
+  };
+  const Case cases[] = {
+      {"whole expressions", "  - {record: a, expr: sum(x)}\n  - {record: b, expr: sum(x)}\n", 1},
+      {"the largest equal subtree", "  - {record: a, expr: 'sum(rate(x[5m])) * 2'}\n  - {alert: B, expr: 'sum(rate(x[5m])) > 1'}\n", 1},
+      {"what is below one and stands alone in another",
+       "  - {record: a, expr: 'sum(rate(x[5m]))'}\n  - {record: b, expr: 'sum(rate(x[5m]))'}\n  - {record: c, expr: 'max(rate(x[5m]))'}\n", 2},
+      {"texts that differ in blanks", "  - {record: a, expr: 'sum( x)'}\n  - {record: b, expr: 'sum(x )'}\n", 1},
+      {"what other rules write", "  - {record: a, expr: sum(x)}\n  - {record: y, expr: z}\n  - {record: b, expr: sum(x)}\n", 1},
+      {"what only the rest of the expression reads",
+       "  - {record: a, expr: sum(x)}\n  - {record: y, expr: z}\n  - {record: b, expr: sum(x) + sum(y)}\n", 1},
+      {"both after the writer", "  - {record: x, expr: z}\n  - {record: a, expr: sum(x)}\n  - {record: b, expr: sum(x)}\n", 1},
+      {"a label tells them apart",
+       "  - {record: a, expr: 'sum(x{l=\"1\"})'}\n  - {record: x, expr: z, labels: {l: '2'}}\n  - {record: b, expr: 'sum(x{l=\"1\"})'}\n", 1},
+      // Not shared.
+      {"within one rule alone", "  - {record: a, expr: sum(x) / (1 + sum(x))}\n  - {record: b, expr: sum(y)}\n", 0},
+      {"a selector is read again", "  - {record: a, expr: x}\n  - {record: b, expr: x}\n", 0},
+      {"nothing that reads series", "  - {record: a, expr: vector(1)}\n  - {record: b, expr: vector(1)}\n", 0},
+      {"other matchers", "  - {record: a, expr: 'sum(x{a=\"1\"})'}\n  - {record: b, expr: 'sum(x{a=\"2\"})'}\n", 0},
+      {"a rule between writes it", "  - {record: a, expr: sum(x)}\n  - {record: x, expr: z}\n  - {record: b, expr: sum(x)}\n", 0},
+      {"the first of them writes it", "  - {record: x, expr: sum(x)}\n  - {record: b, expr: sum(x)}\n", 0},
+      {"a rule between may write it",
+       "  - {record: a, expr: 'sum({__name__=~\"x.*\"})'}\n  - {record: xy, expr: z}\n  - {record: b, expr: 'sum({__name__=~\"x.*\"})'}\n", 0},
+      {"a selector without a name reads anything",
+       "  - {record: a, expr: 'sum({l=\"1\"})'}\n  - {record: b, expr: 'sum({l=\"1\"})'}\n", 0},
+      {"alerts between", "  - {record: a, expr: count(ALERTS)}\n  - {alert: A, expr: z}\n  - {record: b, expr: count(ALERTS)}\n", 0},
+      {"other grids", "  - {record: a, expr: 'max_over_time(sum(x)[5m:1m])'}\n  - {record: b, expr: 'max_over_time(sum(x)[5m:2m])'}\n", 0},
+      {"messages would name the bytes of another rule",
+       "  - {record: a, expr: 'sum(rate(x[5m + 1m]))'}\n  - {record: b, expr: 'sum(rate(x[5m + 1m]))'}\n", 0},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(Make(c.rules)->shared_parts(), c.parts) << c.name;
+  }
+  promql::EngineOptions options;
+  options.share_equal_subtrees = false;
+  const promql::Engine alone(options);
+  environment_.engine = &alone;
+  EXPECT_EQ(Make(cases[0].rules)->shared_parts(), 0u);
+}
+
 TEST_F(GroupTest, QueryOffsetMovesQueriesAndResultsButNotTheQueriesOfTemplates) {
   storage_.Add({{"__name__", "up"}, {"instance", "a"}}, Ms(0), 1);
   storage_.Add({{"__name__", "up"}, {"instance", "a"}}, Ms(55), 0);

@@ -71,6 +71,8 @@ class Rule {
   LastRun& last_run() { return status_; }
   // The query and what its last run read; null: the expression is of a type that no rule can have.
   const promql::standing::StandingQuery* query() const { return query_ ? &query_->result() : nullptr; }
+  // The same, for what it has in common with those of the group's other rules.
+  promql::KeptQuery* kept_query() { return query_ ? &*query_ : nullptr; }
 
  protected:
   // The expression's value: rows and samples, until the next run.

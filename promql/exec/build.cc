@@ -205,6 +205,9 @@ base::Result<OperatorPtr> MakeMeasured(Run& run, const plan::Node& node, const G
 }  // namespace
 
 base::Result<OperatorPtr> MakeOperator(Run& run, const plan::Node& node, const Grid* grid) {
+  if (run.elsewhere() != nullptr) {
+    if (OperatorPtr reader = run.elsewhere()->NewReader(node, grid)) return reader;
+  }
   if (node.first_equal == nullptr) return MakeMeasured(run, node, grid);
   if (const auto& known = run.Shared(node.first_equal); known != nullptr) {
     OperatorPtr reader = SharedOperator::NewReader(known, node, grid);

@@ -52,9 +52,18 @@ struct RunOptions {
 };
 
 class Run;
+class Operator;
 class Profile;
 class SampleCounts;
 class SharedOperator;
+
+// Has subtrees that are computed outside of a run (promql/standing).
+class Elsewhere {
+ public:
+  virtual ~Elsewhere() = default;
+  // An operator that reads what is computed there; null: the node is to be computed in the run.
+  virtual std::unique_ptr<Operator> NewReader(const plan::Node& node, const Grid* grid) = 0;
+};
 
 // What an operator remembers of times and values beyond an evaluation.  A kept tree is told when its run
 // goes on to another time; label sets and everything made from them stay.
@@ -144,6 +153,9 @@ class Run {
   void CountInto(SampleCounts* counts) { counts_ = counts; }
   SampleCounts* counts() const { return counts_; }
 
+  // Before operators are made; null: nowhere.  It outlives the run.
+  void ComputeElsewhere(Elsewhere* elsewhere) { elsewhere_ = elsewhere; }
+  Elsewhere* elsewhere() const { return elsewhere_; }
   // Operators of equal subtrees, by the first of these.
   std::shared_ptr<SharedOperator>& Shared(const plan::Node* first) { return shared_[first]; }
 
@@ -212,6 +224,7 @@ class Run {
   std::vector<const storage::SeriesSet*> kept_sets_;  // empty: the run is not kept
   std::vector<Movable*> movables_;
   std::map<const plan::Node*, std::shared_ptr<SharedOperator>> shared_;
+  Elsewhere* elsewhere_ = nullptr;
   bool keepable_ = true;
   uint64_t evaluation_ = 0;
 };

@@ -38,13 +38,13 @@ class SelectorOperator : public Operator, private RowPieces, private Movable {
 
   void LeaveLabels() override { leave_labels_ = true; }
   RowSet row_set() const override {
-    return leave_labels_ ? RowSet{set_, output_ != Output::kValue} : RowSet{};
+    return leave_labels_ ? RowSet{set_, false} : RowSet{};
   }
 
   base::Status Open(Run& run) override {
     ASSIGN_OR_RETURN(set_, run.Selection(handle_));
-    series_.assign(set_->size(), Series{{}, output_ != Output::kValue});
-    if (!leave_labels_) FindLabels(run);
+    series_.assign(set_->size(), Series{});
+    if (!leave_labels_) FindLabels();
     run.NoteRows(series_.size());
     if (IsLarge(run, set_->size(), 1) && output_ != Output::kStartTime && !node_.histogram_stats_only) {
       order_ = dynamic_cast<const storage::ReadingOrder*>(set_);
@@ -137,18 +137,14 @@ class SelectorOperator : public Operator, private RowPieces, private Movable {
     }
     return EvalMany(run, buffers, span, rows, out);
   }
-  void SeePiece(Run& run, const Block& block) override {
+  void SeePiece(Run&, const Block& block) override {
     if (!leave_labels_ || !block.has_histograms()) return;
     leave_labels_ = false;
-    FindLabels(run);
+    FindLabels();
   }
 
-  void FindLabels(Run& run) {
-    const bool drop = output_ != Output::kValue && !run.options().delayed_name_removal;
-    for (size_t i = 0; i < series_.size(); ++i) {
-      const model::LabelsView labels = set_->labels(i);
-      series_[i].labels = drop ? DropMetadata(labels, &run.arena()) : labels;
-    }
+  void FindLabels() {
+    for (size_t i = 0; i < series_.size(); ++i) series_[i].labels = set_->labels(i);
   }
 
   base::Status EvalOne(Run& run, StepSpan span, RowRange rows, Block* out) const {
@@ -353,6 +349,33 @@ class SmoothedOperator : public Operator, private Movable {
   RowSplitter splitter_;
 };
 
+// timestamp() and its like: times of a selector's samples, without names.
+class TimesOperator : public Operator {
+ public:
+  TimesOperator(const plan::Node& node, const Grid* grid, OperatorPtr times)
+      : Operator(node, grid), times_(std::move(times)) {}
+
+  base::Status Open(Run& run) override {
+    RETURN_IF_ERROR(times_->Open(run));
+    series_ = times_->series();
+    for (Series& s : series_) s.drop_name = true;
+    if (!run.options().delayed_name_removal) {
+      merge_.BuildWithoutMetadata(std::move(series_), &run.arena(), &series_);
+    }
+    return {};
+  }
+  base::Status Eval(Run& run, StepSpan span, Block* out) override {
+    if (merge_.injective()) return times_->Eval(run, span, out);
+    RETURN_IF_ERROR(times_->Eval(run, span, &before_merge_));
+    return merge_.Apply(before_merge_, series_.size(), out);
+  }
+
+ private:
+  OperatorPtr times_;
+  RowMerge merge_;
+  Block before_merge_;
+};
+
 base::Result<OperatorPtr> Make(Run& run, const plan::Node& node, const VectorSelector& selector,
                                const Grid* grid, Output output) {
   ASSIGN_OR_RETURN(TimeMap map, MakeTimeMap(run, selector.shift, *grid, OffsetOf(output)));
@@ -371,7 +394,8 @@ base::Result<OperatorPtr> MakeSelector(Run& run, const plan::Node& node, const G
 base::Result<OperatorPtr> MakeTimestamp(Run& run, const plan::Node& node, const Grid* grid) {
   const Output output =
       node.function == plan::Function::kTimestamp ? Output::kTime : Output::kStartTime;
-  return Make(run, node, As<VectorSelector>(*node.inputs[0]->expr), grid, output);
+  ASSIGN_OR_RETURN(OperatorPtr times, Make(run, node, As<VectorSelector>(*node.inputs[0]->expr), grid, output));
+  return std::make_unique<TimesOperator>(node, grid, std::move(times));
 }
 
 }  // namespace tocsin::promql::exec

@@ -20,6 +20,12 @@ void Effects::End(Run& run) {
   peak_ = run.EndPeak(peak_, held_);
 }
 
+void Effects::Take(Run& run) {
+  annotations_ = std::exchange(run.annotations(), Annotations());
+  samples_read_ = run.samples_read();
+  peak_ = run.peak_samples();
+}
+
 base::Status Effects::Repeat(Run& run, int32_t shift) const {
   if (!annotations_.empty()) run.annotations().AddAll(annotations_, shift);
   if (run.counts() != nullptr) run.counts()->Repeat(counts_);
@@ -38,7 +44,7 @@ class SharedReader : public Operator {
   RowSet row_set() const override { return leave_labels_ ? shared_->op_->row_set() : RowSet{}; }
 
   base::Status Open(Run& run) override {
-    RETURN_IF_ERROR(shared_->Open(run, leave_labels_));
+    RETURN_IF_ERROR(shared_->Open(run, node_, leave_labels_));
     series_ = shared_->op_->series();
     const RowSet left = shared_->op_->row_set();
     if (leave_labels_ || left.set == nullptr) return {};
@@ -68,10 +74,13 @@ OperatorPtr SharedOperator::NewReader(std::shared_ptr<SharedOperator> shared, co
   return std::make_unique<SharedReader>(std::move(shared), node, grid);
 }
 
-base::Status SharedOperator::Open(Run& run, bool leave_labels) {
-  if (std::exchange(open_, true)) return {};
+base::Status SharedOperator::Open(Run& run, const plan::Node& reader, bool leave_labels) {
+  if (std::exchange(open_, true)) return opening_.Repeat(run, reader.pos.start - node_.pos.start);
   if (leave_labels) op_->LeaveLabels();
-  return op_->Open(run);
+  opening_.Begin(run);
+  const base::Status done = op_->Open(run);
+  opening_.End(run);
+  return done;
 }
 
 base::Status SharedOperator::Eval(Run& run, const plan::Node& reader, StepSpan span, Block* out) {

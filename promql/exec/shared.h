@@ -21,6 +21,8 @@ class Effects {
   // Between these two the part runs.
   void Begin(Run& run);
   void End(Run& run);
+  // The part is the whole run, whose annotations go.
+  void Take(Run& run);
   // They have happened again, `shift` bytes further on.  Errors: too many samples.
   base::Status Repeat(Run& run, int32_t shift) const;
 
@@ -41,7 +43,7 @@ class SharedOperator {
 
  private:
   friend class SharedReader;
-  base::Status Open(Run& run, bool leave_labels);
+  base::Status Open(Run& run, const plan::Node& reader, bool leave_labels);
   base::Status Eval(Run& run, const plan::Node& reader, StepSpan span, Block* out);
   base::Status Take(Run& run, const plan::Node& reader, Block* out);
 
@@ -49,6 +51,7 @@ class SharedOperator {
   OperatorPtr op_;
   size_t readers_ = 0;
   bool open_ = false;
+  Effects opening_;  // operators whose label sets depend on values have read them when they are open
 
   // The last block that was computed.
   Block block_;

@@ -7,63 +7,27 @@
 namespace tocsin::promql::standing {
 namespace {
 
-// Leaves a reader at the end of an evaluation, however it ends.
-class Entered {
- public:
-  explicit Entered(storage::StandingReader* reader) : reader_(reader) {}
-  ~Entered() { reader_->Leave(); }
-  Entered(const Entered&) = delete;
-  Entered& operator=(const Entered&) = delete;
-
- private:
-  storage::StandingReader* const reader_;
-};
-
 plan::QueryTimes InstantAt(model::Timestamp at) { return {.start = at, .end = at, .step_ms = 0}; }
 
 }  // namespace
 
-// The operators with what they were made from.  The storage behind a run is never asked: its selections
-// are the kept ones.
-struct StandingQuery::Tree {
-  Tree(const exec::RunOptions& options, model::Timestamp at)
-      : grid{.start = at, .step_ms = 1, .count = 1}, run(nullptr, options, InstantAt(at)) {}
-
-  exec::Grid grid;
-  exec::Run run;
-  exec::OperatorPtr op;
-  std::vector<storage::KeptSeries*> series;  // by handle
-  std::vector<uint64_t> versions;            // that the tree was opened over
-  exec::OutputRows rows;
-  exec::HeldBlock block;
-  std::vector<uint8_t> taken;
-
-  bool open = false;
-
-  bool StillOpen() const {
-    if (!open) return false;  // made when storage could not be entered
-    for (size_t i = 0; i < series.size(); ++i) {
-      if (series[i]->version() != versions[i]) return false;
-    }
-    return true;
-  }
-};
-
 StandingQuery::StandingQuery(std::shared_ptr<const plan::Plan> plan, std::string text, exec::RunOptions options)
-    : plan_(std::move(plan)), text_(std::move(text)), options_(std::move(options)) {}
+    : plan_(std::move(plan)), text_(std::move(text)), options_(std::move(options)), operators_(*plan_->root, options_) {}
 StandingQuery::~StandingQuery() = default;
 
 base::Status StandingQuery::Run(storage::Queryable* storage, base::Duration deadline, model::Timestamp at) {
   options_.deadline = deadline;
-  if (storage::StandingSource* source = storage->standing(); source != nullptr && keepable_) {
-    base::Result<bool> done = RunKept(source, at);
+  if (storage::StandingSource* source = storage->standing(); source != nullptr && operators_.keepable()) {
+    base::Result<bool> done = operators_.Run(source, deadline, at);
+    if (done && *done) {
+      base::Status taken = TakeKept();
+      if (!taken) Forget();
+      return taken;
+    }
     if (!done) {
-      // Operators that stopped half way are not used again.
-      tree_.reset();
       Forget();
       return std::unexpected(std::move(done.error()));
     }
-    if (*done) return {};
   }
   base::Status done = RunOnce(storage, at);
   if (!done) Forget();
@@ -80,69 +44,17 @@ void StandingQuery::Forget() {
   peak_samples_ = 0;
 }
 
-base::Result<bool> StandingQuery::RunKept(storage::StandingSource* source, model::Timestamp at) {
-  if (reader_ == nullptr) reader_ = source->NewReader();
-  if (tree_ != nullptr) {
-    tree_->grid.start = at;
-    RETURN_IF_ERROR(tree_->run.MoveTo(InstantAt(at), options_.deadline));
-    if (!reader_->Enter(tree_->run.selection_window())) return false;
-    const Entered entered(reader_.get());
-    if (tree_->StillOpen()) {
-      RETURN_IF_ERROR(EvalTree());
-      return true;
-    }
+base::Status StandingQuery::TakeKept() {
+  exec::Run& run = operators_.run();
+  if (operators_.version() != opened_) {
+    opened_ = operators_.version();
+    kept_rows_ = exec::MakeOutputRows(run, operators_.series());
+    ++version_;
   }
-  ASSIGN_OR_RETURN(const bool made, MakeTree(at));
-  if (!made || !reader_->Enter(tree_->run.selection_window())) return false;
-  const Entered entered(reader_.get());
-  RETURN_IF_ERROR(OpenTree());
-  RETURN_IF_ERROR(EvalTree());
-  return true;
-}
-
-base::Result<bool> StandingQuery::MakeTree(model::Timestamp at) {
-  auto tree = std::make_unique<Tree>(options_, at);
-  rows_ = {};
-  ASSIGN_OR_RETURN(tree->op, exec::MakeOperator(tree->run, *plan_->root, &tree->grid));
-  if (!tree->run.keepable()) {
-    keepable_ = false;
-    tree_.reset();
-    reader_.reset();
-    selections_.clear();
-    return false;
-  }
-  std::vector<const storage::SeriesSet*> sets;
-  for (size_t handle = 0; handle < tree->run.selections(); ++handle) {
-    const model::Matchers& matchers = tree->run.selection_matchers(handle);
-    std::string key;
-    for (const model::Matcher& m : matchers) key += m.ToString() + '\0';
-    storage::KeptSeries*& kept = selections_[key];
-    if (kept == nullptr) kept = reader_->Keep(matchers);
-    tree->series.push_back(kept);
-    sets.push_back(kept);
-  }
-  tree->run.KeepSelections(std::move(sets));
-  tree_ = std::move(tree);
-  return true;
-}
-
-base::Status StandingQuery::OpenTree() {
-  Tree& tree = *tree_;
-  for (const storage::KeptSeries* series : tree.series) tree.versions.push_back(series->version());
-  RETURN_IF_ERROR(tree.op->Open(tree.run));
-  tree.rows = exec::MakeOutputRows(tree.run, tree.op->series());
-  tree.open = true;
-  ++version_;
-  return {};
-}
-
-base::Status StandingQuery::EvalTree() {
-  Tree& tree = *tree_;
-  RETURN_IF_ERROR(tree.run.Check());
-  RETURN_IF_ERROR(tree.block.Eval(tree.run, *tree.op, {0, 1}));
   samples_.clear();
-  const exec::Block& block = *tree.block;
-  RETURN_IF_ERROR(exec::ForInstantCells(block, tree.rows, &tree.taken, [&](uint32_t to, uint32_t row) {
+  const exec::Block& block = operators_.block();
+  RETURN_IF_ERROR(run.Charge(static_cast<int64_t>(block.CountPresent())));
+  RETURN_IF_ERROR(exec::ForInstantCells(block, kept_rows_, &taken_, [&](uint32_t to, uint32_t row) {
     StandingSample& sample = samples_.emplace_back();
     sample.row = to;
     if (block.cells(row)[0] == exec::kHistogram) {
@@ -151,12 +63,12 @@ base::Status StandingQuery::EvalTree() {
       sample.v = block.values(row)[0];
     }
   }));
-  // After a run that was not kept the table is another, though the tree's is the same.
+  // After a run that was not kept the table is another, though the operators' is the same.
   if (!kept_) ++version_;
   kept_ = true;
-  rows_ = tree.rows.labels;
+  rows_ = kept_rows_.labels;
   once_labels_.clear();
-  TakeNotes(tree.run);
+  TakeNotes(run);
   return {};
 }
 

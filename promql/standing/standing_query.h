@@ -7,9 +7,9 @@
 //   if (query.version() != seen) MapRowsAnew(query.rows());  // only when series came or went
 //   for (const StandingSample& s : query.samples()) Write(s.row, s.v);
 //
-// 1. The operators of the plan are made and opened once, over kept selections (storage/standing.h): all
-//    label sets, groups and join tables are made then.  An evaluation moves the grid and evaluates.  When a
-//    selection's set of series changed, the tree is made anew; storage's part is kept.
+// 1. The operators of the plan are kept (promql/standing/kept_operators.h): an evaluation moves the grid and
+//    evaluates.  When a selection's set of series changed, they are made anew; storage's part is kept.  What a
+//    group's queries have in common is computed once for all (promql/standing/shared_parts.h).
 // 2. Where that cannot be (a store without kept selections, a window that reaches into blocks, label sets
 //    that depend on values, as of count_values), the plan is run like any other query, with the same
 //    result.
@@ -21,15 +21,15 @@
 // Cost:    of an evaluation in the steady state, see ARCHITECTURE.md; nothing is allocated, hashed or
 //          compared by label.
 
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "promql/exec/result.h"
 #include "promql/exec/run.h"
 #include "promql/plan/plan.h"
-#include "storage/standing.h"
+#include "promql/standing/kept_operators.h"
 
 namespace tocsin::promql::standing {
 
@@ -47,6 +47,9 @@ class StandingQuery {
   ~StandingQuery();
   StandingQuery(const StandingQuery&) = delete;
   StandingQuery& operator=(const StandingQuery&) = delete;
+
+  // Before the first Run(): what it has in common with other queries is read from `parts`, which outlive it.
+  void ReadFrom(SharedParts* parts) { operators_.ReadFrom(parts, nullptr); }
 
   // Evaluates at `at`, until `deadline` by the options' clock.  `storage` outlives the query and is the same
   // at each call.  REQUIRES: the plan's type is an instant vector or a scalar.
@@ -69,15 +72,12 @@ class StandingQuery {
   bool kept() const { return kept_; }
 
   const std::string& text() const { return text_; }
+  const std::shared_ptr<const plan::Plan>& plan() const { return plan_; }
+  const exec::RunOptions& options() const { return options_; }
 
  private:
-  struct Tree;
-
-  // False: it cannot be kept, or not this time.
-  base::Result<bool> RunKept(storage::StandingSource* source, model::Timestamp at);
-  base::Result<bool> MakeTree(model::Timestamp at);
-  base::Status OpenTree();
-  base::Status EvalTree();
+  // What the operators gave.
+  base::Status TakeKept();
   base::Status RunOnce(storage::Queryable* storage, model::Timestamp at);
   void Forget();
   // What is to be known of the run beside its samples.
@@ -87,14 +87,14 @@ class StandingQuery {
   const std::string text_;
   exec::RunOptions options_;  // with the deadline of the last run
 
-  std::unique_ptr<storage::StandingReader> reader_;
-  std::map<std::string, storage::KeptSeries*> selections_;  // by matchers; the reader's
-  std::unique_ptr<Tree> tree_;
-  bool keepable_ = true;
+  KeptOperators operators_;
+  uint64_t opened_ = 0;          // their version that kept_rows_ are of
+  exec::OutputRows kept_rows_;
+  std::vector<uint8_t> taken_;   // scratch
   bool kept_ = false;
 
   uint64_t version_ = 0;
-  std::span<const model::LabelsView> rows_;  // the tree's, or once_rows_
+  std::span<const model::LabelsView> rows_;  // of kept_rows_, or once_rows_
   std::vector<StandingSample> samples_;
   std::vector<std::string> warnings_;
   std::vector<std::string> infos_;
