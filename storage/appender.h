@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "base/result.h"
 #include "model/exemplar.h"
@@ -61,6 +62,14 @@ class Appender {
   // REQUIRES: outcomes.size() == samples.size().
   virtual void Append(std::span<const FloatSample> samples, std::span<AppendOutcome> outcomes) = 0;
   virtual AppendOutcome AppendHistogram(SeriesRef ref, model::Timestamp t, model::HistogramPtr h) = 0;
+
+  // The same, and when what each sample counts began (ms; 0: not known).  Where storage keeps no start times they are
+  // dropped.  REQUIRES: starts.size() == samples.size().
+  virtual void AppendStarted(std::span<const FloatSample> samples, std::span<const model::Timestamp> starts,
+                             std::span<AppendOutcome> outcomes);
+  virtual AppendOutcome AppendStartedHistogram(SeriesRef ref, model::Timestamp t, model::Timestamp start,
+                                               model::HistogramPtr h);
+
   virtual AppendOutcome AppendExemplar(SeriesRef ref, const model::Exemplar& exemplar) = 0;
   virtual void UpdateMetadata(SeriesRef ref, const model::Metadata& metadata) = 0;
 
@@ -77,6 +86,15 @@ class Appender {
   // Of the last Commit(kWritten).
   virtual SyncTicket ticket() const { return 0; }
 };
+
+inline void Appender::AppendStarted(std::span<const FloatSample> samples, std::span<const model::Timestamp>,
+                                    std::span<AppendOutcome> outcomes) {
+  Append(samples, outcomes);
+}
+inline AppendOutcome Appender::AppendStartedHistogram(SeriesRef ref, model::Timestamp t, model::Timestamp,
+                                                      model::HistogramPtr h) {
+  return AppendHistogram(ref, t, std::move(h));
+}
 
 class Appendable {
  public:

@@ -55,6 +55,12 @@ struct SampleColumns {
     start_times.clear();
   }
   size_t capacity() const { return times.capacity(); }
+  // Of the sample that was appended last.
+  void AddStartTime(model::Timestamp start) {
+    if (start == 0 && start_times.empty()) return;
+    start_times.resize(times.size());
+    start_times.back() = start;
+  }
   // After samples without start times were appended.
   void PadStartTimes() {
     if (!start_times.empty()) start_times.resize(times.size());

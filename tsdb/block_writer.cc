@@ -105,35 +105,6 @@ base::Result<std::string> BlockWriter::Finish() {
   return folder;
 }
 
-namespace {
-
-// Encodes chunks that hold `samples`, one after another, in the newer encodings.
-void AddStartTimes(const storage::SampleColumns& samples, bool xor2, std::vector<ChunkOut>* chunks) {
-  size_t at = 0, histogram = 0;
-  for (ChunkOut& c : *chunks) {
-    const auto times = std::span(samples.times).subspan(at, c.samples);
-    std::span<const model::Timestamp> starts;
-    if (!samples.start_times.empty()) starts = std::span(samples.start_times).subspan(at, c.samples);
-    if (std::all_of(starts.begin(), starts.end(), [](model::Timestamp t) { return t == 0; })) starts = {};
-    if (chunk::IsFloat(c.encoding)) {
-      if (xor2 || !starts.empty()) {
-        c.data = chunk::EncodeXor2(times, std::span(samples.values).subspan(at, c.samples), starts);
-        c.encoding = chunk::Encoding::kXor2;
-      }
-    } else {
-      if (!starts.empty()) {
-        const auto histograms = std::span(samples.histograms).subspan(histogram, c.samples);
-        c.data = chunk::EncodeHistograms(times, histograms, chunk::HeaderOf(c.encoding, c.data), &c.encoding, starts);
-      }
-      histogram += c.samples;
-    }
-    at += c.samples;
-  }
-  TOCSIN_CHECK(at == samples.times.size()) << at << " samples in chunks of " << samples.times.size();
-}
-
-}  // namespace
-
 base::Status ToXor2(ChunkOut* c) {
   storage::SampleColumns samples;
   RETURN_IF_ERROR(chunk::Decode(c->encoding, c->data, {}, 0, &samples));
@@ -154,7 +125,11 @@ std::vector<ChunkOut> EncodeChunks(const storage::SampleColumns& samples, int64_
     out.push_back({c.mint, c.maxt(), c.count, c.encoding, std::string(c.memory()->data())});
   }
   DropChunksBefore(page.get(), 0, model::kMaxTimestamp);
-  if (xor2 || !samples.start_times.empty()) AddStartTimes(samples, xor2, &out);
+  for (ChunkOut& c : out) {
+    if (!xor2 || c.encoding != chunk::Encoding::kXor) continue;
+    const base::Status encoded = ToXor2(&c);
+    TOCSIN_CHECK(encoded) << "a chunk that was just made: " << encoded.error().message();
+  }
   return out;
 }
 

@@ -34,7 +34,8 @@ Db::Impl::Impl(DbOptions o)
       metrics(options.registry == nullptr ? own_registry.get() : options.registry),
       retention_ms(Millis(options.retention_time)),
       retention_bytes(options.retention_bytes),
-      retention_percentage(options.retention_percentage) {
+      retention_percentage(options.retention_percentage),
+      xor2(options.xor2) {
   HeadOptions h;
   h.fs = options.fs;
   h.folder = options.path;
@@ -47,6 +48,8 @@ Db::Impl::Impl(DbOptions o)
   h.out_of_order_ms = Millis(options.out_of_order_window);
   h.max_exemplars = options.max_exemplars;
   h.snapshot = options.memory_snapshot;
+  h.start_times = options.start_times;
+  h.histogram_start_times = options.start_times && options.histogram_start_times;
   h.metrics = &metrics;
   h.progress = &options.progress->replay;
   if (options.executor != nullptr) {
@@ -319,6 +322,8 @@ base::Status Db::Compact() { return impl_->Compact(); }
 
 void Db::SetOutOfOrderWindow(base::Duration window) { impl_->head->SetOutOfOrderWindow(Millis(window)); }
 void Db::SetMaxExemplars(size_t count) { impl_->head->exemplars()->Resize(count); }
+void Db::SetXor2(bool on) { impl_->xor2 = on; }
+
 void Db::SetRetention(const Retention& retention) {
   impl_->retention_ms = Millis(retention.time);
   impl_->retention_bytes = retention.bytes;

@@ -56,6 +56,10 @@ struct DbOptions {
   uint64_t retention_bytes = 0;                                 // 0: no limit
   double retention_percentage = 0;      // of the file system's size, in place of retention_bytes; 0: no limit
   bool xor2 = false;                    // float chunks of new blocks in encoding 4, which versions before 3.14 cannot read
+  // When what a sample counts began is kept with it, in forms that versions before 3.14 cannot read.  Chunks of
+  // histograms have it with the second only (encodings 5 and 6, which may still change); else only the log has.
+  bool start_times = false;
+  bool histogram_start_times = false;
   base::Duration min_block_duration = std::chrono::hours(2);
   base::Duration max_block_duration = base::Duration(0);        // 0: a tenth of retention, at most 31 d
   bool wal = true;                      // false: nothing survives the process (promqltest, backtest)
@@ -159,6 +163,7 @@ class Db : public storage::Appendable, public storage::Queryable, public storage
     double percentage = 0;
   };
   void SetRetention(const Retention& retention);
+  void SetXor2(bool on);  // of blocks that are written from now on
 
   // Ends background work, syncs and closes the log, then calls `done` on the loop (at once when
   // there is no executor).  Loop only.  REQUIRES: no appender is open.

@@ -63,7 +63,7 @@ int64_t Db::Impl::NowMs() const {
 }
 
 CompactContext Db::Impl::Context(std::string parent) {
-  return {options.fs, std::move(parent), NowMs(), head->chunk_range_ms(), &stopping, options.xor2, &options.progress->compaction, &metrics};
+  return {options.fs, std::move(parent), NowMs(), head->chunk_range_ms(), &stopping, xor2, &options.progress->compaction, &metrics};
 }
 
 BlockList Db::Impl::Blocks() const {

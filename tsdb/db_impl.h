@@ -71,6 +71,7 @@ class Db::Impl {
   std::atomic<int64_t> retention_ms;
   std::atomic<uint64_t> retention_bytes;
   std::atomic<double> retention_percentage;
+  std::atomic<bool> xor2;
   std::atomic<bool> stopping{false};
   bool closed = false;
   bool blocks_changed TOCSIN_GUARDED_BY(compact_mu) = false;  // since memory was given back last

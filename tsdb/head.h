@@ -66,6 +66,8 @@ struct HeadOptions {
   size_t flush_bytes = 256 << 10;  // sealed chunks that are written together
   size_t max_chunk_bytes = HeadChunks::kMaxChunkBytes;  // in chunks_head/; larger ones stay in memory
   bool snapshot = false;           // a start reads the last one, Close() writes one
+  bool start_times = false;            // are kept, and taken from the log
+  bool histogram_start_times = false;  // also in chunks of histograms.  REQUIRES: start_times
   int replay_threads = 0;          // that append while another reads the log; 0: by the machine's cores
   // Called by any thread, once, when LogIsLong() becomes true.  May be empty.
   std::function<void()> when_log_is_long;
@@ -226,10 +228,13 @@ class Head {
   struct LateBatch {
     std::vector<wal::MmapMarker> markers;
     std::vector<storage::FloatSample> floats;
+    std::vector<model::Timestamp> starts;  // of the floats, up to the last that has one
     std::vector<wal::HistogramEntry> histograms;
     bool empty() const { return markers.empty() && floats.empty() && histograms.empty(); }
-    void Add(storage::SeriesRef ref, std::span<const LateSample> samples);
+    // Those that wait in memory.  REQUIRES: the slot has late samples.
+    void AddWaiting(const SeriesPage& page, uint32_t at);
     void Add(storage::SeriesRef ref, const storage::SampleColumns& samples);
+    void Add(const storage::FloatSample& sample, model::Timestamp start);
   };
   // Returns what to wait for.
   base::Result<uint64_t> LogLate(const LateBatch& batch) TOCSIN_REQUIRES(commit_mu_);

@@ -31,7 +31,13 @@ class HeadAppender : public storage::Appender {
 
   base::Result<storage::SeriesRef> Resolve(model::LabelsView labels) override;
   void Append(std::span<const FloatSample> samples, std::span<AppendOutcome> outcomes) override;
-  AppendOutcome AppendHistogram(storage::SeriesRef ref, model::Timestamp t, model::HistogramPtr h) override;
+  AppendOutcome AppendHistogram(storage::SeriesRef ref, model::Timestamp t, model::HistogramPtr h) override {
+    return AppendStartedHistogram(ref, t, 0, std::move(h));
+  }
+  void AppendStarted(std::span<const FloatSample> samples, std::span<const model::Timestamp> starts,
+                     std::span<AppendOutcome> outcomes) override;
+  AppendOutcome AppendStartedHistogram(storage::SeriesRef ref, model::Timestamp t, model::Timestamp start,
+                                       model::HistogramPtr h) override;
   AppendOutcome AppendExemplar(storage::SeriesRef ref, const model::Exemplar& exemplar) override;
   void UpdateMetadata(storage::SeriesRef ref, const model::Metadata& metadata) override;
   void SetInOrderOnly(bool on) override { in_order_only_ = on; }
@@ -91,8 +97,8 @@ class HeadAppender : public storage::Appender {
   wal::PackedRecord PackSeries();
   // Errors: those of the log of late samples; what is not late is in the chunks then.
   base::Status Apply(uint64_t batch) TOCSIN_REQUIRES(head_->commit_mu_);
-  base::Status LogLate(std::span<const FloatSample> floats, std::span<const wal::HistogramEntry> histograms)
-      TOCSIN_REQUIRES(head_->commit_mu_);
+  // Late samples from these on.
+  base::Status LogLate(size_t first_float, size_t first_histogram) TOCSIN_REQUIRES(head_->commit_mu_);
   // Whether another batch has put a later sample there since this one was judged, so that it is late now.
   bool IsOvertaken(const SeriesPage& page, uint32_t at, model::Timestamp t) const {
     return window_ > 0 && !in_order_only_ && t >= late_after_ && t < MaxTimeOf(page, at);
@@ -127,6 +133,9 @@ class HeadAppender : public storage::Appender {
   std::vector<Part> parts_;  // where all but the last end
   std::vector<FloatSample> late_;
   std::vector<Slot> late_slots_;
+  // Start times, beside samples_ and late_: where one is known, so that started_, each has one once the batch is committed.
+  std::vector<model::Timestamp> starts_, late_starts_;
+  bool started_ = false;
   std::vector<wal::HistogramEntry> late_histograms_;
   std::vector<Slot> late_histogram_slots_;
   std::vector<wal::ExemplarEntry> exemplars_;
@@ -249,7 +258,34 @@ void HeadAppender::Append(std::span<const FloatSample> samples, std::span<Append
   }
 }
 
-AppendOutcome HeadAppender::AppendHistogram(storage::SeriesRef ref, model::Timestamp t, model::HistogramPtr h) {
+// What was taken of the samples stands in their order among those in order, or among the late ones.
+void HeadAppender::AppendStarted(std::span<const FloatSample> samples, std::span<const model::Timestamp> starts,
+                                 std::span<AppendOutcome> outcomes) {
+  TOCSIN_CHECK(samples.size() == starts.size()) << samples.size() << " samples, " << starts.size() << " start times";
+  size_t next = samples_.size(), next_late = late_.size();
+  Append(samples, outcomes);
+  if (!head_->options_.start_times) return;
+  const auto is_next = [](const std::vector<FloatSample>& taken, size_t at, const FloatSample& s) {
+    return at < taken.size() && taken[at].ref == s.ref && taken[at].t == s.t;
+  };
+  const auto note = [&](std::vector<model::Timestamp>* of, size_t at, size_t i) {
+    if (starts[i] == 0 || model::IsStale(samples[i].v)) return;
+    of->resize(at + 1);
+    of->back() = starts[i];
+    started_ = true;
+  };
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (outcomes[i] != AppendOutcome::kOk) continue;
+    if (is_next(samples_, next, samples[i])) {
+      note(&starts_, next++, i);
+    } else if (is_next(late_, next_late, samples[i])) {
+      note(&late_starts_, next_late++, i);
+    }
+  }
+}
+
+AppendOutcome HeadAppender::AppendStartedHistogram(storage::SeriesRef ref, model::Timestamp t, model::Timestamp start,
+                                                   model::HistogramPtr h) {
   if (!h->IsStale() && !h->Validate()) return AppendOutcome::kInvalidHistogram;
   PageCursor cursor(head_->table_);
   const Slot slot = head_->refs_.Find(ref);
@@ -288,7 +324,8 @@ AppendOutcome HeadAppender::AppendHistogram(storage::SeriesRef ref, model::Times
   }
   Pin(page, at, slot);
   const bool late = v.place == Place::kLate;
-  (late ? late_histograms_ : histograms_).push_back({ref, t, std::move(h)});
+  if (!head_->options_.start_times || h->IsStale()) start = 0;
+  (late ? late_histograms_ : histograms_).push_back({ref, t, std::move(h), start});
   (late ? late_histogram_slots_ : histogram_slots_).push_back(slot);
   return v.outcome;
 }
@@ -332,6 +369,8 @@ void HeadAppender::Finish() {
   parts_.clear();
   newest_.Clear(), newest_histogram_.Clear();
   late_.clear(), late_slots_.clear();
+  starts_.clear(), late_starts_.clear();
+  started_ = false;
   late_histograms_.clear(), late_histogram_slots_.clear();
   exemplars_.clear(), exemplar_slots_.clear();
   metadata_.clear(), created_.clear(), unlogged_.clear();
@@ -355,12 +394,13 @@ std::vector<wal::PackedRecord> HeadAppender::PackRecords() const {
   for (size_t part = 0; part <= parts_.size(); ++part) {
     const Part begin = PartBegin(part), end = PartEnd(part);
     const auto floats = std::span(samples_).subspan(begin.floats, end.floats - begin.floats);
-    if (!floats.empty()) records.push_back(wal::PackSamples(floats, head_->options_.compression));
+    const auto starts = started_ ? std::span(starts_).subspan(begin.floats, floats.size()) : std::span(starts_);
+    if (!floats.empty()) records.push_back(wal::PackSamples(floats, head_->options_.compression, starts));
     put_histograms(std::span(histograms_).subspan(begin.histograms, end.histograms - begin.histograms));
   }
   put_histograms(late_histograms_);
   // Late ones are replayed from wbl/; here so that remote write sees them.
-  if (!late_.empty()) records.push_back(wal::PackSamples(late_, head_->options_.compression));
+  if (!late_.empty()) records.push_back(wal::PackSamples(late_, head_->options_.compression, late_starts_));
   wal::EncodeExemplars(exemplars_, &record);
   put();
   return records;
@@ -389,6 +429,10 @@ base::Status HeadAppender::Commit(storage::Durability durability) {
     Finish();
     ticket_ = TicketFor(0);
     return durability == storage::Durability::kSynced ? head_->WaitSynced(ticket_) : base::Status();
+  }
+  if (started_) {
+    starts_.resize(samples_.size());
+    late_starts_.resize(late_.size());
   }
   uint64_t number = 0;
   std::vector<wal::PackedRecord> records;
@@ -449,7 +493,7 @@ base::Status HeadAppender::CommitLocked(std::vector<wal::PackedRecord> records, 
     }
   }
   if (const model::Timestamp bound = head_->min_valid_time(); bound > min_valid_) [[unlikely]] MoveBehindCut(bound);
-  RETURN_IF_ERROR(LogLate(late_, late_histograms_));
+  RETURN_IF_ERROR(LogLate(0, 0));
   {
     PageCursor cursor(head_->table_);
     for (const Slot slot : unlogged_) {
@@ -462,9 +506,13 @@ base::Status HeadAppender::CommitLocked(std::vector<wal::PackedRecord> records, 
   return applied;
 }
 
-base::Status HeadAppender::LogLate(std::span<const FloatSample> floats, std::span<const wal::HistogramEntry> histograms) {
-  if (head_->log_ == nullptr || (floats.empty() && histograms.empty())) return {};
-  const auto logged = head_->LogLate({{}, {floats.begin(), floats.end()}, {histograms.begin(), histograms.end()}});
+base::Status HeadAppender::LogLate(size_t first_float, size_t first_histogram) {
+  if (head_->log_ == nullptr || (first_float == late_.size() && first_histogram == late_histograms_.size())) return {};
+  const auto from = [](const auto& all, size_t first) { return std::vector(all.begin() + static_cast<ptrdiff_t>(std::min(first, all.size())), all.end()); };
+  const auto logged = head_->LogLate({.markers = {},
+                                      .floats = from(late_, first_float),
+                                      .starts = from(late_starts_, first_float),
+                                      .histograms = from(late_histograms_, first_histogram)});
   if (!logged) return std::unexpected(logged.error().Within("out-of-order log"));
   if (!head_->options_.sync) return {};
   // Late samples are rare; they are synced at once rather than waited for in two logs.
@@ -473,7 +521,9 @@ base::Status HeadAppender::LogLate(std::span<const FloatSample> floats, std::spa
 }
 
 void HeadAppender::MoveBehindCut(model::Timestamp bound) {
-  const auto move = [this, bound](auto* samples, std::vector<Slot>* slots, auto* late, std::vector<Slot>* late_slots, size_t Part::*end) {
+  // `starts` is empty, or as long as `samples`.
+  const auto move = [this, bound](auto* samples, std::vector<Slot>* slots, std::vector<model::Timestamp>* starts, auto* late,
+                                  std::vector<Slot>* late_slots, std::vector<model::Timestamp>* late_starts, size_t Part::*end) {
     size_t kept = 0, part = 0;
     for (size_t i = 0; i < samples->size(); ++i) {
       for (; part < parts_.size() && parts_[part].*end == i; ++part) parts_[part].*end = kept;
@@ -481,7 +531,9 @@ void HeadAppender::MoveBehindCut(model::Timestamp bound) {
       if (behind) {
         late->push_back(std::move((*samples)[i]));
         late_slots->push_back((*slots)[i]);
+        if (!starts->empty()) late_starts->push_back((*starts)[i]);
       } else {
+        if (!starts->empty()) (*starts)[kept] = (*starts)[i];
         if (kept != i) (*samples)[kept] = std::move((*samples)[i]);
         (*slots)[kept++] = (*slots)[i];
       }
@@ -489,9 +541,11 @@ void HeadAppender::MoveBehindCut(model::Timestamp bound) {
     for (; part < parts_.size(); ++part) parts_[part].*end = kept;
     samples->resize(kept);
     slots->resize(kept);
+    if (!starts->empty()) starts->resize(kept);
   };
-  move(&samples_, &slots_, &late_, &late_slots_, &Part::floats);
-  move(&histograms_, &histogram_slots_, &late_histograms_, &late_histogram_slots_, &Part::histograms);
+  move(&samples_, &slots_, &starts_, &late_, &late_slots_, &late_starts_, &Part::floats);
+  std::vector<model::Timestamp> none;  // histograms have theirs with them
+  move(&histograms_, &histogram_slots_, &none, &late_histograms_, &late_histogram_slots_, &none, &Part::histograms);
 }
 
 // Puts the batch into the chunks.  Its samples stay hidden until the batch is published.
@@ -501,6 +555,7 @@ base::Status HeadAppender::Apply(uint64_t batch) {
   model::Timestamp mint = model::kMaxTimestamp, maxt = model::kMinTimestamp;
   size_t floats = 0, histograms = 0, late = 0, out_of_order = 0, chunks = 0;
   const size_t late_floats = late_.size(), late_runs = late_histograms_.size();  // logged; others may join them
+  const bool start_times = head_->options_.start_times, histogram_starts = head_->options_.histogram_start_times;
   PageCursor cursor(head_->table_);
   for (size_t part = 0; part <= parts_.size(); ++part) {
     const Part begin = PartBegin(part), end = PartEnd(part);
@@ -520,12 +575,14 @@ base::Status HeadAppender::Apply(uint64_t batch) {
         if (IsOvertaken(*page, at, s.t)) {
           late_.push_back(s);
           late_slots_.push_back(slots_[i]);
+          if (started_) late_starts_.push_back(starts_[i]);
           ++page->pending[at];
         } else {
           out_of_order += s.t < page->last_t[at];
         }
         continue;
       }
+      if (start_times) [[unlikely]] NoteStart(page, at, started_ ? starts_[i] : 0);
       NoteBatch(page, at, batch, 1, oldest);
       chunks += effect.chunk_created;
       if (effect.sealed) [[unlikely]] sealed_.push_back(slots_[i]);
@@ -549,6 +606,7 @@ base::Status HeadAppender::Apply(uint64_t batch) {
         ++page->pending[at];
         continue;
       }
+      if (histogram_starts) NoteStart(page, at, h.start);
       NoteBatch(page, at, batch, 1, oldest);
       chunks += effect.chunk_created;
       if (effect.sealed) sealed_.push_back(histogram_slots_[i]);
@@ -559,10 +617,10 @@ base::Status HeadAppender::Apply(uint64_t batch) {
     }
   }
   cursor.Release();
-  base::Status status = LogLate(std::span(late_).subspan(late_floats), std::span(late_histograms_).subspan(late_runs));
+  base::Status status = LogLate(late_floats, late_runs);
   const size_t late_kept = status ? late_.size() : late_floats, runs_kept = status ? late_histograms_.size() : late_runs;
   const uint64_t sealable = std::min(all_see, head_->cut_batch_.load(std::memory_order_relaxed));
-  const auto put_late = [&](Slot slot, const LateSample& sample) {
+  const auto put_late = [&](Slot slot, const LateSample& sample, model::Timestamp start) {
     SeriesPage* page = cursor.MoveTo(slot);
     const uint32_t at = SeriesTable::At(slot);
     if (page->has(at, SeriesPage::kOutOfOrder)) {
@@ -574,15 +632,17 @@ base::Status HeadAppender::Apply(uint64_t batch) {
         sealed_.push_back(slot);
       }
     }
-    if (!InsertLate(page, at, sample)) return;
+    if (!InsertLate(page, at, sample, start)) return;
     ++late;
     mint = std::min(mint, sample.t);
     maxt = std::max(maxt, sample.t);
   };
-  for (size_t i = 0; i < late_kept; ++i) put_late(late_slots_[i], {late_[i].t, late_[i].v, nullptr, batch});
+  for (size_t i = 0; i < late_kept; ++i) {
+    put_late(late_slots_[i], {late_[i].t, late_[i].v, nullptr, batch}, started_ ? late_starts_[i] : 0);
+  }
   for (size_t i = 0; i < runs_kept; ++i) {
     const wal::HistogramEntry& h = late_histograms_[i];
-    put_late(late_histogram_slots_[i], {h.t, h.histogram->sum, h.histogram, batch});
+    put_late(late_histogram_slots_[i], {h.t, h.histogram->sum, h.histogram, batch}, histogram_starts ? h.start : 0);
   }
   std::string labels;
   for (size_t i = 0; i < exemplars_.size(); ++i) {

@@ -84,16 +84,10 @@ base::Status HeadExport::Chunks(size_t i, std::vector<ChunkOut>* out) const {
     out->push_back({c.mint, c.maxt(), c.count, c.encoding, std::string(bytes)});
   }
   if (!open_in) return {};
-  if (is_run) {
-    const HistogramRun& run = *page.run(at);
-    chunk::Encoding encoding;
-    std::string data = chunk::EncodeHistograms(run.times, run.histograms, run.header, &encoding);
-    out->push_back({open_first, page.last_t[at], static_cast<uint32_t>(run.times.size()), encoding, std::move(data)});
-  } else {
-    const OpenChunk& c = *page.xor_chunk(at);
-    out->push_back({open_first, page.last_t[at], c.state.count, chunk::Encoding::kXor,
-                    std::string(reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8)});
-  }
+  std::string made;
+  const EncodedOpen open = EncodeOpen(page, at, &made);
+  std::string data = made.empty() ? std::string(open.data) : std::move(made);
+  out->push_back({open_first, page.last_t[at], open.count, open.encoding, std::move(data)});
   return {};
 }
 

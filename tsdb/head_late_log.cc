@@ -17,11 +17,12 @@ namespace {
 // Entries of a record; a record must fit the smallest segment.
 constexpr size_t kRecordEntries = 1024;
 
-template <class Entry, class Encode>
-void PackSome(std::span<const Entry> entries, wal::Compression compression, Encode encode, std::vector<wal::PackedRecord>* out) {
-  for (size_t i = 0; i < entries.size(); i += kRecordEntries) {
+// `encode` is told the first entry of a record, and their number.
+template <class Encode>
+void PackSome(size_t entries, wal::Compression compression, Encode encode, std::vector<wal::PackedRecord>* out) {
+  for (size_t i = 0; i < entries; i += kRecordEntries) {
     std::string record;
-    encode(entries.subspan(i, std::min(kRecordEntries, entries.size() - i)), &record);
+    encode(i, std::min(kRecordEntries, entries - i), &record);
     out->push_back(wal::Pack(std::move(record), compression));
   }
 }
@@ -38,12 +39,21 @@ base::Status Head::OpenLateLog() {
   return {};
 }
 
-void Head::LateBatch::Add(storage::SeriesRef ref, std::span<const LateSample> samples) {
-  for (const LateSample& s : samples) {
+void Head::LateBatch::Add(const storage::FloatSample& sample, model::Timestamp start) {
+  floats.push_back(sample);
+  if (start == 0) return;
+  starts.resize(floats.size());
+  starts.back() = start;
+}
+
+void Head::LateBatch::AddWaiting(const SeriesPage& page, uint32_t at) {
+  const storage::SeriesRef ref = page.ref[at];
+  for (const LateSample& s : page.late->find(at)->second.samples) {
+    const model::Timestamp start = LateStartOf(page, at, s.t);
     if (s.histogram) {
-      histograms.push_back({ref, s.t, s.histogram});
+      histograms.push_back({ref, s.t, s.histogram, start});
     } else {
-      floats.push_back({ref, s.t, s.v});
+      Add({ref, s.t, s.v}, start);
     }
   }
 }
@@ -51,10 +61,11 @@ void Head::LateBatch::Add(storage::SeriesRef ref, std::span<const LateSample> sa
 void Head::LateBatch::Add(storage::SeriesRef ref, const storage::SampleColumns& samples) {
   size_t next = 0;
   for (size_t i = 0; i < samples.times.size(); ++i) {
+    const model::Timestamp start = samples.start_times.empty() ? 0 : samples.start_times[i];
     if (next < samples.histogram_at.size() && samples.histogram_at[next] == i) {
-      histograms.push_back({ref, samples.times[i], samples.histograms[next++]});
+      histograms.push_back({ref, samples.times[i], samples.histograms[next++], start});
     } else {
-      floats.push_back({ref, samples.times[i], samples.values[i]});
+      Add({ref, samples.times[i], samples.values[i]}, start);
     }
   }
 }
@@ -62,8 +73,17 @@ void Head::LateBatch::Add(storage::SeriesRef ref, const storage::SampleColumns& 
 base::Result<uint64_t> Head::LogLate(const LateBatch& batch) {
   RETURN_IF_ERROR(OpenLateLog());
   std::vector<wal::PackedRecord> records;
-  PackSome(std::span(batch.markers), options_.compression, wal::EncodeMmapMarkers, &records);
-  PackSome(std::span(batch.floats), options_.compression, wal::EncodeSamples, &records);
+  const auto markers = [&](size_t first, size_t count, std::string* out) {
+    wal::EncodeMmapMarkers(std::span(batch.markers).subspan(first, count), out);
+  };
+  PackSome(batch.markers.size(), options_.compression, markers, &records);
+  std::vector<model::Timestamp> starts = batch.starts;
+  if (!starts.empty()) starts.resize(batch.floats.size());
+  const auto floats = [&](size_t first, size_t count, std::string* out) {
+    wal::EncodeSamples(std::span(batch.floats).subspan(first, count), out,
+                       starts.empty() ? std::span(starts) : std::span(starts).subspan(first, count));
+  };
+  PackSome(batch.floats.size(), options_.compression, floats, &records);
   for (const wal::HistogramEntry& h : batch.histograms) {
     std::string record;
     wal::EncodeHistograms({&h, 1}, &record);
@@ -87,7 +107,7 @@ base::Status Head::MarkLateChunks(std::span<const Flushed> flushed) {
       const uint32_t at = SeriesTable::At(f.slot);
       if (f.slot == last || page == nullptr || page->ref[at] != f.ref || !page->has(at, SeriesPage::kOutOfOrder)) continue;
       last = f.slot;
-      batch.Add(f.ref, page->late->find(at)->second.samples);
+      batch.AddWaiting(*page, at);
     }
   }
   if (batch.empty()) return {};
@@ -118,7 +138,7 @@ base::Status Head::CollectLate(LateBatch* batch) {
       RETURN_IF_ERROR(chunk::Decode(c.encoding, c.memory()->data(), {}, 0, &columns));
       batch->Add(page->ref[at], columns);
     }
-    batch->Add(page->ref[at], late.samples);
+    batch->AddWaiting(*page, at);
   }
   return {};
 }

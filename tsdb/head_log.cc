@@ -120,7 +120,8 @@ base::Status Head::TruncateLog(model::Timestamp mint) {
           return mint;
         },
         .tombstones_from = deletions_from,
-        .exemplars_from = mint};
+        .exemplars_from = mint,
+        .start_times = options_.start_times};
     stats = wal::WriteCheckpoint(options_.fs, folder, last, filter, options_.compression);
     isolation_.Leave(id);
   }

@@ -38,7 +38,7 @@ base::Status HeadReplay::Chunks() {
     if (!first) next_[std::exchange(it->second.last, i)] = i;
   }
   const int threads = o.replay_threads > 0 ? o.replay_threads : static_cast<int>(std::thread::hardware_concurrency()) - 1;
-  workers_ = std::make_unique<ReplayWorkers>(&head_->table_, head_->policy_, loaded_.gaps, threads);
+  workers_ = std::make_unique<ReplayWorkers>(&head_->table_, head_->policy_, loaded_.gaps, o.start_times, threads);
   postings_ = std::make_unique<ReplayPostings>(&head_->postings_);
   return {};
 }
@@ -163,7 +163,11 @@ void HeadReplay::ForgetWrittenLate(SeriesPage* page, uint32_t at) {
     for (size_t i = 0; i < columns.times.size(); ++i) written.emplace(columns.times[i], bits(columns.values[i]));
   }
   if (written.empty()) return;
-  size_t gone = std::erase_if(late.samples, [&](const LateSample& s) { return written.contains({s.t, bits(s.v)}); });
+  size_t gone = std::erase_if(late.samples, [&](const LateSample& s) {
+    if (!written.contains({s.t, bits(s.v)})) return false;
+    ForgetLateStart(page, at, s.t);
+    return true;
+  });
   std::erase_if(late.chunks, [&](const SealedChunk& c) {
     if (!c.in_memory() || !decode(c)) return false;
     for (size_t i = 0; i < columns.times.size(); ++i) {
@@ -257,7 +261,8 @@ void HeadReplay::Record(std::string_view record, bool late) {
     case RecordType::kSamples:
     case RecordType::kSamplesV2:
       floats_.clear();
-      status = wal::DecodeSamples(record, &floats_);
+      starts_.clear();
+      status = wal::DecodeSamples(record, &floats_, head_->options_.start_times ? &starts_ : nullptr);
       Samples(late);
       break;
     case RecordType::kHistograms:
@@ -340,14 +345,16 @@ Slot HeadReplay::Create(storage::SeriesRef ref, const Head::Probe& probe) {
 
 void HeadReplay::Samples(bool late) {
   read_samples_ += floats_.size();
-  for (const storage::FloatSample& s : floats_) {
+  for (size_t i = 0; i < floats_.size(); ++i) {
+    const storage::FloatSample& s = floats_[i];
     if (s.t < min_valid_ && !late) continue;
     const Slot slot = Find(s.ref);
     if (slot == kNoSlot) continue;
+    const model::Timestamp start = starts_.empty() ? 0 : starts_[i];
     if (late) {
-      Late(slot, {s.t, s.v, nullptr});
+      Late(slot, {s.t, s.v, nullptr}, start);
     } else if (!IsWritten(slot, s.t)) {
-      workers_->Add(slot, s.t, s.v);
+      workers_->Add(slot, s.t, s.v, start);
     }
   }
 }
@@ -358,10 +365,11 @@ void HeadReplay::Histograms(bool late) {
     if (h.t < min_valid_ && !late) continue;
     const Slot slot = Find(h.ref);
     if (slot == kNoSlot) continue;
+    const model::Timestamp start = head_->options_.histogram_start_times ? h.start : 0;
     if (late) {
-      Late(slot, {h.t, h.histogram->sum, h.histogram});
+      Late(slot, {h.t, h.histogram->sum, h.histogram}, start);
     } else if (!IsWritten(slot, h.t)) {
-      workers_->Add(slot, h.t, h.histogram);
+      workers_->Add(slot, h.t, h.histogram, start);
     }
   }
 }

@@ -92,13 +92,13 @@ class HeadReplay {
     return kNoSlot;
   }
   // A sample of the log of late ones.
-  void Late(Slot slot, const LateSample& sample) {
+  void Late(Slot slot, const LateSample& sample, model::Timestamp start) {
     PageCursor cursor(head_->table_);
     SeriesPage* page = cursor.MoveTo(slot);
     const uint32_t at = SeriesTable::At(slot);
     Note(sample.t);
     const bool repeat = page->has(at, SeriesPage::kHasSamples) && sample.t == page->last_t[at];
-    if (repeat || !InsertLate(page, at, sample)) return;
+    if (repeat || !InsertLate(page, at, sample, start)) return;
     head_->late_samples_.fetch_add(1, std::memory_order_relaxed);
     if (page->late->find(at)->second.samples.size() < kMaxLateSamples) return;
     SealLate(page, at, head_->policy_);
@@ -140,6 +140,7 @@ class HeadReplay {
   wal::DecodedSeries series_;
   std::vector<Head::Probe> probes_;
   std::vector<storage::FloatSample> floats_;
+  std::vector<model::Timestamp> starts_;  // of the floats, or empty
   std::vector<wal::HistogramEntry> histograms_;
   std::vector<wal::Tombstone> tombstones_;
   std::vector<wal::ExemplarEntry> exemplars_;

@@ -85,12 +85,13 @@ void PutOpen(const SeriesPage& page, uint32_t at, std::string* out) {
     base::PutUvarint(out, 0);
     return;
   }
-  const OpenChunk& c = *page.xor_chunk(at);
+  std::string made;
+  const EncodedOpen open = EncodeOpen(page, at, &made);
   base::PutUvarint(out, 1);
-  base::PutBe64(out, static_cast<uint64_t>(c.mint));
+  base::PutBe64(out, static_cast<uint64_t>(page.xor_chunk(at)->mint));
   base::PutBe64(out, static_cast<uint64_t>(page.last_t[at]));
-  out->push_back(static_cast<char>(chunk::Encoding::kXor));
-  base::PutText(out, {reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8});
+  out->push_back(static_cast<char>(open.encoding));
+  base::PutText(out, open.data);
   out->append(kSampleBytes - 8, '\0');
   base::PutDouble(out, page.last_v[at]);
 }
@@ -338,6 +339,7 @@ base::Status HeadReplay::SnapshotSeries(std::string_view record, bool apply) {
   } else {
     storage::SampleColumns samples;
     RETURN_IF_ERROR(chunk::Decode(encoding, data, {}, 0, &samples));
+    if (!head_->options_.start_times) samples.start_times.clear();
     AppendSamples(page, at, samples, head_->policy_);
   }
   if (page->sealed_of(at).size() > before) sealed_.push_back(slot);

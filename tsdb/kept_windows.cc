@@ -128,7 +128,7 @@ base::Result<bool> KeptWindows::Bring(size_t row, const SeriesPage& page, uint32
   Place& place = places_[row];
   if (place.too_long || window.after < after_ || page.open[at] == nullptr || page.last_t[at] <= after_ ||
       page.has(at, SeriesPage::kHistogramRun) || page.has(at, SeriesPage::kDeleted) || page.has(at, SeriesPage::kOutOfOrder) ||
-      HiddenSamples(page, at, view.visible) > 0) {
+      HiddenSamples(page, at, view.visible) > 0 || HasOpenStarts(page, at)) {
     return false;
   }
   thread_local storage::SampleColumns fresh;

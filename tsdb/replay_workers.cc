@@ -7,8 +7,8 @@
 
 namespace tocsin::tsdb {
 
-ReplayWorkers::ReplayWorkers(const SeriesTable* table, const CutPolicy& policy, bool gaps, int threads)
-    : table_(table), policy_(policy), gaps_(gaps) {
+ReplayWorkers::ReplayWorkers(const SeriesTable* table, const CutPolicy& policy, bool gaps, bool start_times, int threads)
+    : table_(table), policy_(policy), gaps_(gaps), start_times_(start_times) {
   for (int i = 0; i < std::max(threads, 1); ++i) {
     workers_.push_back(std::make_unique<Worker>());
     Worker* w = workers_.back().get();
@@ -27,16 +27,19 @@ ReplayWorkers::~ReplayWorkers() {
   }
 }
 
-void ReplayWorkers::Add(Slot slot, model::Timestamp t, double v) {
+void ReplayWorkers::Add(Slot slot, model::Timestamp t, double v, model::Timestamp start) {
   Worker& w = WorkerOf(slot);
   if (!w.filling.histograms.empty() || w.filling.floats.size() == kBatchSamples) Hand(&w);
   w.filling.floats.push_back({slot, t, v});
+  if (start == 0) [[likely]] return;
+  w.filling.starts.resize(w.filling.floats.size());
+  w.filling.starts.back() = start;
 }
 
-void ReplayWorkers::Add(Slot slot, model::Timestamp t, model::HistogramPtr histogram) {
+void ReplayWorkers::Add(Slot slot, model::Timestamp t, model::HistogramPtr histogram, model::Timestamp start) {
   Worker& w = WorkerOf(slot);
   if (w.filling.histograms.size() == kBatchSamples) Hand(&w);
-  w.filling.histograms.push_back({slot, t, std::move(histogram)});
+  w.filling.histograms.push_back({slot, t, std::move(histogram), start});
 }
 
 void ReplayWorkers::Hand(Worker* w) {
@@ -94,6 +97,7 @@ void ReplayWorkers::Run(Worker* w) {
     }
     Apply(batch, &w->totals);
     batch.floats.clear();
+    batch.starts.clear();
     batch.histograms.clear();
     base::MutexLock lock(&w->mu);
     w->busy = false;
@@ -124,8 +128,8 @@ void ReplayWorkers::Apply(const Batch& batch, Totals* totals) const {
     totals->maxt = std::max(totals->maxt, t);
   };
   const bool gaps = gaps_.load(std::memory_order_relaxed);
-  const auto fill_gap = [&](SeriesPage* page, uint32_t at, Slot slot, const LateSample& sample) {
-    if (!IsInGap(*page, at, sample.t) || !InsertLate(page, at, sample)) return;
+  const auto fill_gap = [&](SeriesPage* page, uint32_t at, Slot slot, const LateSample& sample, model::Timestamp start) {
+    if (!IsInGap(*page, at, sample.t) || !InsertLate(page, at, sample, start)) return;
     ++totals->late;
     if (totals->filled.empty() || totals->filled.back() != slot) totals->filled.push_back(slot);
     totals->mint = std::min(totals->mint, sample.t);
@@ -141,8 +145,9 @@ void ReplayWorkers::Apply(const Batch& batch, Totals* totals) const {
     const AppendEffect effect = AppendFloat(page, at, s.t, s.v, policy_);
     if (effect.appended) [[likely]] {
       note(s.slot, s.t, effect);
+      if (start_times_) [[unlikely]] NoteStart(page, at, i < batch.starts.size() ? batch.starts[i] : 0);
     } else if (gaps) {
-      fill_gap(page, at, s.slot, {s.t, s.v, nullptr});
+      fill_gap(page, at, s.slot, {s.t, s.v, nullptr}, i < batch.starts.size() ? batch.starts[i] : 0);
     }
   }
   for (const HistogramSample& h : batch.histograms) {
@@ -151,8 +156,9 @@ void ReplayWorkers::Apply(const Batch& batch, Totals* totals) const {
     const AppendEffect effect = AppendHistogram(page, at, h.t, h.histogram, policy_);
     if (effect.appended) {
       note(h.slot, h.t, effect);
+      if (start_times_) NoteStart(page, at, h.start);
     } else if (gaps) {
-      fill_gap(page, at, h.slot, {h.t, h.histogram->sum, h.histogram});
+      fill_gap(page, at, h.slot, {h.t, h.histogram->sum, h.histogram}, h.start);
     }
   }
 }

@@ -30,6 +30,7 @@ class ReplayWorkers {
     Slot slot;
     model::Timestamp t;
     model::HistogramPtr histogram;
+    model::Timestamp start;  // 0: not known
   };
   struct Totals {
     uint64_t samples = 0;
@@ -42,13 +43,15 @@ class ReplayWorkers {
   };
 
   // `gaps`: chunks may be missing before others of their series.
-  ReplayWorkers(const SeriesTable* table, const CutPolicy& policy, bool gaps, int threads);
+  // `start_times`: whether samples may have some.
+  ReplayWorkers(const SeriesTable* table, const CutPolicy& policy, bool gaps, bool start_times, int threads);
   ~ReplayWorkers();
   ReplayWorkers(const ReplayWorkers&) = delete;
   ReplayWorkers& operator=(const ReplayWorkers&) = delete;
 
-  void Add(Slot slot, model::Timestamp t, double v);
-  void Add(Slot slot, model::Timestamp t, model::HistogramPtr histogram);
+  // `start`: when what the sample counts began; 0: not known.
+  void Add(Slot slot, model::Timestamp t, double v, model::Timestamp start);
+  void Add(Slot slot, model::Timestamp t, model::HistogramPtr histogram, model::Timestamp start);
   // Chunks may be missing from now on.
   void LookForGaps() { gaps_.store(true, std::memory_order_relaxed); }
   // Returns when all that was added is in the chunks.
@@ -59,6 +62,7 @@ class ReplayWorkers {
  private:
   struct Batch {
     std::vector<Sample> floats;
+    std::vector<model::Timestamp> starts;  // of the floats, up to the last that has one
     std::vector<HistogramSample> histograms;  // after the floats
   };
   struct Worker {
@@ -83,6 +87,7 @@ class ReplayWorkers {
   const SeriesTable* const table_;
   const CutPolicy policy_;
   std::atomic<bool> gaps_;
+  const bool start_times_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

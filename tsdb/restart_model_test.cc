@@ -1,6 +1,6 @@
 // Operations in random order on a database that is killed at any file operation, with power loss or without, and a model of
 // what must be there, may be there, and must not: samples in order and late, floats and histograms, deletions, second numbers
-// of series, cuts with and without readers, checkpoints of the log, clean stops with and without a snapshot.
+// of series, start times, cuts with and without readers, checkpoints of the log, clean stops with and without a snapshot.
 //
 //   TOCSIN_SEED=17 TOCSIN_ROUNDS=1 TOCSIN_CHECK_ALL=1 TOCSIN_LOG=1 build/tsdb_test --gtest_filter='RestartModelTest.*'
 
@@ -53,6 +53,13 @@ model::HistogramPtr HistogramAt(int s, model::Timestamp t) {
   return h;
 }
 
+// When what a sample counts began: long ago, at the sample before, or not known.
+model::Timestamp StartAt(int s, model::Timestamp t) {
+  if (!IsHistogram(s, t) && model::IsStale(ValueAt(s, t))) return 0;
+  if (s % 3 == 0) return t / (30 * kMinute) * 30 * kMinute - 1;
+  return Mix(static_cast<uint64_t>(t)) % 3 == 0 ? 0 : t - 15'000;
+}
+
 class RestartModelTest : public DbTest {
  protected:
   enum class State { kMust, kMay, kMustNot };
@@ -73,6 +80,7 @@ class RestartModelTest : public DbTest {
     now_ = 1'000'000;
     aliases_ = 0;
     power_ = One(2);
+    started_ = seed % 2 == 0;
     StartLife();
     for (int round = 0; round < 60 && !HasFatalFailure(); ++round) {
       Step();
@@ -95,7 +103,9 @@ class RestartModelTest : public DbTest {
     faulty_.Heal();
     for (int opens = One(3) ? 2 : 1; opens > 0; --opens) {
       snapshots_ = One(2);
-      db_ = Open({.min_block_duration = std::chrono::minutes(30),
+      db_ = Open({.start_times = started_,
+                  .histogram_start_times = started_,
+                  .min_block_duration = std::chrono::minutes(30),
                   .max_block_duration = std::chrono::hours(2),
                   .wal_segment_bytes = 32 << 10,
                   .wal_shorten_samples = 1,
@@ -173,10 +183,11 @@ class RestartModelTest : public DbTest {
       if (!ref) return;
       auto outcome = storage::AppendOutcome::kOk;
       if (IsHistogram(s, t)) {
-        outcome = app->AppendHistogram(*ref, t, HistogramAt(s, t));
+        outcome = app->AppendStartedHistogram(*ref, t, StartAt(s, t), HistogramAt(s, t));
       } else {
         const storage::FloatSample sample{*ref, t, ValueAt(s, t)};
-        app->Append({&sample, 1}, {&outcome, 1});
+        const model::Timestamp start = StartAt(s, t);
+        app->AppendStarted({&sample, 1}, {&start, 1}, {&outcome, 1});
       }
       ASSERT_EQ(outcome, storage::AppendOutcome::kOk) << trace_ << " series " << s << " at " << t << " now " << now_;
     }
@@ -214,6 +225,7 @@ class RestartModelTest : public DbTest {
     const storage::SeriesRef ref = ++aliases_ << 31;  // far from those that are given to new series
     const model::Timestamp begin = now_;
     std::vector<storage::FloatSample> samples;
+    std::vector<model::Timestamp> starts;
     const int64_t count = 1 + Below(100);
     now_ += kMinute;
     SeriesPage page{};
@@ -221,6 +233,9 @@ class RestartModelTest : public DbTest {
       now_ += 1000;
       samples.push_back({ref, now_, ValueAt(s, now_)});
       AppendFloat(&page, 0, now_, samples.back().v, {.chunk_range_ms = 1 << 30, .samples = 1000});
+      if (!started_) continue;
+      starts.push_back(StartAt(s, now_));
+      NoteStart(&page, 0, starts.back());
     }
     SealOpen(&page, 0);
     std::vector<std::string> records(1);
@@ -235,7 +250,7 @@ class RestartModelTest : public DbTest {
       ASSERT_TRUE((*files)->Add(ref, c.mint, c.maxt(), c.encoding, false, c.memory()->data()));
       ASSERT_TRUE((*files)->Close());
     } else {
-      wal::EncodeSamples(samples, &records.emplace_back());
+      wal::EncodeSamples(samples, &records.emplace_back(), starts);
     }
     DropChunksBefore(&page, 0, model::kMaxTimestamp);
     auto log = wal::Log::Open({.fs = fs, .folder = "data/wal", .segment_bytes = 32 << 10});
@@ -292,6 +307,8 @@ class RestartModelTest : public DbTest {
         ASSERT_EQ(found.histograms[histogram++]->positive_buckets, HistogramAt(s, t)->positive_buckets) << at;
       }
       ASSERT_EQ(is_histogram, IsHistogram(s, t)) << at;
+      ASSERT_TRUE(found.start_times.empty() || found.start_times.size() == found.times.size()) << at;
+      ASSERT_EQ(found.start_times.empty() ? 0 : found.start_times[k], started_ ? StartAt(s, t) : 0) << at << ": its start time";
       have.insert(t);
     }
     for (const auto& [t, state] : model_[s]) {
@@ -327,6 +344,7 @@ class RestartModelTest : public DbTest {
   uint64_t aliases_ = 0;
   bool power_ = false;  // whether lives end with a power loss; then everything waits for syncs
   bool snapshots_ = false;
+  bool started_ = false;  // whether start times are kept
   uint64_t calls_ = 0, kill_at_ = UINT64_MAX;
   std::unique_ptr<Db> db_;
   std::unique_ptr<storage::Querier> reader_;

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "tsdb/chunk/histogram_chunk.h"
+#include "tsdb/chunk/xor2.h"
 
 namespace tocsin::tsdb {
 namespace {
@@ -45,6 +46,7 @@ void FreeOpen(SeriesPage* page, uint32_t at) {
   }
   page->open[at] = nullptr;
   page->flags[at] &= static_cast<uint8_t>(~SeriesPage::kHistogramRun);
+  if (page->starts != nullptr) [[unlikely]] page->starts->open[at].clear();
 }
 
 void FreeChunks(SeriesPage* page, uint32_t at) {
@@ -200,22 +202,71 @@ void AddSealed(SeriesPage* page, uint32_t at, const SealedChunk& chunk) {
   list->items[list->count++] = chunk;
 }
 
-void SealOpen(SeriesPage* page, uint32_t at) {
-  if (page->open[at] == nullptr) return;
-  if (page->has(at, SeriesPage::kHistogramRun)) {
-    HistogramRun* run = page->run(at);
-    if (!run->times.empty()) {
-      chunk::Encoding encoding;
-      const std::string data = chunk::EncodeHistograms(run->times, run->histograms, run->header, &encoding);
-      AddSealed(page, at, MakeSealed(run->times.front(), run->times.back(), static_cast<uint16_t>(run->times.size()), encoding, data));
-    }
-    FreeOpen(page, at);
-    return;
+namespace {
+
+uint16_t OpenCount(const SeriesPage& page, uint32_t at) {
+  if (page.open[at] == nullptr) return 0;
+  return page.has(at, SeriesPage::kHistogramRun) ? static_cast<uint16_t>(page.run(at)->times.size()) : page.xor_chunk(at)->state.count;
+}
+
+}  // namespace
+
+void NoteStart(SeriesPage* page, uint32_t at, model::Timestamp start) {
+  if (page->starts == nullptr) {
+    if (start == 0) return;
+    page->starts = std::make_unique<PageStarts>();
   }
-  OpenChunk* c = page->xor_chunk(at);
-  if (c->state.count > 0) {
-    AddSealed(page, at, MakeSealed(c->mint, page->last_t[at], c->state.count, chunk::Encoding::kXor,
-                                   {reinterpret_cast<const char*>(c->bytes), (c->state.bits + 7) / 8}));
+  auto& runs = page->starts->open[at];
+  if (start != (runs.empty() ? 0 : runs.back().start)) runs.push_back({OpenCount(*page, at) - 1u, start});
+}
+
+void AppendOpenStarts(const SeriesPage& page, uint32_t at, std::vector<model::Timestamp>* out) {
+  const size_t begin = out->size(), count = OpenCount(page, at);
+  out->resize(begin + count);
+  for (const StartRun& run : page.starts->open[at]) {
+    std::fill(out->begin() + static_cast<ptrdiff_t>(begin + run.first), out->end(), run.start);
+  }
+}
+
+model::Timestamp LateStartOf(const SeriesPage& page, uint32_t at, model::Timestamp t) {
+  if (page.starts == nullptr) return 0;
+  const auto it = page.starts->late.find({at, t});
+  return it == page.starts->late.end() ? 0 : it->second;
+}
+
+void ForgetLateStart(SeriesPage* page, uint32_t at, model::Timestamp t) {
+  if (page->starts != nullptr) page->starts->late.erase({at, t});
+}
+
+EncodedOpen EncodeOpen(const SeriesPage& page, uint32_t at, std::string* made) {
+  EncodedOpen open{.encoding = chunk::Encoding::kXor, .count = OpenCount(page, at), .data = {}};
+  std::vector<model::Timestamp> starts;
+  if (HasOpenStarts(page, at)) [[unlikely]] AppendOpenStarts(page, at, &starts);
+  if (page.has(at, SeriesPage::kHistogramRun)) {
+    const HistogramRun& run = *page.run(at);
+    *made = chunk::EncodeHistograms(run.times, run.histograms, run.header, &open.encoding, starts);
+    open.data = *made;
+    return open;
+  }
+  const OpenChunk& c = *page.xor_chunk(at);
+  open.data = {reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8};
+  if (starts.empty()) return open;
+  std::vector<model::Timestamp> times;
+  std::vector<double> values;
+  const base::Status read = chunk::DecodeXor(open.data, {}, 0, &times, &values);
+  TOCSIN_CHECK(read && times.size() == starts.size()) << "an open chunk of " << open.count << " samples reads as " << times.size();
+  *made = chunk::EncodeXor2(times, values, starts);
+  open.encoding = chunk::Encoding::kXor2;
+  open.data = *made;
+  return open;
+}
+
+void SealOpen(SeriesPage* page, uint32_t at) {
+  if (OpenCount(*page, at) > 0) {
+    const model::Timestamp mint = page->has(at, SeriesPage::kHistogramRun) ? page->run(at)->times.front() : page->xor_chunk(at)->mint;
+    std::string made;
+    const EncodedOpen open = EncodeOpen(*page, at, &made);
+    AddSealed(page, at, MakeSealed(mint, page->last_t[at], open.count, open.encoding, open.data));
   }
   FreeOpen(page, at);
 }
@@ -401,6 +452,7 @@ void AppendSamples(SeriesPage* page, uint32_t at, const storage::SampleColumns& 
     } else {
       AppendFloat(page, at, samples.times[i], samples.values[i], policy);
     }
+    if (!samples.start_times.empty()) NoteStart(page, at, samples.start_times[i]);
   }
 }
 

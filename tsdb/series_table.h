@@ -17,9 +17,12 @@
 #include <cstdlib>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "model/histogram.h"
@@ -136,6 +139,18 @@ struct ReadMarks {
   static inline std::atomic<int> pages{0};
 };
 
+// From a sample of an open chunk on, when what the samples count began; 0: not known.
+struct StartRun {
+  uint32_t first;
+  model::Timestamp start;
+};
+
+// Start times of a page's samples, where some have any: of those in open chunks, and of late ones in memory.
+struct PageStarts {
+  absl::InlinedVector<StartRun, 1> open[kPageSlots];  // of samples before the first run none is known
+  absl::flat_hash_map<std::pair<uint32_t, model::Timestamp>, model::Timestamp> late;  // by slot and time
+};
+
 struct SeriesPage {
   static constexpr uint32_t kSlots = kPageSlots;
 
@@ -176,6 +191,8 @@ struct SeriesPage {
   std::unique_ptr<absl::flat_hash_map<uint32_t, Intervals>> deleted;
   // What readers of open chunks noted for the next reader; made when the first one decodes one.
   mutable std::unique_ptr<ReadMarks> marks;
+  // Made by the first sample that has a start time.
+  std::unique_ptr<PageStarts> starts;
 
   OpenChunk* xor_chunk(uint32_t at) const { return static_cast<OpenChunk*>(open[at]); }
   HistogramRun* run(uint32_t at) const { return static_cast<HistogramRun*>(open[at]); }
@@ -269,6 +286,22 @@ inline void PrefetchOpen(const SeriesPage& page, Slot now, Slot soon, Slot later
   PrefetchForWrite(end + sizeof(uint64_t) - 1);
 }
 
+// Start times: of the last sample of the open chunk, 0 for one without; of all of them, appended to `out`.
+void NoteStart(SeriesPage* page, uint32_t at, model::Timestamp start);
+inline bool HasOpenStarts(const SeriesPage& page, uint32_t at) { return page.starts != nullptr && !page.starts->open[at].empty(); }
+void AppendOpenStarts(const SeriesPage& page, uint32_t at, std::vector<model::Timestamp>* out);
+// Of a late sample in memory; 0: not known.
+model::Timestamp LateStartOf(const SeriesPage& page, uint32_t at, model::Timestamp t);
+void ForgetLateStart(SeriesPage* page, uint32_t at, model::Timestamp t);
+
+// The open chunk as it is sealed.  `made` holds the bytes where they stand nowhere else.  REQUIRES: there is one.
+struct EncodedOpen {
+  chunk::Encoding encoding;
+  uint16_t count;
+  std::string_view data;
+};
+EncodedOpen EncodeOpen(const SeriesPage& page, uint32_t at, std::string* made);
+
 // Ends the open chunk, if there is one with samples.
 void SealOpen(SeriesPage* page, uint32_t at);
 
@@ -282,7 +315,7 @@ inline constexpr size_t kMaxLateSamples = 32;
 // Puts a chunk of late samples beside the others.
 void AddLate(SeriesPage* page, uint32_t at, const SealedChunk& chunk);
 // Keeps a sample that came late.  False: there is one at that time already.
-bool InsertLate(SeriesPage* page, uint32_t at, const LateSample& sample);
+bool InsertLate(SeriesPage* page, uint32_t at, const LateSample& sample, model::Timestamp start = 0);
 // Turns the late samples in memory into sealed chunks; returns how many chunks.
 size_t SealLate(SeriesPage* page, uint32_t at, const CutPolicy& policy);
 // Drops late samples before `mint`, and late chunks that end before it; returns how many samples.

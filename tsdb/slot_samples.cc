@@ -19,6 +19,41 @@ base::Result<std::string_view> BytesOf(const SealedChunk& c, const HeadChunks* f
 
 namespace {
 
+void ReadRun(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden, storage::SampleColumns* out) {
+  const HistogramRun& run = *page.run(at);
+  std::vector<model::Timestamp> starts;
+  if (HasOpenStarts(page, at)) [[unlikely]] {
+    AppendOpenStarts(page, at, &starts);
+    out->start_times.resize(out->times.size());
+  }
+  for (size_t i = 0; i < run.times.size() - hidden; ++i) {
+    if (run.times[i] <= window.after || run.times[i] > window.upto) continue;
+    out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
+    out->times.push_back(run.times[i]);
+    out->values.push_back(run.histograms[i]->sum);
+    out->histograms.push_back(run.histograms[i]);
+    if (!starts.empty()) out->start_times.push_back(starts[i]);
+  }
+}
+
+// The open float chunk with its start times, which go by the samples' places: it is read from its first sample.
+base::Status ReadStarted(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden, storage::SampleColumns* out) {
+  const OpenChunk& c = *page.xor_chunk(at);
+  std::vector<model::Timestamp> starts;
+  AppendOpenStarts(page, at, &starts);
+  const size_t begin = out->times.size();
+  RETURN_IF_ERROR(chunk::DecodeXor({reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8},
+                                   {model::kMinTimestamp, window.upto}, hidden, &out->times, &out->values));
+  const auto first = out->times.begin() + static_cast<ptrdiff_t>(begin);
+  const auto kept = std::upper_bound(first, out->times.end(), window.after);
+  const ptrdiff_t before = kept - first, count = out->times.end() - kept;
+  out->values.erase(out->values.begin() + static_cast<ptrdiff_t>(begin), out->values.begin() + static_cast<ptrdiff_t>(begin) + before);
+  out->times.erase(first, kept);
+  out->start_times.resize(begin);
+  out->start_times.insert(out->start_times.end(), starts.begin() + before, starts.begin() + before + count);
+  return {};
+}
+
 base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window window, size_t hidden,
                         const HeadChunks* files, storage::SampleColumns* out) {
   // How many of the hidden samples lie in the open chunk, and how many in sealed ones.
@@ -38,18 +73,12 @@ base::Status ReadChunks(const SeriesPage& page, uint32_t at, storage::Window win
   }
   if (hidden_open == open_count || page.last_t[at] <= window.after) return {};
   if (is_run) {
-    const HistogramRun& run = *page.run(at);
-    for (size_t i = 0; i < run.times.size() - hidden_open; ++i) {
-      if (run.times[i] <= window.after || run.times[i] > window.upto) continue;
-      out->histogram_at.push_back(static_cast<uint32_t>(out->times.size()));
-      out->times.push_back(run.times[i]);
-      out->values.push_back(run.histograms[i]->sum);
-      out->histograms.push_back(run.histograms[i]);
-    }
+    ReadRun(page, at, window, hidden_open, out);
     return {};
   }
   const OpenChunk& c = *page.xor_chunk(at);
   if (c.mint > window.upto) return {};
+  if (HasOpenStarts(page, at)) [[unlikely]] return ReadStarted(page, at, window, hidden_open, out);
   return chunk::DecodeXor({reinterpret_cast<const char*>(c.bytes), (c.state.bits + 7) / 8}, window, hidden_open,
                           &out->times, &out->values, MarksOf(page, at));
 }
@@ -64,6 +93,7 @@ base::Status ReadInOrder(const SeriesPage& page, uint32_t at, storage::Window wi
                          const HeadChunks* files, storage::SampleColumns* out) {
   const size_t begin = out->times.size();
   RETURN_IF_ERROR(ReadChunks(page, at, window, HiddenSamples(page, at, visible), files, out));
+  out->PadStartTimes();
   HideDeletedFrom(page, at, begin, out);
   return {};
 }
@@ -89,6 +119,7 @@ base::Status ReadLate(const SeriesPage& page, uint32_t at, storage::Window windo
     }
     memory.times.push_back(s.t);
     memory.values.push_back(s.v);
+    memory.AddStartTime(LateStartOf(page, at, s.t));
   }
   std::vector<storage::SampleRun> runs;
   for (const storage::SampleColumns& part : parts) runs.push_back({&part, 0, static_cast<uint32_t>(part.times.size())});
@@ -123,12 +154,16 @@ LateSamples& LateOf(SeriesPage* page, uint32_t at, model::Timestamp t) {
 
 void AddLate(SeriesPage* page, uint32_t at, const SealedChunk& chunk) { LateOf(page, at, chunk.maxt()).chunks.push_back(chunk); }
 
-bool InsertLate(SeriesPage* page, uint32_t at, const LateSample& sample) {
+bool InsertLate(SeriesPage* page, uint32_t at, const LateSample& sample, model::Timestamp start) {
   std::vector<LateSample>& late = LateOf(page, at, sample.t).samples;
   const auto it = std::lower_bound(late.begin(), late.end(), sample.t,
                                    [](const LateSample& s, model::Timestamp t) { return s.t < t; });
   if (it != late.end() && it->t == sample.t) return false;
   late.insert(it, sample);
+  if (start != 0) {
+    if (page->starts == nullptr) page->starts = std::make_unique<PageStarts>();
+    page->starts->late[{at, sample.t}] = start;
+  }
   ++page->edits[at];
   return true;
 }
@@ -143,6 +178,8 @@ size_t SealLate(SeriesPage* page, uint32_t at, const CutPolicy& policy) {
     }
     columns.times.push_back(s.t);
     columns.values.push_back(s.v);
+    columns.AddStartTime(LateStartOf(*page, at, s.t));
+    ForgetLateStart(page, at, s.t);
   }
   const std::vector<ChunkOut> chunks = EncodeChunks(columns, policy.chunk_range_ms);
   for (const ChunkOut& c : chunks) {
@@ -156,7 +193,11 @@ size_t DropLate(SeriesPage* page, uint32_t at, model::Timestamp mint, uint64_t l
   if (!page->has(at, SeriesPage::kOutOfOrder)) return 0;
   const auto it = page->late->find(at);
   LateSamples& late = it->second;
-  size_t dropped = std::erase_if(late.samples, [&](const LateSample& s) { return s.t < mint && s.batch <= last_batch; });
+  size_t dropped = std::erase_if(late.samples, [&](const LateSample& s) {
+    if (s.t >= mint || s.batch > last_batch) return false;
+    ForgetLateStart(page, at, s.t);
+    return true;
+  });
   std::erase_if(late.chunks, [&](const SealedChunk& c) {
     if (c.maxt() >= mint) return false;
     dropped += c.count;

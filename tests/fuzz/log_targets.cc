@@ -25,11 +25,11 @@ std::vector<std::string> LogRecords() {
   wal::EncodeHistograms(std::vector<wal::HistogramEntry>{{9, 4000, CustomHistogram(1, false)}}, &out[7]);
   wal::EncodeExemplars(std::vector<wal::ExemplarEntry>{{7, {.labels = model::Labels::FromPairs({{"trace", "x"}}), .value = 1, .t = 1000}}}, &out[8]);
   wal::EncodeMmapMarkers(std::vector<wal::MmapMarker>{{7, 8}}, &out[9]);
-  // The newer forms of samples and histograms, the types 11 to 13, begin alike; 14 is a time.
-  for (const char type : {11, 12, 13}) {
-    out.push_back(out[type < 12 ? 1 : 4]);
-    out.back()[0] = type;
-  }
+  // With start times: types 11 to 13.  14 is a time.
+  out.resize(13);
+  wal::EncodeSamples(std::vector<storage::FloatSample>{{7, 1000, 1.5}, {9, 1001, 2}, {9, 1002, 3}}, &out[10], std::vector<model::Timestamp>{500, 500, 0});
+  wal::EncodeHistograms(std::vector<wal::HistogramEntry>{{7, 1000, SomeHistogram(1, true), 500}, {9, 2000, SomeHistogram(2, true), 600}}, &out[11]);
+  wal::EncodeHistograms(std::vector<wal::HistogramEntry>{{7, 3000, SomeHistogram(1, false), 500}}, &out[12]);
   out.push_back(std::string("\x0e\0\0\0\0\0\0\0\x05", 9));
   return out;
 }
@@ -59,7 +59,14 @@ void RunRecord(std::string_view record) {
       return;
     }
     case wal::RecordType::kSamples:
-    case wal::RecordType::kSamplesV2: return Decode(record, wal::DecodeSamples);
+    case wal::RecordType::kSamplesV2: {
+      std::vector<storage::FloatSample> out;
+      std::vector<model::Timestamp> starts;
+      base::Ignore(wal::DecodeSamples(record, &out, &starts));  // an error is an answer
+      TOCSIN_CHECK(out.size() <= record.size()) << out.size() << " entries in " << record.size() << " bytes";
+      TOCSIN_CHECK(starts.empty() || starts.size() == out.size()) << starts.size() << " start times of " << out.size();
+      return;
+    }
     case wal::RecordType::kTombstones: return Decode(record, wal::DecodeTombstones);
     case wal::RecordType::kExemplars: return Decode(record, wal::DecodeExemplars);
     case wal::RecordType::kMetadata: return Decode(record, wal::DecodeMetadata);

@@ -90,8 +90,10 @@ class Filter {
   base::Status Flush() {
     RETURN_IF_ERROR(FlushSeries());
     if (!samples_.empty()) {
-      const PackedRecord record = PackSamples(samples_, compression_);
+      if (!starts_.empty()) starts_.resize(samples_.size());
+      const PackedRecord record = PackSamples(samples_, compression_, starts_);
       samples_.clear();
+      starts_.clear();
       RETURN_IF_ERROR(out_->Add(record));
     }
     return {};
@@ -120,10 +122,16 @@ class Filter {
 
   base::Status AddSamples(std::string_view record) {
     decoded_.clear();
-    base::Ignore(DecodeSamples(record, &decoded_));
+    decoded_starts_.clear();
+    base::Ignore(DecodeSamples(record, &decoded_, filter_.start_times ? &decoded_starts_ : nullptr));
     const size_t before = samples_.size();
-    for (const storage::FloatSample& s : decoded_) {
-      if (Keeps(s.ref, s.t)) samples_.push_back(s);
+    for (size_t i = 0; i < decoded_.size(); ++i) {
+      const storage::FloatSample& s = decoded_[i];
+      if (!Keeps(s.ref, s.t)) continue;
+      samples_.push_back(s);
+      if (decoded_starts_.empty() || decoded_starts_[i] == 0) continue;
+      starts_.resize(samples_.size());
+      starts_.back() = decoded_starts_[i];
     }
     const size_t kept = samples_.size() - before;
     stats_.samples += kept;
@@ -178,6 +186,7 @@ class Filter {
     std::vector<HistogramEntry> decoded, kept;
     base::Ignore(DecodeHistograms(record, &decoded));
     for (HistogramEntry& h : decoded) {
+      if (!filter_.start_times) h.start = 0;
       if (Keeps(h.ref, h.t)) kept.push_back(std::move(h));
     }
     stats_.samples += kept.size();
@@ -204,8 +213,10 @@ class Filter {
   const CheckpointFilter& filter_;
   const Compression compression_;
   std::vector<storage::FloatSample> decoded_;
+  std::vector<model::Timestamp> decoded_starts_;
   std::string series_;
   std::vector<storage::FloatSample> samples_;
+  std::vector<model::Timestamp> starts_;  // of samples_, up to the last that has one
   CheckpointStats stats_;
 };
 

@@ -39,6 +39,8 @@ struct CheckpointFilter {
   // Tombstones and exemplars that end before these go.
   model::Timestamp tombstones_from = model::kMinTimestamp;
   model::Timestamp exemplars_from = model::kMinTimestamp;
+  // Whether start times are kept, which older versions of Prometheus cannot read.
+  bool start_times = false;
 };
 
 // Writes the checkpoint of the last checkpoint and segments up to `last`, keeping what the filter says, syncs it

@@ -84,6 +84,17 @@ void ReadLabels(Reader* in, std::vector<model::Label>* scratch, std::string* tex
   for (const model::Label& l : *scratch) model::AppendEncodedLabel(l.name, l.value, text);
 }
 
+int64_t AddTime(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+
+// Of an entry with a start time, what tells it.
+enum Begun : uint8_t { kNotKnown = 0, kAsBefore = 1, kOwn = 2 };
+
+Begun BegunOf(model::Timestamp start, model::Timestamp before) {
+  return start == 0 ? kNotKnown : start == before ? kAsBefore : kOwn;
+}
+
 // Numbers of a sample: in the first form relative to the first entry, in the second the reference to
 // the one before.
 class Position {
@@ -92,7 +103,7 @@ class Position {
     if (v2_) {
       ref_ = static_cast<uint64_t>(in_->Varint());
       t0_ = in_->Varint();
-      in_->Varint();  // the start time
+      start_ = start0_ = in_->Varint();
     } else {
       ref_ = in_->Be64();
       t0_ = static_cast<int64_t>(in_->Be64());
@@ -102,32 +113,41 @@ class Position {
     if (v2_) {
       if (!first_) {
         ref_ += static_cast<uint64_t>(in_->Varint());
-        *t = Add(t0_, in_->Varint());
-        if (in_->Byte() > 1) in_->Varint();
+        *t = AddTime(t0_, in_->Varint());
+        ReadStart();
       } else {
         *t = t0_;
       }
       *ref = ref_;
     } else {
       *ref = ref_ + static_cast<uint64_t>(in_->Varint());
-      *t = Add(t0_, in_->Varint());
+      *t = AddTime(t0_, in_->Varint());
     }
     first_ = false;
   }
+  // Of the entry that was read last.
+  model::Timestamp start() const { return start_; }
 
   // What the first form's numbers are relative to.
   uint64_t ref() const { return ref_; }
   int64_t t0() const { return t0_; }
 
  private:
-  static int64_t Add(int64_t a, int64_t b) {
-    return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  void ReadStart() {
+    const uint8_t begun = in_->Byte();
+    if (begun == kNotKnown) {
+      start_ = 0;
+    } else if (begun != kAsBefore) {
+      start_ = AddTime(start0_, in_->Varint());
+    }
   }
+
   Reader* in_;
   bool v2_;
   bool first_ = true;
   uint64_t ref_ = 0;
   int64_t t0_ = 0;
+  model::Timestamp start0_ = 0, start_ = 0;
 };
 
 // ---- histograms ----
@@ -250,6 +270,25 @@ void EncodeSeries(storage::SeriesRef ref, model::LabelsView labels, std::string*
 
 namespace {
 
+// Writes entries of samples into memory that has room for them.
+struct EntryWriter {
+  // Three varints of at most ten bytes, what tells the start time, the value.
+  static constexpr size_t kMostBytes = 39;
+
+  char* p;
+
+  void PutVarint(int64_t v) {
+    uint64_t u = static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63);
+    for (; u >= 0x80; u >>= 7) *p++ = static_cast<char>(u | 0x80);
+    *p++ = static_cast<char>(u);
+  }
+  void PutValue(double value) {
+    const uint64_t v = __builtin_bswap64(std::bit_cast<uint64_t>(value));
+    std::memcpy(p, &v, 8);
+    p += 8;
+  }
+};
+
 // Appends the record; `place` is called with each value's place in it.
 template <class Place>
 void EncodeSamplesTo(std::span<const FloatSample> samples, std::string* out, Place place) {
@@ -261,31 +300,59 @@ void EncodeSamplesTo(std::span<const FloatSample> samples, std::string* out, Pla
   // Two varints of at most ten bytes and the value: room for the worst case, cut afterwards.
   const size_t begin = out->size();
   out->resize_and_overwrite(begin + samples.size() * 28, [&](char* data, size_t) {
-    char* p = data + begin;
-    const auto put_varint = [&p](int64_t v) {
-      uint64_t u = static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63);
-      for (; u >= 0x80; u >>= 7) *p++ = static_cast<char>(u | 0x80);
-      *p++ = static_cast<char>(u);
-    };
+    EntryWriter to{data + begin};
     for (const FloatSample& s : samples) {
-      put_varint(Diff(s.ref, first.ref));
-      put_varint(DiffTime(s.t, first.t));
-      place(static_cast<uint32_t>(p - data));
-      const uint64_t v = __builtin_bswap64(std::bit_cast<uint64_t>(s.v));
-      std::memcpy(p, &v, 8);
-      p += 8;
+      to.PutVarint(Diff(s.ref, first.ref));
+      to.PutVarint(DiffTime(s.t, first.t));
+      place(static_cast<uint32_t>(to.p - data));
+      to.PutValue(s.v);
     }
-    return p - data;
+    return to.p - data;
+  });
+}
+
+// The same with start times.
+template <class Place>
+void EncodeStartedTo(std::span<const FloatSample> samples, std::span<const model::Timestamp> starts, std::string* out,
+                     Place place) {
+  if (samples.empty()) return;
+  TOCSIN_DCHECK(starts.size() == samples.size()) << starts.size() << " start times of " << samples.size() << " samples";
+  out->push_back(static_cast<char>(RecordType::kSamplesV2));
+  const size_t begin = out->size();
+  out->resize_and_overwrite(begin + samples.size() * EntryWriter::kMostBytes, [&](char* data, size_t) {
+    EntryWriter to{data + begin};
+    for (size_t i = 0; i < samples.size(); ++i) {
+      const FloatSample& s = samples[i];
+      if (i == 0) {
+        to.PutVarint(static_cast<int64_t>(s.ref));
+        to.PutVarint(s.t);
+        to.PutVarint(starts[0]);
+      } else {
+        to.PutVarint(Diff(s.ref, samples[i - 1].ref));
+        to.PutVarint(DiffTime(s.t, samples[0].t));
+        const Begun begun = BegunOf(starts[i], starts[i - 1]);
+        *to.p++ = static_cast<char>(begun);
+        if (begun == kOwn) to.PutVarint(DiffTime(starts[i], starts[0]));
+      }
+      place(static_cast<uint32_t>(to.p - data));
+      to.PutValue(s.v);
+    }
+    return to.p - data;
   });
 }
 
 }  // namespace
 
-void EncodeSamples(std::span<const FloatSample> samples, std::string* out) {
-  EncodeSamplesTo(samples, out, [](uint32_t) {});
+void EncodeSamples(std::span<const FloatSample> samples, std::string* out, std::span<const model::Timestamp> starts) {
+  if (starts.empty()) {
+    EncodeSamplesTo(samples, out, [](uint32_t) {});
+  } else {
+    EncodeStartedTo(samples, starts, out, [](uint32_t) {});
+  }
 }
 
-PackedRecord PackSamples(std::span<const FloatSample> samples, Compression compression) {
+PackedRecord PackSamples(std::span<const FloatSample> samples, Compression compression,
+                         std::span<const model::Timestamp> starts) {
   // Kept by the thread, but for what one large batch needed.
   constexpr size_t kKeptBytes = 256 << 10;
   thread_local std::string record;
@@ -293,7 +360,11 @@ PackedRecord PackSamples(std::span<const FloatSample> samples, Compression compr
   record.clear();
   places.resize(samples.size());
   uint32_t* next = places.data();
-  EncodeSamplesTo(samples, &record, [&next](uint32_t at) { *next++ = at; });
+  if (starts.empty()) {
+    EncodeSamplesTo(samples, &record, [&next](uint32_t at) { *next++ = at; });
+  } else {
+    EncodeStartedTo(samples, starts, &record, [&next](uint32_t at) { *next++ = at; });
+  }
   PackedRecord packed;
   if (compression == Compression::kSnappy && !samples.empty()) {
     base::SnappyEncodeRows(record, places, &packed.bytes);
@@ -350,15 +421,44 @@ RecordType RecordTypeOf(const model::Histogram& h) {
   return h.integer ? RecordType::kHistograms : RecordType::kFloatHistograms;
 }
 
+namespace {
+
+void EncodeStartedHistograms(std::span<const HistogramEntry> histograms, std::string* out) {
+  const HistogramEntry& first = histograms[0];
+  out->push_back(static_cast<char>(first.histogram->integer ? RecordType::kHistogramsV2 : RecordType::kFloatHistogramsV2));
+  PutVarint(out, static_cast<int64_t>(first.ref));
+  PutVarint(out, first.t);
+  PutVarint(out, first.start);
+  PutHistogram(out, *first.histogram);
+  for (size_t i = 1; i < histograms.size(); ++i) {
+    const HistogramEntry& h = histograms[i];
+    const HistogramEntry& before = histograms[i - 1];
+    PutVarint(out, Diff(h.ref, before.ref));
+    PutVarint(out, DiffTime(h.t, first.t));
+    const Begun begun = BegunOf(h.start, before.start);
+    out->push_back(static_cast<char>(begun));
+    if (begun == kOwn) PutVarint(out, DiffTime(h.start, first.start));
+    PutHistogram(out, *h.histogram);
+  }
+}
+
+}  // namespace
+
 void EncodeHistograms(std::span<const HistogramEntry> histograms, std::string* out) {
   if (histograms.empty()) return;
   const HistogramEntry& first = histograms[0];
   const RecordType type = RecordTypeOf(*first.histogram);
+  for (const HistogramEntry& h : histograms) {
+    TOCSIN_DCHECK(RecordTypeOf(*h.histogram) == type) << "two kinds of histograms in one record";
+  }
+  if (std::ranges::any_of(histograms, [](const HistogramEntry& h) { return h.start != 0; })) {
+    EncodeStartedHistograms(histograms, out);
+    return;
+  }
   out->push_back(static_cast<char>(type));
   PutBe64(out, first.ref);
   PutBe64(out, static_cast<uint64_t>(first.t));
   for (const HistogramEntry& h : histograms) {
-    TOCSIN_DCHECK(RecordTypeOf(*h.histogram) == type) << "two kinds of histograms in one record";
     PutVarint(out, Diff(h.ref, first.ref));
     PutVarint(out, DiffTime(h.t, first.t));
     PutHistogram(out, *h.histogram);
@@ -415,7 +515,7 @@ const char* DecodeShortEntries(const char* p, const char* end, uint64_t ref0, ui
 
 }  // namespace
 
-base::Status DecodeSamples(std::string_view record, std::vector<FloatSample>* out) {
+base::Status DecodeSamples(std::string_view record, std::vector<FloatSample>* out, std::vector<model::Timestamp>* starts) {
   if (record.size() == 1) return {};
   Reader in(record.substr(1));
   const size_t begin = out->size();
@@ -433,7 +533,12 @@ base::Status DecodeSamples(std::string_view record, std::vector<FloatSample>* ou
     s.v = in.Double();
     if (!in.ok()) break;
     out->push_back(s);
+    if (starts != nullptr && position.start() != 0) {
+      starts->resize(out->size());
+      starts->back() = position.start();
+    }
   }
+  if (starts != nullptr && !starts->empty()) starts->resize(out->size());
   return Finish(in, record, "samples", out->size() - begin);
 }
 
@@ -512,6 +617,7 @@ base::Status DecodeHistograms(std::string_view record, std::vector<HistogramEntr
     ReadHistogram(&in, h.get());
     if (!in.ok()) break;
     if (!Consistent(*h)) continue;
+    e.start = position.start();
     e.histogram = std::move(h);
     out->push_back(std::move(e));
   }

@@ -11,14 +11,15 @@
 //   6 metadata     { u ref, type(1), u fields { s name, s value }* }*
 //   7, 9  integer histograms (9: custom bounds)  ref0(8) t0(8) { v ref-ref0, v t-t0, histogram }*
 //   8, 10 float histograms   (10: custom bounds)
-//   11 samples 2   v ref, v t, v st, value(8) { v ref-previous, v t-t0, start, value(8) }*
-//                  start = 0 none | 1 as before | other: v st-st0
-//   12, 13 histograms with start times: 7 and 8 with the numbers of 11
+//   11 samples     v ref, v t, v start, value(8) { v ref-previous, v t-t0, begun, value(8) }*
+//                  begun = 0 not known | 1 as that of the entry before | 2 v start-start0
+//   12, 13 histograms with start times: 7 and 9, 8 and 10 with the numbers of 11
 //   14 min valid time  t(8)                       (only in checkpoints of newer versions)
 //   histogram  = hint(1) v schema, zero threshold(8), zero, count, sum(8), spans, spans, buckets, buckets,
 //                [u n bounds(8)*]                 counts: u and v deltas, or doubles
 //
-// Written by us: 1 to 10.  Start times are read and dropped.
+// Start times (when what a sample counts began; ms, 0: not known) make a record one of 11 to 13, which older
+// versions of Prometheus do not know; without them 1 to 10 are written.  14 is passed over.
 //
 // Threads: pure functions.
 // Errors:  kDataLoss, with how far the record could be read; what was decoded before stays in `out`.
@@ -94,6 +95,7 @@ struct HistogramEntry {
   storage::SeriesRef ref = 0;
   model::Timestamp t = 0;
   model::HistogramPtr histogram;
+  model::Timestamp start = 0;
 };
 
 struct MmapMarker {
@@ -104,7 +106,9 @@ struct MmapMarker {
 // Each appends a whole record to `out`.  Series are added one by one: call with an empty `out` for
 // the first.
 void EncodeSeries(storage::SeriesRef ref, model::LabelsView labels, std::string* out);
-void EncodeSamples(std::span<const storage::FloatSample> samples, std::string* out);
+// `starts`: empty, or the start time of each sample.
+void EncodeSamples(std::span<const storage::FloatSample> samples, std::string* out,
+                   std::span<const model::Timestamp> starts = {});
 void EncodeTombstones(std::span<const Tombstone> tombstones, std::string* out);
 void EncodeExemplars(std::span<const ExemplarEntry> exemplars, std::string* out);
 void EncodeMetadata(std::span<const MetadataEntry> metadata, std::string* out);
@@ -122,11 +126,14 @@ void ForEachKind(std::span<const HistogramEntry> histograms, Visit visit) {
   }
 }
 // EncodeSamples() and Pack() in one: knowing where the values stand it compresses faster.  Empty for no samples.
-PackedRecord PackSamples(std::span<const storage::FloatSample> samples, Compression compression);
+PackedRecord PackSamples(std::span<const storage::FloatSample> samples, Compression compression,
+                         std::span<const model::Timestamp> starts = {});
 
 // Each appends what the record holds.  REQUIRES: the record is of a type that the function reads.
 base::Status DecodeSeries(std::string_view record, DecodedSeries* out);
-base::Status DecodeSamples(std::string_view record, std::vector<storage::FloatSample>* out);
+// `starts` may be null; where some sample of `out` has a start time it has one for each, else it stays empty.
+base::Status DecodeSamples(std::string_view record, std::vector<storage::FloatSample>* out,
+                           std::vector<model::Timestamp>* starts = nullptr);
 base::Status DecodeTombstones(std::string_view record, std::vector<Tombstone>* out);
 base::Status DecodeExemplars(std::string_view record, std::vector<ExemplarEntry>* out);
 base::Status DecodeMetadata(std::string_view record, std::vector<MetadataEntry>* out);

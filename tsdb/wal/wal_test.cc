@@ -210,30 +210,131 @@ TEST(RecordTest, PackedSamplesAreReadBack) {
   }
 }
 
-TEST(RecordTest, TheSecondSampleFormatIsReadWithoutItsStartTimes) {
-  // ref 5, t 100, start 50, value 1; then ref +1, t +10, start as before, value 2; t +20, no start; t +30, start +5.
-  std::string record("\x0b\x0a\xc8\x01\x64", 5);
-  const auto put = [&record](double v) {
-    const uint64_t bits = __builtin_bswap64(std::bit_cast<uint64_t>(v));
-    record.append(reinterpret_cast<const char*>(&bits), 8);
+std::string Be64(double v) {
+  const uint64_t bits = __builtin_bswap64(std::bit_cast<uint64_t>(v));
+  return {reinterpret_cast<const char*>(&bits), 8};
+}
+
+TEST(RecordTest, SamplesWithStartTimesAreWrittenAndReadByteForByte) {
+  struct Row {
+    const char* name;
+    std::vector<FloatSample> samples;
+    std::vector<model::Timestamp> starts;
+    std::string record;
   };
-  put(1);
-  record.append("\x02\x14\x01", 3), put(2);
-  record.append("\x02\x28\x00", 3), put(3);
-  record.append("\x01\x3c\x02\x0a", 4), put(4);
-  std::vector<FloatSample> out;
-  ASSERT_TRUE(DecodeSamples(record, &out));
-  ASSERT_THAT(out, SizeIs(4));
-  EXPECT_EQ(out[1].ref, 6u);
-  EXPECT_EQ(out[1].t, 110);
-  EXPECT_EQ(out[2].ref, 7u);
-  EXPECT_EQ(out[3].ref, 6u);
-  EXPECT_EQ(out[3].t, 130);
-  EXPECT_EQ(out[3].v, 4);
+  const Row rows[] = {
+      {"one", {{5, 100, 1}}, {50}, std::string("\x0b\x0a\xc8\x01\x64", 5) + Be64(1)},
+      {"as before, none, another",
+       {{5, 100, 1}, {6, 110, 2}, {7, 120, 3}, {6, 130, 4}},
+       {50, 50, 0, 55},
+       std::string("\x0b\x0a\xc8\x01\x64", 5) + Be64(1) + std::string("\x02\x14\x01", 3) + Be64(2) +
+           std::string("\x02\x28\x00", 3) + Be64(3) + std::string("\x01\x3c\x02\x0a", 4) + Be64(4)},
+      {"the first has none", {{1, 2, 1}, {1, 3, 2}}, {0, -3}, std::string("\x0b\x02\x04\x00", 4) + Be64(1) + std::string("\x00\x02\x02\x05", 4) + Be64(2)},
+  };
+  for (const Row& row : rows) {
+    std::string record;
+    EncodeSamples(row.samples, &record, row.starts);
+    EXPECT_EQ(record, row.record) << row.name;
+    std::vector<FloatSample> samples;
+    std::vector<model::Timestamp> starts;
+    ASSERT_TRUE(DecodeSamples(row.record, &samples, &starts)) << row.name;
+    EXPECT_EQ(starts, row.starts) << row.name;
+    ASSERT_EQ(samples.size(), row.samples.size()) << row.name;
+    for (size_t i = 0; i < samples.size(); ++i) {
+      EXPECT_EQ(samples[i].ref, row.samples[i].ref) << row.name;
+      EXPECT_EQ(samples[i].t, row.samples[i].t) << row.name;
+      EXPECT_EQ(samples[i].v, row.samples[i].v) << row.name;
+    }
+    samples.clear();
+    ASSERT_TRUE(DecodeSamples(row.record, &samples)) << row.name << ": who does not want them need not take them";
+    EXPECT_EQ(samples.size(), row.samples.size()) << row.name;
+  }
+}
+
+TEST(RecordTest, StartTimesOfSeveralRecordsStandBesideTheirSamples) {
+  std::string plain, started;
+  EncodeSamples(std::vector<FloatSample>{{1, 1, 1}, {2, 1, 2}}, &plain);
+  EncodeSamples(std::vector<FloatSample>{{3, 1, 3}, {4, 1, 4}}, &started, std::vector<model::Timestamp>{0, 7});
+  std::vector<FloatSample> samples;
+  std::vector<model::Timestamp> starts;
+  ASSERT_TRUE(DecodeSamples(plain, &samples, &starts));
+  EXPECT_TRUE(starts.empty()) << "nothing is known";
+  ASSERT_TRUE(DecodeSamples(started, &samples, &starts));
+  ASSERT_TRUE(DecodeSamples(plain, &samples, &starts));
+  EXPECT_THAT(starts, ElementsAre(0, 0, 0, 7, 0, 0));
+}
+
+TEST(RecordTest, RandomSamplesWithStartTimesComeBackFromEveryCompression) {
+  std::mt19937_64 random(11);
+  for (const int bits : {3, 20, 63}) {
+    for (const size_t n : {1, 2, 500}) {
+      std::vector<FloatSample> samples;
+      std::vector<model::Timestamp> starts;
+      for (size_t i = 0; i < n; ++i) {
+        samples.push_back({random() >> (64 - bits), static_cast<int64_t>(random() >> (64 - bits)), static_cast<double>(random() % 9)});
+        starts.push_back(random() % 3 == 0 ? 0 : random() % 2 == 0 && i > 0 ? starts.back() : static_cast<int64_t>(random()));
+      }
+      for (const Compression compression : {Compression::kNone, Compression::kSnappy, Compression::kZstd}) {
+        std::string segment;
+        uint64_t offset = 0;
+        Frame(PackSamples(samples, compression, starts), &offset, &segment);
+        const auto records = ReadRecords(segment);
+        ASSERT_THAT(records, SizeIs(1));
+        std::vector<FloatSample> back;
+        std::vector<model::Timestamp> back_starts;
+        ASSERT_TRUE(DecodeSamples(records[0], &back, &back_starts));
+        back_starts.resize(n);
+        EXPECT_EQ(back_starts, starts) << bits << " bits, " << n;
+        ASSERT_EQ(back.size(), n);
+        for (size_t i = 0; i < n; ++i) {
+          EXPECT_EQ(back[i].ref, samples[i].ref);
+          EXPECT_EQ(back[i].t, samples[i].t);
+          EXPECT_EQ(back[i].v, samples[i].v);
+        }
+      }
+    }
+  }
+}
+
+TEST(RecordTest, HistogramsWithStartTimesAreWrittenAndReadByteForByte) {
+  for (const bool integer : {true, false}) {
+    for (const bool custom : {false, true}) {
+      auto h = std::make_shared<model::Histogram>();
+      h->integer = integer;
+      h->positive_spans = {{0, 2}};
+      h->positive_buckets = {1, 2};
+      h->count = 3;
+      if (custom) {
+        h->schema = model::kCustomBucketsSchema;
+        h->custom_values = {1};
+      }
+      const std::string name = std::string(integer ? "integer" : "float") + (custom ? ", custom bounds" : "");
+      // The bytes of the histogram are those of the older form, behind two numbers of eight bytes and two of one.
+      std::string plain, record;
+      EncodeHistograms(std::vector<HistogramEntry>{{5, 100, h}}, &plain);
+      const std::string bytes = plain.substr(1 + 16 + 2);
+      EncodeHistograms(std::vector<HistogramEntry>{{5, 100, h, 50}, {6, 110, h, 50}, {7, 120, h, 0}, {6, 130, h, 55}}, &record);
+      const std::string expected = std::string(integer ? "\x0c" : "\x0d") + std::string("\x0a\xc8\x01\x64", 4) + bytes +
+                                   std::string("\x02\x14\x01", 3) + bytes + std::string("\x02\x28\x00", 3) + bytes +
+                                   std::string("\x01\x3c\x02\x0a", 4) + bytes;
+      EXPECT_EQ(record, expected) << name;
+      std::vector<HistogramEntry> out;
+      ASSERT_TRUE(DecodeHistograms(expected, &out)) << name;
+      ASSERT_THAT(out, SizeIs(4)) << name;
+      std::vector<model::Timestamp> starts;
+      for (const HistogramEntry& e : out) {
+        starts.push_back(e.start);
+        EXPECT_EQ(*e.histogram, *h) << name;
+      }
+      EXPECT_THAT(starts, ElementsAre(50, 50, 0, 55)) << name;
+      EXPECT_EQ(out[3].ref, 6u) << name;
+      EXPECT_EQ(out[3].t, 130) << name;
+    }
+  }
 }
 
 TEST(RecordTest, ARecordCutAnywhereIsAnErrorOrAPrefixAndFlipsNeverCrash) {
-  std::vector<std::string> records(6);
+  std::vector<std::string> records(8);
   const Labels labels = Labels::FromPairs({{"a", "1"}, {"b", "2"}});
   EncodeSeries(3, labels, &records[0]);
   EncodeSeries(4, labels, &records[0]);
@@ -245,6 +346,8 @@ TEST(RecordTest, ARecordCutAnywhereIsAnErrorOrAPrefixAndFlipsNeverCrash) {
   h->positive_spans = {{0, 2}};
   h->positive_buckets = {1, 2};
   EncodeHistograms(std::vector<HistogramEntry>{{5, 1000, h}}, &records[5]);
+  EncodeSamples(std::vector<FloatSample>{{1, 1, 1}, {2, 2, 2}, {3, model::kMaxTimestamp, 3}}, &records[6], std::vector<model::Timestamp>{9, 9, 5});
+  EncodeHistograms(std::vector<HistogramEntry>{{5, 1000, h, 3}, {6, 1000, h, 4}}, &records[7]);
   const auto decode = [](std::string_view r) -> base::Status {
     DecodedSeries s;
     std::vector<FloatSample> f;
