@@ -50,7 +50,8 @@ void AddSeries(const Pairs& labels, const std::vector<model::Sample>& samples, s
 }
 
 // The same in protocol 2.0.
-std::string RequestV2(const Pairs& labels, const std::vector<model::Sample>& samples) {
+// `starts`: of the samples, and then of histograms at the minutes before now; 0: not told.
+std::string RequestV2(const Pairs& labels, const std::vector<model::Sample>& samples, const std::vector<int64_t>& starts = {}) {
   std::string out;
   protozero::pbf_writer writer(out);
   writer.add_string(4, "");
@@ -62,10 +63,17 @@ std::string RequestV2(const Pairs& labels, const std::vector<model::Sample>& sam
   }
   protozero::pbf_writer series(writer, 5);
   series.add_packed_uint32(1, refs.begin(), refs.end());
-  for (const model::Sample& s : samples) {
+  for (size_t i = 0; i < samples.size(); ++i) {
     protozero::pbf_writer sample(series, 2);
-    sample.add_double(1, s.v);
-    sample.add_int64(2, s.t);
+    sample.add_double(1, samples[i].v);
+    sample.add_int64(2, samples[i].t);
+    if (i < starts.size() && starts[i] != 0) sample.add_int64(3, starts[i]);
+  }
+  for (size_t i = samples.size(); i < starts.size(); ++i) {
+    protozero::pbf_writer histogram(series, 3);
+    histogram.add_uint64(1, 0);
+    histogram.add_int64(15, kNow - static_cast<int64_t>(starts.size() - i) * 60'000);
+    if (starts[i] != 0) histogram.add_int64(17, starts[i]);
   }
   return out;
 }
@@ -73,7 +81,7 @@ std::string RequestV2(const Pairs& labels, const std::vector<model::Sample>& sam
 class PrometheusApiTest : public ::testing::Test {
  protected:
   PrometheusApiTest() : executor_(base::FromUnixMillis(kNow)), engine_({.clock = &executor_}) {
-    auto db = tsdb::Db::Open({.path = "data", .fs = &files_, .wal = false, .lock_file = false});
+    auto db = tsdb::Db::Open({.path = "data", .fs = &files_, .start_times = true, .histogram_start_times = true, .wal = false, .lock_file = false});
     EXPECT_TRUE(db) << db.error().message();
     db_ = *std::move(db);
     backend_.executor = &executor_;
@@ -593,6 +601,22 @@ TEST_F(PrometheusApiTest, ProtocolTwoAnswersWithCounts) {
   EXPECT_EQ(partly->response().headers.Get("X-Prometheus-Remote-Write-Samples-Written"), "1");
   auto nameless = Write(RequestV2({{"a", "b"}}, {{kNow, 1}}), headers);
   EXPECT_EQ(nameless->status(), 400);
+}
+
+TEST_F(PrometheusApiTest, ProtocolTwoTellsWhenSamplesBegan) {
+  const net::Headers headers{{"Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"}};
+  EXPECT_EQ(Write(RequestV2({{"__name__", "f"}}, {{kNow - 3000, 1}, {kNow - 2000, 2}, {kNow - 1000, 3}}, {5, 0, 7}), headers)->status(), 204);
+  EXPECT_EQ(Write(RequestV2({{"__name__", "h"}}, {}, {8, 0, 9}), headers)->status(), 204);
+  EXPECT_EQ(Write(RequestV2({{"__name__", "none"}}, {{kNow, 1}}), headers)->status(), 204);
+  const auto starts = [&](std::string_view name) {
+    storage::SampleColumns columns;
+    const auto q = db_->NewQuerier({});
+    EXPECT_TRUE((*q->Select({}, std::vector{model::Matcher::Equal("__name__", name)}))->Read(0, 1, {}, &columns));
+    return columns.start_times;
+  };
+  EXPECT_THAT(starts("f"), ::testing::ElementsAre(5, 0, 7));
+  EXPECT_THAT(starts("h"), ::testing::ElementsAre(8, 0, 9));
+  EXPECT_THAT(starts("none"), ::testing::IsEmpty());
 }
 
 TEST_F(PrometheusApiTest, OtherFormatsAreRefused) {

@@ -91,16 +91,19 @@ void WriteBatch::BeginExpected(std::string_view message) {
   begun_.push_back({.message = message, .first_sample = floats_.size()});
 }
 
-void WriteBatch::Add(model::Timestamp t, double v) {
+void WriteBatch::Add(model::Timestamp t, double v, model::Timestamp start) {
   if (t > latest_) return Judge(storage::AppendOutcome::kTooFarInFuture, t);
   floats_.push_back({.ref = ref_, .t = t, .v = v});
+  if (start == 0) return;
+  starts_.resize(floats_.size());
+  starts_.back() = start;
 }
 
-void WriteBatch::Add(model::Timestamp t, model::Histogram h) {
+void WriteBatch::Add(model::Timestamp t, model::Histogram h, model::Timestamp start) {
   if (t > latest_) return Judge(storage::AppendOutcome::kTooFarInFuture, t);
   if (auto valid = h.Validate(); !valid) return AddProblem(valid.error().message());
   auto shared = std::make_shared<const model::Histogram>(std::move(h));
-  auto outcome = appender_->AppendHistogram(ref_, t, shared);
+  auto outcome = appender_->AppendStartedHistogram(ref_, t, start, shared);
   if (outcome == storage::AppendOutcome::kUnknownSeries) {
     const std::string_view message = begun_.back().message;
     auto ref = Resolve(message, messages_->KeyOf(message));
@@ -109,7 +112,7 @@ void WriteBatch::Add(model::Timestamp t, model::Histogram h) {
       return;
     }
     ref_ = *ref;
-    outcome = appender_->AppendHistogram(ref_, t, shared);
+    outcome = appender_->AppendStartedHistogram(ref_, t, start, shared);
   }
   if (outcome == storage::AppendOutcome::kOk) {
     ++histograms_;
@@ -134,6 +137,7 @@ void WriteBatch::Judge(storage::AppendOutcome outcome, model::Timestamp t) {
 // Series that were deleted since they were remembered are made again.
 base::Status WriteBatch::RetryUnknown() {
   std::vector<storage::FloatSample> again;
+  std::vector<model::Timestamp> starts;
   std::vector<size_t> places;
   const Begun* resolved = nullptr;
   storage::SeriesRef ref = 0;
@@ -146,17 +150,28 @@ base::Status WriteBatch::RetryUnknown() {
     }
     floats_[i].ref = ref;
     again.push_back(floats_[i]);
+    if (!starts_.empty()) starts.push_back(starts_[i]);
     places.push_back(i);
   }
   std::vector<storage::AppendOutcome> outcomes(again.size());
-  appender_->Append(again, outcomes);
+  Append(again, starts, outcomes);
   for (size_t i = 0; i < again.size(); ++i) outcomes_[places[i]] = outcomes[i];
   return {};
 }
 
+void WriteBatch::Append(std::span<const storage::FloatSample> samples, std::span<const model::Timestamp> starts,
+                        std::span<storage::AppendOutcome> outcomes) {
+  if (starts.empty()) {
+    appender_->Append(samples, outcomes);
+  } else {
+    appender_->AppendStarted(samples, starts, outcomes);
+  }
+}
+
 base::Status WriteBatch::AppendFloats() {
   outcomes_.resize(floats_.size());
-  appender_->Append(floats_, outcomes_);
+  if (!starts_.empty()) starts_.resize(floats_.size());
+  Append(floats_, starts_, outcomes_);
   if (std::ranges::find(outcomes_, storage::AppendOutcome::kUnknownSeries) != outcomes_.end()) {
     RETURN_IF_ERROR(RetryUnknown());
   }

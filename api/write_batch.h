@@ -59,8 +59,9 @@ class WriteBatch {
   const base::Hash128& expected_key() const { return cursor_.expected_key(); }
   void BeginExpected(std::string_view message);
 
-  void Add(model::Timestamp t, double v);
-  void Add(model::Timestamp t, model::Histogram h);
+  // `start`: when what the sample counts began; 0: not known.
+  void Add(model::Timestamp t, double v, model::Timestamp start = 0);
+  void Add(model::Timestamp t, model::Histogram h, model::Timestamp start = 0);
   void Add(const model::Exemplar& exemplar);
   void SetMetadata(const model::Metadata& metadata);
 
@@ -87,6 +88,8 @@ class WriteBatch {
   // kInvalidArgument: the labels are invalid.
   base::Result<storage::SeriesRef> Resolve(std::string_view message, const SeriesKey& key);
   base::Status RetryUnknown();
+  void Append(std::span<const storage::FloatSample> samples, std::span<const model::Timestamp> starts,
+              std::span<storage::AppendOutcome> outcomes);
   base::Status AppendFloats();
   void Judge(storage::AppendOutcome outcome, model::Timestamp t);
 
@@ -98,6 +101,7 @@ class WriteBatch {
   base::Status failed_;         // of the storage, when a series was to be made again
   std::vector<Begun> begun_;
   std::vector<storage::FloatSample> floats_;
+  std::vector<model::Timestamp> starts_;  // of the floats, up to the last that has one
   std::vector<storage::AppendOutcome> outcomes_;
   std::vector<model::Label> labels_;  // kept between series
 

@@ -56,8 +56,8 @@ void AddDoubles(protozero::pbf_reader* reader, std::vector<double>* values) {
 
 }  // namespace
 
-// The message is the same in both protocols.
-model::Histogram ReadHistogram(protozero::data_view message, model::Timestamp* t) {
+// The message is the same in both protocols, but for its last field.
+model::Histogram ReadHistogram(protozero::data_view message, model::Timestamp* t, model::Timestamp* start) {
   model::Histogram h;
   int64_t last_negative = 0;
   int64_t last_positive = 0;
@@ -92,6 +92,7 @@ model::Histogram ReadHistogram(protozero::data_view message, model::Timestamp* t
       case Varint(15): *t = reader.get_int64(); break;
       case Bytes(16):
       case Fixed(16): AddDoubles(&reader, &h.custom_values); break;
+      case Varint(17): *start = reader.get_int64(); break;
       default: reader.skip();
     }
   }

@@ -28,6 +28,7 @@ constexpr uint32_t Fixed(uint32_t field) {
 }
 
 model::Sample ReadSample(protozero::data_view message);
-model::Histogram ReadHistogram(protozero::data_view message, model::Timestamp* t);
+// `start`: when what it counts began, where the message tells; 1.0 has no such field.
+model::Histogram ReadHistogram(protozero::data_view message, model::Timestamp* t, model::Timestamp* start);
 
 }  // namespace tocsin::api::wire

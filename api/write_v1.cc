@@ -115,7 +115,8 @@ void TakeFields(std::string_view fields, WriteBatch* batch) {
       case Bytes(kExemplars): batch->Add(ReadExemplar(reader.get_view())); break;
       case Bytes(kHistograms): {
         model::Timestamp t = 0;
-        model::Histogram h = wire::ReadHistogram(reader.get_view(), &t);
+        model::Timestamp start = 0;  // no field of 1.0
+        model::Histogram h = wire::ReadHistogram(reader.get_view(), &t, &start);
         batch->Add(t, std::move(h));
         break;
       }

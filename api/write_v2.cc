@@ -2,7 +2,7 @@
 //
 //   Request    = { 4: text }* { 5: TimeSeries }*
 //   TimeSeries = 1: references into the texts, name and value in turn
-//                { 2: Sample { 1: double, 2: ms } }* { 3: Histogram }*
+//                { 2: Sample { 1: double, 2: ms, 3: ms (start) } }* { 3: Histogram { as in 1.0, 17: ms (start) } }*
 //                { 4: Exemplar { 1: references, 2: double, 3: ms } }* 5: Metadata { 1: type, 3: help, 4: unit }
 //
 // Source: prompb/io/prometheus/write/v2/types.proto of Prometheus.
@@ -27,6 +27,26 @@ constexpr size_t kMostRefs = 1 << 16;  // of a series: names and values
 constexpr uint32_t kLabelRefs = 1, kSamples = 2, kHistograms = 3, kExemplars = 4, kMetadata = 5;
 
 protozero::pbf_reader Read(std::string_view message) { return {message.data(), message.size()}; }
+
+struct StartedSample {
+  model::Timestamp t = 0;
+  double v = 0;
+  model::Timestamp start = 0;  // 0: not told
+};
+
+StartedSample ReadSample(protozero::data_view message) {
+  StartedSample sample;
+  protozero::pbf_reader reader(message);
+  while (reader.next()) {
+    switch (reader.tag_and_type()) {
+      case Fixed(1): sample.v = reader.get_double(); break;
+      case Varint(2): sample.t = reader.get_int64(); break;
+      case Varint(3): sample.start = reader.get_int64(); break;
+      default: reader.skip();
+    }
+  }
+  return sample;
+}
 
 }  // namespace
 
@@ -139,14 +159,14 @@ base::Status WriteV2::TakeSeries(std::string_view message, const SeriesKey& key,
   while (reader.next()) {
     switch (reader.tag_and_type()) {
       case Bytes(kSamples): {
-        const model::Sample s = wire::ReadSample(reader.get_view());
-        batch->Add(s.t, s.v);
+        const StartedSample s = ReadSample(reader.get_view());
+        batch->Add(s.t, s.v, s.start);
         break;
       }
       case Bytes(kHistograms): {
-        model::Timestamp t = 0;
-        model::Histogram h = wire::ReadHistogram(reader.get_view(), &t);
-        batch->Add(t, std::move(h));
+        model::Timestamp t = 0, start = 0;
+        model::Histogram h = wire::ReadHistogram(reader.get_view(), &t, &start);
+        batch->Add(t, std::move(h), start);
         break;
       }
       case Bytes(kExemplars): batch->Add(ReadExemplar(View(reader.get_view()))); break;

@@ -12,14 +12,15 @@ namespace tocsin::app {
 namespace {
 
 constexpr std::string_view kBuilt[] = {
-    kStartZeros, kTypeAndUnitLabels, "auto-reload-config", "exemplar-storage", "extra-scrape-metrics",
+    kHistogramStartTimes, kStartTimes, kStartZeros, kTypeAndUnitLabels, kXor2,
+    "auto-reload-config", "exemplar-storage", "extra-scrape-metrics",
     "memory-snapshot-on-shutdown", "metadata-wal-records", "promql-binop-fill-modifiers", "promql-delayed-name-removal",
     "promql-experimental-functions", "promql-extended-range-selectors", "promql-per-step-stats", "use-start-timestamps",
 };
 constexpr std::string_view kAlwaysOn[] = {"concurrent-rule-eval", "native-histograms", "ooo-native-histograms", "promql-duration-expr"};
 constexpr std::string_view kNotBuilt[] = {
-    "delayed-compaction", "fast-startup", "histograms-st-encoding", "old-ui", "otlp-deltatocumulative",
-    "otlp-native-delta-ingestion", "search-api", "st-storage", "st-synthesis", "use-uncached-io", "xor2-encoding",
+    "delayed-compaction", "fast-startup", "old-ui", "otlp-deltatocumulative", "otlp-native-delta-ingestion", "search-api",
+    "st-synthesis", "use-uncached-io",
 };
 
 bool Has(std::span<const std::string_view> names, std::string_view name) { return std::ranges::find(names, name) != names.end(); }
@@ -69,10 +70,10 @@ api::Features FeatureReport(const Flags& flags) {
   functions.erase("tmpl");  // Prometheus has it too and does not list it
   report["tsdb"] = {{"delayed_compaction", false},
                     {"exemplar_storage", HasFeature(flags, "exemplar-storage")},
-                    {"histograms_st_encoding", false},
+                    {"histograms_st_encoding", HasFeature(flags, kHistogramStartTimes)},
                     {"isolation", true},
                     {"native_histograms", true},
-                    {"st_storage", false},
+                    {"st_storage", HasFeature(flags, kStartTimes)},
                     {"use_uncached_io", false},
                     {"xor2_encoding", true}};
   report["ui"] = {{"ui_v2", false}, {"ui_v3", false}};  // the pages are others

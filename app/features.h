@@ -13,6 +13,9 @@
 namespace tocsin::app {
 
 inline constexpr std::string_view kStartZeros = "created-timestamp-zero-ingestion";
+inline constexpr std::string_view kStartTimes = "st-storage";
+inline constexpr std::string_view kHistogramStartTimes = "histograms-st-encoding";
+inline constexpr std::string_view kXor2 = "xor2-encoding";
 inline constexpr std::string_view kTypeAndUnitLabels = "type-and-unit-labels";
 
 // Whether --enable-feature names it; the flag may be given more than once and each time hold several.

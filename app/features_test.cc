@@ -42,6 +42,9 @@ TEST(FeaturesTest, TheReportHasPrometheussAreasAndTellsWhatThereIs) {
   for (const char* name : {"kubernetes", "consul", "dns", "vultr", "oci"}) EXPECT_FALSE(providers.at(name)) << name;
   EXPECT_FALSE(off.at("tsdb").at("exemplar_storage"));
   EXPECT_FALSE(off.at("prometheus").at("auto_reload_config"));
+  const api::Features started = FeatureReport(Parse({"--enable-feature=st-storage,histograms-st-encoding"}));
+  EXPECT_TRUE(started.at("tsdb").at("st_storage"));
+  EXPECT_TRUE(started.at("tsdb").at("histograms_st_encoding"));
   const api::Features on = FeatureReport(Parse({"--enable-feature=exemplar-storage", "--config.auto-reload"}));
   EXPECT_TRUE(on.at("tsdb").at("exemplar_storage"));
   EXPECT_TRUE(on.at("prometheus").at("auto_reload_config"));

@@ -108,7 +108,9 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   options.retention_time = retention.time;
   options.retention_bytes = retention.bytes;
   options.retention_percentage = retention.percentage;
-  options.xor2 = storage.float_chunk_encoding == "xor2";
+  options.xor2 = storage.float_chunk_encoding.empty() ? HasFeature(flags, kXor2) : storage.float_chunk_encoding == "xor2";
+  options.start_times = HasFeature(flags, kStartTimes);
+  options.histogram_start_times = HasFeature(flags, kHistogramStartTimes);
   options.min_block_duration = flags.Duration("storage.tsdb.min-block-duration");
   if (flags.Given("storage.tsdb.max-block-duration")) {
     options.max_block_duration = flags.Duration("storage.tsdb.max-block-duration");
@@ -125,6 +127,13 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   if (HasFeature(flags, "exemplar-storage")) options.max_exemplars = static_cast<size_t>(storage.max_exemplars);
   options.lock_file = !flags.Bool("storage.tsdb.no-lockfile");
   return options;
+}
+
+base::Status CheckChunkEncoding(const tsdb::DbOptions& options) {
+  if (!options.start_times || options.xor2) return {};
+  return base::InvalidArgument(
+      "float chunk encoding \"xor\" is incompatible with start-timestamp storage (--enable-feature=st-storage): XOR chunks do "
+      "not store start timestamps; set storage.tsdb.chunk_encoding.floats to xor2");
 }
 
 std::string RetentionText(const tsdb::DbOptions& options) {
@@ -178,7 +187,7 @@ Service::Service(const Flags& flags, base::FileSystem* fs) : flags_(flags), fs_(
               .alertmanager_file = flags_.String("alertmanager.config.file"),
               .alertmanager = AlertmanagerOptions(flags_, external_url_, &loop_),
               .parse = ParseOptionsOf(flags_),
-              .load = {.protobuf_first = HasFeature(flags_, kStartZeros), .retention = RetentionOf(flags_)}};
+              .load = {.protobuf_first = HasFeature(flags_, kStartZeros) || HasFeature(flags_, kStartTimes), .retention = RetentionOf(flags_)}};
 }
 
 Service::~Service() = default;
@@ -186,6 +195,11 @@ Service::~Service() = default;
 base::Status Service::Start() {
   RETURN_IF_ERROR(CheckFlags(flags_));
   ASSIGN_OR_RETURN(configuration_, LoadConfiguration(sources_));
+  RETURN_IF_ERROR(CheckChunkEncoding(DatabaseOptions(flags_, configuration_->prometheus.storage)));
+  if (HasFeature(flags_, kXor2)) {
+    base::LogWarn("--enable-feature=xor2-encoding only sets the default of storage.tsdb.chunk_encoding.floats and goes "
+                  "away in a later version; set it to xor2 in the configuration file instead");
+  }
   digest_ = ConfigurationDigest(sources_);
 
   base::AddProcessMetrics(&registry_);
@@ -399,6 +413,7 @@ void Service::DatabaseOpened(base::Result<std::unique_ptr<tsdb::Db>> opened) {
       .append_metadata = HasFeature(flags_, "metadata-wal-records"),
       .extra_scrape_metrics = HasFeature(flags_, "extra-scrape-metrics"),
       .start_zeros = HasFeature(flags_, kStartZeros),
+      .start_times = HasFeature(flags_, kStartTimes),
       .type_and_unit_labels = HasFeature(flags_, kTypeAndUnitLabels)});
   remote_alertmanagers_ = std::make_unique<remote::AlertmanagerSink>(remote::AlertmanagerSinkOptions{
       .executor = &loop_,
@@ -456,6 +471,8 @@ void Service::MakeDiscoveries() {
 base::Status Service::Apply(std::shared_ptr<const Configuration> configuration) {
   const config::PrometheusConfig& prometheus = configuration->prometheus;
   // What can fail comes first.
+  const tsdb::DbOptions storage = DatabaseOptions(flags_, prometheus.storage);
+  RETURN_IF_ERROR(CheckChunkEncoding(storage));
   ASSIGN_OR_RETURN(ruler::RulerUpdate update,
                    ruler_->Prepare(configuration->groups,
                                    {.default_interval = prometheus.global.evaluation_interval,
@@ -474,7 +491,7 @@ base::Status Service::Apply(std::shared_ptr<const Configuration> configuration) 
   remote_alertmanagers_->Apply(prometheus.alerting);
   alerting_discovery_->Apply(remote::AlertmanagerDiscovery(prometheus.alerting));
   ruler_->Apply(std::move(update));
-  const tsdb::DbOptions storage = DatabaseOptions(flags_, prometheus.storage);
+  db_->SetXor2(storage.xor2);
   db_->SetOutOfOrderWindow(storage.out_of_order_window);
   db_->SetMaxExemplars(storage.max_exemplars);
   db_->SetRetention({.time = storage.retention_time,

@@ -197,14 +197,14 @@ base::Status Intake::Parse(const Scraped& scraped, Batch* batch) {
       *media.format, scraped.body,
       {.native_histograms = options_.target->native_histograms,
        .always_classic = options_.target->always_classic_histograms,
-       .starts = options_.start_zeros,
+       .starts = options_.start_zeros || options_.start_times,
        .convert_to_nhcb = options_.target->convert_to_nhcb});
   batch->samples.reserve(cache_->size());
   batch->series.reserve(cache_->size());
   batch->track.reserve(cache_->size());
 
   // Text is read line by line here as long as the lines are those of the last scrape.
-  const bool starts = options_.start_zeros && format_ == ExpositionFormat::kOpenMetrics;
+  const bool starts = (options_.start_zeros || options_.start_times) && format_ == ExpositionFormat::kOpenMetrics;
   const bool text = !protobuf && !options_.target->convert_to_nhcb && !starts;
   ExpositionParser* const parser = text ? static_cast<ExpositionParser*>(source.get()) : nullptr;
   size_t line_end = 0;  // of the last series
@@ -345,12 +345,17 @@ base::Status Intake::TakeSeries(const Entry& entry, const Scraped& scraped, Batc
       batch->histograms.push_back({.series = i,
                                    .t = t,
                                    .track = !has_timestamp || config.track_timestamps_staleness,
-                                   .histogram = std::move(limited)});
+                                   .histogram = std::move(limited),
+                                   .start = options_.start_times ? entry.start : 0});
       TakeStart(entry, t, i, batch);
     }
   } else {
     batch->samples.push_back({.ref = (*cache_)[i].ref, .t = t, .v = entry.value});
     batch->series.push_back(i);
+    if (options_.start_times && entry.start != 0) {
+      batch->start_times.resize(batch->samples.size());
+      batch->start_times.back() = entry.start;
+    }
     const bool track = !has_timestamp || config.track_timestamps_staleness;
     batch->track.push_back(track);
     batch->all_tracked &= track;
@@ -473,7 +478,12 @@ base::Status Intake::Append(storage::Appender* app, Batch* batch) {
   }
   AppendStarts(app, *batch);
   batch->outcomes.resize(batch->samples.size());
-  app->Append(batch->samples, batch->outcomes);
+  if (batch->start_times.empty()) {
+    app->Append(batch->samples, batch->outcomes);
+  } else {
+    batch->start_times.resize(batch->samples.size());
+    app->AppendStarted(batch->samples, batch->start_times, batch->outcomes);
+  }
   std::vector<SeriesCache::Index> failed;
   const bool as_before =
       batch->histograms.empty() && batch->all_tracked &&
@@ -486,7 +496,8 @@ base::Status Intake::Append(storage::Appender* app, Batch* batch) {
       // The storage has forgotten a series that had no samples for long.
       RETURN_IF_ERROR(Reresolve(app, i));
       batch->samples[k].ref = (*cache_)[i].ref;
-      app->Append(std::span(batch->samples).subspan(k, 1), std::span(batch->outcomes).subspan(k, 1));
+      const model::Timestamp start = batch->start_times.empty() ? 0 : batch->start_times[k];
+      app->AppendStarted(std::span(batch->samples).subspan(k, 1), {&start, 1}, std::span(batch->outcomes).subspan(k, 1));
     }
     if (!Count(batch->outcomes[k], batch)) {
       failed.push_back(i);
@@ -495,10 +506,10 @@ base::Status Intake::Append(storage::Appender* app, Batch* batch) {
     }
   }
   for (const PendingHistogram& h : batch->histograms) {
-    AppendOutcome outcome = app->AppendHistogram((*cache_)[h.series].ref, h.t, h.histogram);
+    AppendOutcome outcome = app->AppendStartedHistogram((*cache_)[h.series].ref, h.t, h.start, h.histogram);
     if (outcome == AppendOutcome::kUnknownSeries) {
       RETURN_IF_ERROR(Reresolve(app, h.series));
-      outcome = app->AppendHistogram((*cache_)[h.series].ref, h.t, h.histogram);
+      outcome = app->AppendStartedHistogram((*cache_)[h.series].ref, h.t, h.start, h.histogram);
     }
     if (outcome == AppendOutcome::kInvalidHistogram) {
       const base::Status valid = h.histogram->Validate();

@@ -27,6 +27,7 @@ struct IntakeOptions {
   Metrics* metrics = nullptr;
   bool append_metadata = false;
   bool start_zeros = false;           // a zero is stored where a counter began
+  bool start_times = false;           // samples are stored with when what they count began
   bool type_and_unit_labels = false;  // series get __type__ and __unit__ of their families
   bool extra_scrape_metrics = false;  // also where the job does not ask for them
 };

@@ -26,6 +26,7 @@ struct Intake::PendingHistogram {
   model::Timestamp t;
   bool track;
   model::HistogramPtr histogram;
+  model::Timestamp start;  // 0: not known, or not to be stored
 };
 
 // What a counter or histogram was when it began.
@@ -42,6 +43,7 @@ struct Intake::PendingExemplars {
 
 struct Intake::Batch {
   std::vector<storage::FloatSample> samples;
+  std::vector<model::Timestamp> start_times;  // of the samples, up to the last that has one to be stored
   std::vector<SeriesCache::Index> series;  // of each sample
   std::vector<uint8_t> track;              // of each sample: whether it counts for staleness
   std::vector<storage::AppendOutcome> outcomes;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <protozero/pbf_writer.hpp>
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -44,6 +45,7 @@ class IntakeTest : public testing::Test {
                                                   .metrics = &metrics_,
                                                   .append_metadata = true,
                                                   .start_zeros = start_zeros_,
+                                                  .start_times = start_times_,
                                                   .type_and_unit_labels = type_and_unit_labels_});
   }
 
@@ -58,6 +60,7 @@ class IntakeTest : public testing::Test {
   }
 
   bool start_zeros_ = false;
+  bool start_times_ = false;
   bool type_and_unit_labels_ = false;
   ScrapeConfig config_;
   model::Labels labels_;
@@ -492,6 +495,69 @@ TEST_F(IntakeTest, ACounterBeginsWithAZeroOnDemand) {
   EXPECT_EQ(Samples("g"), "1@1000 1@2000 1@3000 1@4000");
   EXPECT_EQ(Samples("c_created"), "");
   EXPECT_EQ(metrics_.out_of_order->value(), 0);
+}
+
+TEST_F(IntakeTest, SamplesAreStoredWithTheirStartOnDemand) {
+  const auto page = [](int total, const std::string& created) {
+    return "# TYPE g gauge\ng 1\n# TYPE c counter\nc_total " + std::to_string(total) + "\n" +
+           (created.empty() ? "" : "c_created " + created + "\n") + "# TYPE last gauge\nlast 1\n# EOF\n";
+  };
+  const std::string type = "application/openmetrics-text", c = R"(c_total{instance="i", job="j"})", g = R"(g{instance="i", job="j"})";
+  start_times_ = true;
+  Scrape(page(3, "0.5"), type);
+  Scrape(page(4, "0.5"), type);
+  Scrape(page(1, ""), type);
+  Scrape(page(2, "9"), type);  // the storage's to judge
+  EXPECT_EQ(Samples("c_total"), "3@1000 4@2000 1@3000 2@4000") << "no zero is put in";
+  EXPECT_EQ(Samples("c_created"), "") << "it is no series";
+  EXPECT_THAT(storage_.StartsOf(c), ElementsAre(500, 500, 0, 9000));
+  EXPECT_THAT(storage_.StartsOf(g), ElementsAre(0, 0, 0, 0));
+  // Resolved anew, it keeps it.
+  storage_.Forget(c);
+  Scrape(page(3, "2.5"), type);
+  EXPECT_THAT(storage_.StartsOf(c), ElementsAre(500, 500, 0, 9000, 2500));
+  // A page that tells none is read line by line as before.
+  Scrape("g 1\nlast 1\n");
+  Scrape("g 1\nlast 1\n");
+  EXPECT_THAT(storage_.StartsOf(g), ElementsAre(0, 0, 0, 0, 0, 0, 0));
+}
+
+TEST_F(IntakeTest, HistogramsAreStoredWithTheirStartOnDemand) {
+  // A family of one integer histogram: created at 2.5 s, one bucket of 3.
+  const std::string name = "h";
+  std::string histogram, family, body;
+  {
+    protozero::pbf_writer h(histogram);
+    h.add_uint64(1, 3);
+    h.add_double(2, 6);
+    h.add_sint32(5, 0);
+    protozero::pbf_writer span(h, 12);
+    span.add_sint32(1, 0);
+    span.add_uint32(2, 1);
+    span.commit();
+    const int64_t deltas[] = {3};
+    h.add_packed_sint64(13, std::begin(deltas), std::end(deltas));
+    protozero::pbf_writer created(h, 15);
+    created.add_int64(1, 2);
+    created.add_int32(2, 500'000'000);
+  }
+  {
+    protozero::pbf_writer f(family);
+    f.add_string(1, name);
+    f.add_enum(3, 4);
+    protozero::pbf_writer metric(f, 4);
+    metric.add_message(7, histogram);
+  }
+  body.push_back(static_cast<char>(family.size()));
+  body += family;
+  config_.scrape_native_histograms = true;
+  for (const bool on : {false, true}) {
+    start_times_ = on;
+    intake_ = nullptr;
+    t_ += 60'000;
+    ASSERT_TRUE(Scrape(body, "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited").status);
+  }
+  EXPECT_THAT(storage_.StartsOf(R"(h{instance="i", job="j"})"), ElementsAre(0, 2500));
 }
 
 TEST_F(IntakeTest, SeriesGetTypeAndUnitOfTheirFamilyOnDemand) {

@@ -56,6 +56,7 @@ std::shared_ptr<Intake> Loop::MakeIntake() const {
                                                 .metrics = env_->metrics.get(),
                                                 .append_metadata = env_->options.append_metadata,
                                                 .start_zeros = env_->options.start_zeros,
+                                                .start_times = env_->options.start_times,
                                                 .type_and_unit_labels = env_->options.type_and_unit_labels,
                                                 .extra_scrape_metrics = env_->options.extra_scrape_metrics});
 }

@@ -67,6 +67,7 @@ struct ScraperOptions {
   bool append_metadata = false;                     // feature metadata-wal-records
   bool extra_scrape_metrics = false;                // feature extra-scrape-metrics: for all jobs
   bool start_zeros = false;                         // feature created-timestamp-zero-ingestion
+  bool start_times = false;                         // feature st-storage
   bool type_and_unit_labels = false;                // feature type-and-unit-labels
 };
 

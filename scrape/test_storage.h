@@ -17,7 +17,9 @@ class TestStorage : public storage::Appendable {
   struct Series {
     model::Labels labels;
     std::vector<model::Sample> samples;
+    std::vector<model::Timestamp> starts;  // of the samples; 0: not told
     std::vector<std::pair<model::Timestamp, model::HistogramPtr>> histograms;
+    std::vector<model::Timestamp> histogram_starts;  // of those that came with one
     std::vector<model::Exemplar> exemplars;
     std::vector<model::Metadata> metadata;
     bool forgotten = false;
@@ -42,6 +44,16 @@ class TestStorage : public storage::Appendable {
       if (s.labels.ToMetricString() == labels && !s.forgotten) return &s;
     }
     return nullptr;
+  }
+  // When what its samples and histograms count began, in their order.
+  std::vector<model::Timestamp> StartsOf(const std::string& labels) const {
+    std::vector<model::Timestamp> all;
+    for (const Series& s : series) {
+      if (s.labels.ToMetricString() != labels) continue;
+      all.insert(all.end(), s.starts.begin(), s.starts.end());
+      all.insert(all.end(), s.histogram_starts.begin(), s.histogram_starts.end());
+    }
+    return all;
   }
   // As if the series had been collected: its reference is unknown from now on.
   void Forget(const std::string& labels) {
@@ -81,8 +93,22 @@ class TestStorage : public storage::Appendable {
         outcomes[k] = Check(samples[k].ref, samples[k].t, samples[k].v);
         if (outcomes[k] != storage::AppendOutcome::kOk) continue;
         pending_.push_back(samples[k]);
+        pending_starts_.push_back(0);
         newest_[samples[k].ref] = {samples[k].t, samples[k].v};
       }
+    }
+    void AppendStarted(std::span<const storage::FloatSample> samples, std::span<const model::Timestamp> starts,
+                       std::span<storage::AppendOutcome> outcomes) override {
+      for (size_t k = 0; k < samples.size(); ++k) {
+        Append(samples.subspan(k, 1), outcomes.subspan(k, 1));
+        if (outcomes[k] == storage::AppendOutcome::kOk) pending_starts_.back() = starts[k];
+      }
+    }
+    storage::AppendOutcome AppendStartedHistogram(storage::SeriesRef ref, model::Timestamp t, model::Timestamp start,
+                                                  model::HistogramPtr h) override {
+      const auto outcome = AppendHistogram(ref, t, std::move(h));
+      if (outcome == storage::AppendOutcome::kOk) storage_->series[ref - 1].histogram_starts.push_back(start);
+      return outcome;
     }
     storage::AppendOutcome AppendHistogram(storage::SeriesRef ref, model::Timestamp t,
                                            model::HistogramPtr h) override {
@@ -104,14 +130,17 @@ class TestStorage : public storage::Appendable {
     }
     base::Status Commit(storage::Durability) override {
       if (!storage_->commit_status) return storage_->commit_status;
-      for (const storage::FloatSample& s : pending_) {
+      for (size_t k = 0; k < pending_.size(); ++k) {
+        const storage::FloatSample& s = pending_[k];
         storage_->series[s.ref - 1].samples.push_back({s.t, s.v});
+        storage_->series[s.ref - 1].starts.push_back(pending_starts_[k]);
       }
       ++storage_->commits;
       return {};
     }
     void Rollback() override {
       pending_.clear();
+      pending_starts_.clear();
       newest_.clear();
     }
 
@@ -132,6 +161,7 @@ class TestStorage : public storage::Appendable {
     TestStorage* const storage_;
     std::vector<storage::FloatSample> pending_;
     std::map<storage::SeriesRef, model::Sample> newest_;  // of pending_, by series
+    std::vector<model::Timestamp> pending_starts_;  // of pending_, in their order
   };
 
   std::map<std::string, storage::SeriesRef> refs_;  // by encoded labels
