@@ -50,7 +50,7 @@ class HistogramCallOperator : public Operator {
   base::Status Open(Run& run) override {
     for (const OperatorPtr& op : parameters_) RETURN_IF_ERROR(op->Open(run));
     RETURN_IF_ERROR(input_->Open(run));
-    FindGroups(run);
+    RETURN_IF_ERROR(FindGroups(run));
     if (node_.function == Function::kHistogramQuantiles) RETURN_IF_ERROR(FindQuantiles(run));
     SeriesTable all;
     const bool now = !run.options().delayed_name_removal;
@@ -101,13 +101,14 @@ class HistogramCallOperator : public Operator {
     std::vector<uint32_t> buckets;  // rows, by bound
   };
 
-  void FindGroups(Run& run) {
+  base::Status FindGroups(Run& run) {
     const SeriesTable& in = input_->series();
     bounds_.assign(in.size(), 0);
     absl::flat_hash_map<std::string, uint32_t> by_labels;
     const std::vector<std::string> le = {std::string(model::kBucketLabel)};
     std::string key;
     for (uint32_t row = 0; row < in.size(); ++row) {
+      RETURN_IF_ERROR(run.Spend(Run::kCellsALabelSet));
       const std::string_view text = in[row].labels.Get(model::kBucketLabel);
       auto bound = base::ParseFloat(text);
       const bool classic = !text.empty() && bound.has_value();
@@ -131,6 +132,7 @@ class HistogramCallOperator : public Operator {
     for (Group& g : groups_) {
       std::ranges::stable_sort(g.buckets, {}, [&](uint32_t row) { return bounds_[row]; });
     }
+    return {};
   }
 
   // The labels of histogram_quantiles() depend on its parameters: all their values are looked at first.

@@ -78,7 +78,10 @@ class RangeCallOperator : public Operator, private RowPieces, private Movable {
       }
       leave_labels_ = false;
       SeriesTable rows(set->size());
-      for (size_t row = 0; row < rows.size(); ++row) rows[row].labels = set->labels(row);
+      for (size_t row = 0; row < rows.size(); ++row) {
+        RETURN_IF_ERROR(run.Spend(Run::kCellsALabelSet));
+        rows[row].labels = set->labels(row);
+      }
       return FindRows(run, rows);
     }
     leave_labels_ = false;

@@ -42,7 +42,10 @@ class SelectorSource : public RangeSource, private Movable {
     ASSIGN_OR_RETURN(set_, run.Selection(handle_));
     series_.assign(set_->size(), Series{});
     if (!leave_labels_) {
-      for (size_t i = 0; i < series_.size(); ++i) series_[i].labels = set_->labels(i);
+      for (size_t i = 0; i < series_.size(); ++i) {
+        RETURN_IF_ERROR(run.Spend(Run::kCellsALabelSet));
+        series_[i].labels = set_->labels(i);
+      }
     }
     run.NoteRows(series_.size());
     return {};

@@ -118,6 +118,7 @@ class Run {
   // Why a check failed, for loops that only ended early.
   base::Status Stopped() { return stopped_ ? Check() : base::Status(); }
   static constexpr size_t kCellsAHistogram = 32;  // that one costs about as much as
+  static constexpr size_t kCellsALabelSet = 64;   // and one that is made
 
   // Samples held now; negative gives back.  Fails beyond the limit.
   base::Status Charge(int64_t samples);

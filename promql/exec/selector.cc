@@ -44,7 +44,10 @@ class SelectorOperator : public Operator, private RowPieces, private Movable {
   base::Status Open(Run& run) override {
     ASSIGN_OR_RETURN(set_, run.Selection(handle_));
     series_.assign(set_->size(), Series{});
-    if (!leave_labels_) FindLabels();
+    for (size_t row = 0; row < series_.size() && !leave_labels_; ++row) {
+      RETURN_IF_ERROR(run.Spend(Run::kCellsALabelSet));
+      series_[row].labels = set_->labels(row);
+    }
     run.NoteRows(series_.size());
     if (IsLarge(run, set_->size(), 1) && output_ != Output::kStartTime && !node_.histogram_stats_only) {
       order_ = dynamic_cast<const storage::ReadingOrder*>(set_);
@@ -140,11 +143,7 @@ class SelectorOperator : public Operator, private RowPieces, private Movable {
   void SeePiece(Run&, const Block& block) override {
     if (!leave_labels_ || !block.has_histograms()) return;
     leave_labels_ = false;
-    FindLabels();
-  }
-
-  void FindLabels() {
-    for (size_t i = 0; i < series_.size(); ++i) series_[i].labels = set_->labels(i);
+    for (size_t row = 0; row < series_.size(); ++row) series_[row].labels = set_->labels(row);
   }
 
   base::Status EvalOne(Run& run, StepSpan span, RowRange rows, Block* out) const {
@@ -264,7 +263,10 @@ class SmoothedOperator : public Operator, private Movable {
 
   base::Status Open(Run& run) override {
     ASSIGN_OR_RETURN(set_, run.Selection(handle_));
-    for (size_t i = 0; i < set_->size(); ++i) series_.push_back({set_->labels(i), false});
+    for (size_t i = 0; i < set_->size(); ++i) {
+      RETURN_IF_ERROR(run.Spend(Run::kCellsALabelSet));
+      series_.push_back({set_->labels(i), false});
+    }
     run.NoteRows(series_.size());
     return {};
   }
