@@ -13,7 +13,6 @@
 import argparse
 import collections
 import http.client
-import http.server
 import json
 import os
 import random
@@ -62,73 +61,51 @@ class Alertmanager(load.Server):
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.split("\n") if line.startswith(name))
 
 
-class Sink(http.server.ThreadingHTTPServer):
+class Sink(load.Sink):
     """Answers 200 and counts messages by group key and status; other paths misbehave."""
-    daemon_threads = True
-    request_queue_size = 1024
+
+    class Handler(load.Sink.Handler):
+        def reply(self):
+            getattr(self, self.path.strip("/") or "fine")()
+
+        def fine(self):
+            self.answer(200)
+
+        def slow(self):
+            time.sleep(2)
+            self.answer(200)
+
+        def never(self):
+            time.sleep(60)
+
+        def error(self):
+            self.answer(500, body=b"sorry")
+
+        def limit(self):
+            self.answer(429, [("Retry-After", "2")])
+
+        def garbage(self):
+            self.wfile.write(bytes(range(256)) * 8)
+            self.close_connection = True
+
+        def cut(self):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf of i")
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
 
     def __init__(self):
         self.arrived = collections.defaultdict(collections.Counter)  # path: group key and status: messages
         self.on_arrival = None
         self.lock = threading.Lock()
-        sink = self
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                try:
-                    body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                    with sink.lock:
-                        sink.arrived[self.path][body["groupKey"], body["status"]] += 1
-                        told = sink.on_arrival
-                    if told:
-                        told()
-                    getattr(self, self.path.strip("/") or "fine")()
-                except OSError:
-                    self.close_connection = True
-
-            def answer(self, status, headers=(), body=b""):
-                self.send_response(status)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def fine(self):
-                self.answer(200)
-
-            def slow(self):
-                time.sleep(2)
-                self.answer(200)
-
-            def never(self):
-                time.sleep(60)
-
-            def error(self):
-                self.answer(500, body=b"sorry")
-
-            def limit(self):
-                self.answer(429, [("Retry-After", "2")])
-
-            def garbage(self):
-                self.wfile.write(bytes(range(256)) * 8)
-                self.close_connection = True
-
-            def cut(self):
-                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf of i")
-                self.wfile.flush()
-                self.connection.shutdown(socket.SHUT_RDWR)
-                self.close_connection = True
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.handle_error = lambda *_: None  # connections of a process that was killed
-        self.port = self.server_address[1]
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+    def take(self, path, body):
+        with self.lock:
+            self.arrived[path][body["groupKey"], body["status"]] += 1
+            told = self.on_arrival
+        if told:
+            told()
 
     def groups(self, path="/", status="firing"):
         with self.lock:
@@ -170,15 +147,6 @@ def group_key(n, name="Down"):
     return '{}:{alertname="%s", n="%d"}' % (name, n)
 
 
-def wait_for(condition, seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def kills(binary, folder, rounds, rng):
     failures = []
     sink = Sink()
@@ -208,12 +176,12 @@ def kills(binary, folder, rounds, rng):
         server.kill()
         sink.on_arrival = None
     before = sender.acknowledged  # once more after the last kill
-    wait_for(lambda: sender.acknowledged > before, 10)
+    load.wait_for(lambda: sender.acknowledged > before, 10)
     sender.stopping = True
     sender.join()
     wanted = {group_key(n) for n in range(sender.acknowledged)}
     server.call("/api/v2/alerts", json.dumps([alert(n) for n in range(sender.acknowledged)]), JSON)
-    wait_for(lambda: wanted <= set(sink.groups()), 60)
+    load.wait_for(lambda: wanted <= set(sink.groups()), 60)
     arrived = sink.groups()
     failures += ["never arrived: %s" % g for g in sorted(wanted - set(arrived))[:5]]
     twice = sorted(g for g, times in arrived.items() if times > 1)
@@ -247,11 +215,11 @@ def receivers(binary, folder):
     server.wait_ready()
     server.call("/api/v2/alerts", json.dumps([alert(n) for n in range(10)]), JSON)
     for path, seconds in (("/fine", 5), ("/slow", 8)):
-        if not wait_for(lambda: len(sink.groups(path)) == 10, seconds):
+        if not load.wait_for(lambda: len(sink.groups(path)) == 10, seconds):
             failures.append("%s heard of %d groups of 10 within %d s beside receivers that fail" % (path, len(sink.groups(path)), seconds))
     failed = 'alertmanager_notifications_failed_total{integration="webhook",reason="%s"}'
     for reason in sorted(set(RECEIVERS.values()) - {""}):
-        if not wait_for(lambda: server.metric(failed % reason) > 0, 30):
+        if not load.wait_for(lambda: server.metric(failed % reason) > 0, 30):
             failures.append("no failure is counted under %s" % reason)
     for path in ("/fine", "/slow"):
         if max(sink.groups(path).values()) > 1:
@@ -293,7 +261,7 @@ def full_disk(binary, folder):
             nonlocal sent
             first, sent = sent, sent + 200
             server.call("/api/v2/alerts", json.dumps([alert(n) for n in range(first, sent)]), JSON)
-            if not wait_for(lambda: len(sink.groups()) >= sent, 20):
+            if not load.wait_for(lambda: len(sink.groups()) >= sent, 20):
                 failures.append("%s: %d of %d groups were notified" % (what, len(sink.groups()), sent))
 
         tell("with space")
@@ -319,7 +287,7 @@ def full_disk(binary, folder):
         if server.call("/-/healthy")[0] != 200:
             failures.append("not healthy with a full disk")
         os.remove(ballast)
-        if not wait_for(lambda: silence()[0] == 200, 10):
+        if not load.wait_for(lambda: silence()[0] == 200, 10):
             failures.append("silences are refused with space again: %s" % (silence(),))
         tell("space again")
         time.sleep(35)  # alerts whose save failed are saved again after 30 s
@@ -351,10 +319,10 @@ def large(binary, folder):
     took = time.monotonic() - began
     if status != 200:
         failures.append("100,000 alerts in one post of %d MB: HTTP %d: %s" % (len(body) >> 20, status, text[:200]))
-    elif not wait_for(lambda: len(sink.groups()) >= 100, 60):
+    elif not load.wait_for(lambda: len(sink.groups()) >= 100, 60):
         failures.append("of 100,000 alerts in one post %d groups of 100 were notified" % len(sink.groups()))
     status, text = server.call("/api/v2/alerts", json.dumps([alert(1, "Large", g="large", huge="x" * (1 << 20))]), JSON, timeout=60)
-    if status == 200 and not wait_for(lambda: any("Large" in g for g in sink.groups()), 30):
+    if status == 200 and not load.wait_for(lambda: any("Large" in g for g in sink.groups()), 30):
         failures.append("an alert with a label of 1 MB was taken and not notified")
     if status not in (200, 400, 413):
         failures.append("a label of 1 MB: HTTP %d: %s" % (status, text[:200]))

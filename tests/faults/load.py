@@ -187,6 +187,53 @@ class Server:
             raise RuntimeError("did not end within 60 s of SIGTERM: " + tail(self.log))
 
 
+class Sink(http.server.ThreadingHTTPServer):
+    """Webhooks: take() is given the path and the body of each message, which is answered 200."""
+    daemon_threads = True
+    request_queue_size = 1024
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            try:
+                self.server.take(self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.reply()
+            except OSError:
+                self.close_connection = True
+
+        def reply(self):
+            self.answer(200)
+
+        def answer(self, status, headers=(), body=b""):
+            self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.port = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass  # connections of a process that was killed
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def tail(path, lines=15):
     try:
         return "\n".join(open(path, errors="replace").read().split("\n")[-lines:])

@@ -9,17 +9,16 @@ a silence; then, each on the files that the one before left:
   3  Debian's Alertmanager   likewise, on what `tocsin alertmanager export` wrote of 1
 """
 import datetime
-import http.server
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
+import load
 
 CONFIG = """
 route: {receiver: hook, group_by: [alertname], group_wait: 1s, group_interval: 2s, repeat_interval: 4h}
@@ -39,71 +38,38 @@ def check(name, got, wanted):
         print(f"FAIL  {name}: expected {wanted!r}, got {got!r}")
 
 
-class Sink(http.server.ThreadingHTTPServer):
+class Sink(load.Sink):
     """Writes down what it is told: ["A firing", ...]."""
 
     def __init__(self):
         self.told = []
-        sink = self
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                sink.told.append(f"{body['groupLabels']['alertname']} {body['status']}")
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+    def take(self, path, body):
+        self.told.append(f"{body['groupLabels']['alertname']} {body['status']}")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if got := what():
-                return got
-        except OSError:
-            pass
-        time.sleep(0.1)
-    return None
-
-
-class Server:
+class Server(load.Server):
     def __init__(self, folder, name, command):
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self.log = open(os.path.join(folder, name + ".log"), "wb")
-        self.process = subprocess.Popen([*command, f"--web.listen-address={self.url[7:]}"], stdout=self.log, stderr=self.log)
-        if not wait_for(lambda: self.call("/-/ready") is not None):
-            sys.exit(f"FAIL  {name} is not ready: {open(self.log.name).read()[-2000:]}")
+        self.port = load.free_port()
+        self.log = os.path.join(folder, name + ".log")
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{self.port}"], stdout=log, stderr=log)
+        self.wait_ready(20)
 
-    def call(self, path, body=None):
-        request = urllib.request.Request(self.url + path, None if body is None else json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.read().decode()
+    def api(self, path, body=None):
+        status, answer = self.call("/api/v2" + path, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
+        if status != 200:
+            raise RuntimeError(f"{path}: HTTP {status}: {answer[:300]}")
+        return json.loads(answer or "null")
 
     def post(self, names, lasts=3600):
         now = datetime.datetime.now(datetime.timezone.utc)
         start, end = now - datetime.timedelta(hours=1), now + datetime.timedelta(seconds=lasts)
-        self.call("/api/v2/alerts", [{"labels": {"alertname": n}, "startsAt": start.isoformat(), "endsAt": end.isoformat()} for n in names])
+        self.api("/alerts", [{"labels": {"alertname": n}, "startsAt": start.isoformat(), "endsAt": end.isoformat()} for n in names])
 
     def silences(self):
-        return [(s["id"], s["comment"], s["status"]["state"]) for s in json.loads(self.call("/api/v2/silences"))]
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(20)
-        self.log.close()
+        return [(s["id"], s["comment"], s["status"]["state"]) for s in self.api("/silences")]
 
 
 def take_over(name, server, sink, silences):
@@ -114,9 +80,9 @@ def take_over(name, server, sink, silences):
     time.sleep(6)  # three flushes
     check(f"{name}: nothing is told twice", sink.told, [])
     server.post([f"New {name}"])
-    wait_for(lambda: sink.told)
+    load.wait_for(lambda: sink.told, 20)
     server.post(["B"], lasts=-1)
-    wait_for(lambda: len(sink.told) >= 2)
+    load.wait_for(lambda: len(sink.told) >= 2, 20)
     check(f"{name}: what is new and what ends is told", sorted(sink.told), sorted(["B resolved", f"New {name} firing"]))
 
 
@@ -126,7 +92,7 @@ def main():
     sink = Sink()
     config = os.path.join(folder, "am.yml")
     with open(config, "w") as f:
-        f.write(CONFIG % sink.server_port)
+        f.write(CONFIG % sink.port)
     prometheus = os.path.join(folder, "prometheus.yml")
     with open(prometheus, "w") as f:
         f.write("scrape_configs: []\n")
@@ -135,11 +101,11 @@ def main():
 
     server = Server(folder, "first", ["prometheus-alertmanager", *flags, f"--storage.path={at('first')}"])
     now = datetime.datetime.now(datetime.timezone.utc)
-    server.call("/api/v2/silences", {"matchers": [{"name": "alertname", "value": "Silenced|Other", "isRegex": True, "isEqual": True}],
+    server.api("/silences", {"matchers": [{"name": "alertname", "value": "Silenced|Other", "isRegex": True, "isEqual": True}],
                                      "startsAt": now.isoformat(), "endsAt": (now + datetime.timedelta(hours=2)).isoformat(),
                                      "createdBy": "interop", "comment": "being replaced: \u00e4\u00f6"})
     server.post(["A", "B", "Silenced"])
-    wait_for(lambda: len(sink.told) == 2)
+    load.wait_for(lambda: len(sink.told) == 2, 20)
     check("Debian's Alertmanager tells of two groups", sorted(sink.told), ["A firing", "B firing"])
     silences = server.silences()
     server.stop()
@@ -168,7 +134,7 @@ def main():
     time.sleep(6)
     check("back in Debian's: nothing is told twice", sink.told, [])
     server.post(["A"], lasts=-1)
-    wait_for(lambda: sink.told)
+    load.wait_for(lambda: sink.told, 20)
     check("back in Debian's: an end is told", sink.told, ["A resolved"])
     server.stop()
 
