@@ -11,7 +11,7 @@ namespace tocsin::tsdb::index {
 template <class Table>
 void ShrinkIfSparse(Table* table) {
   constexpr size_t kSmall = 1024;
-  if (table->capacity() > kSmall && table->size() < table->capacity() / 8) table->rehash(0);
+  if (table->capacity() > kSmall && table->size() < table->capacity() / 4) table->rehash(0);
 }
 
 }  // namespace tocsin::tsdb::index

@@ -95,7 +95,8 @@ base::Result<uint64_t> Log::Append(std::span<const PackedRecord> records) {
       options_.metrics.pages_completed->Add(static_cast<double>(offset_ / kPageBytes - begin / kPageBytes));
     }
   }
-  if (buffer_.capacity() > (4 << 20)) buffer_ = std::string();  // one large batch should not hold its memory
+  // One large batch should not hold its memory.  An assignment of an empty text would keep it.
+  if (buffer_.capacity() > (4 << 20)) std::string().swap(buffer_);
   return ++appended_;
 }
 

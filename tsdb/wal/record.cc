@@ -372,7 +372,7 @@ PackedRecord PackSamples(std::span<const FloatSample> samples, Compression compr
   }
   if (packed.bytes.empty() || packed.bytes.size() >= record.size()) packed = Pack(record, compression);
   if (record.capacity() > kKeptBytes) {
-    record = std::string();
+    std::string().swap(record);  // an assignment would keep its memory
     places = std::vector<uint32_t>();
   }
   return packed;
