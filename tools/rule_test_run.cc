@@ -251,6 +251,10 @@ class Run {
       failures_.push_back(head + " err: query result is not a vector or scalar");
       return;
     }
+    if (!c.bad_labels.empty()) {
+      failures_.push_back(head + " err: " + c.bad_labels);
+      return;
+    }
     std::vector<ExpectedSample> expected = c.expected;
     auto by_labels = [](const auto& a, const auto& b) { return a.labels < b.labels; };
     std::ranges::sort(expected, by_labels);

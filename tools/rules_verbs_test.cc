@@ -99,6 +99,33 @@ TEST_F(RulesVerbsTest, ARuleTestPassesOrShowsBothSides) {
   EXPECT_NE(junit->find("<testcase name=\"goes down\">"), std::string::npos);
 }
 
+TEST_F(RulesVerbsTest, ASampleWhoseLabelsDoNotParseFailsItsTestAlone) {
+  Write("rules.yml", kRules);
+  Write("t.yml", "rule_files: [rules.yml]\ntests:\n- interval: 1m\n  input_series: [{series: 'up', values: '1x9'}]\n"
+                 "  promql_expr_test:\n  - {expr: up, eval_time: 3m, exp_samples: [{labels: '{', value: 1}]}\n"
+                 "  - {expr: up, eval_time: 4m, exp_samples: [{labels: up, value: 2}]}\n");
+  EXPECT_EQ(Run(TestRules, {"t.yml"}), 1);
+  EXPECT_NE(err_.find("    expr: \"up\", time: 3m, err: labels \"{\": 1:2: parse error: "), std::string::npos) << err_;
+  EXPECT_NE(err_.find("    expr: \"up\", time: 4m,\n        exp: "), std::string::npos) << err_;
+}
+
+TEST_F(RulesVerbsTest, RulesAreReadForATestOnly) {
+  Write("rules.yml", "groups: [\n");
+  Write("t.yml", "rule_files: [rules.yml]\ntests: []\n");
+  EXPECT_EQ(Run(TestRules, {"t.yml"}), 0) << err_;
+  Write("t.yml", "rule_files: [rules.yml]\ntests: [{name: a, interval: 1m}]\n");
+  EXPECT_EQ(Run(TestRules, {"--run=b", "t.yml"}), 0) << err_;
+  EXPECT_EQ(Run(TestRules, {"t.yml"}), 1);
+  EXPECT_NE(err_.find("rules.yml:2:1: "), std::string::npos) << err_;
+}
+
+TEST_F(RulesVerbsTest, AMissingFileIsNamedBeforeAnyIsRun) {
+  Write("t.yml", "tests: []\n");
+  EXPECT_EQ(Run(TestRules, {"t.yml", "missing.yml"}), 1);
+  EXPECT_EQ(out_, "");
+  EXPECT_EQ(err_, "error: path 'missing.yml' does not exist\n");
+}
+
 TEST_F(RulesVerbsTest, ASeriesMuchLongerThanTheTestCostsNothing) {
   Write("rules.yml", kRules);
   Write("t.yml", "rule_files: [rules.yml]\ntests:\n- interval: 1m\n  input_series: [{series: 'up', values: '1x99999999999'}]\n"

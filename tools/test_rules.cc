@@ -1,5 +1,7 @@
 #include "tools/test_rules.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/regex.h"
 #include "base/text.h"
@@ -44,10 +46,15 @@ std::vector<std::string> TestFile(const std::string& path, const Options& option
                 .extended_range_selectors = options.features.extended_range_selectors,
                 .binop_fill_modifiers = options.features.binop_fill_modifiers},
       .ignore_unknown_fields = options.ignore_unknown_fields};
-  const auto groups = ruler::LoadRuleFiles(io.fs, file->rule_files, rule_options);
-  if (!groups) {
-    results->push_back({path, "", {groups.error().message()}});
-    return {groups.error().message()};
+  std::vector<ruler::GroupSpec> groups;
+  // As promtool, which reads the rules for a test: without one they may be anything.
+  if (std::ranges::any_of(file->tests, [&](const TestGroup& t) { return Wanted(options, t.name); })) {
+    auto loaded = ruler::LoadRuleFiles(io.fs, file->rule_files, rule_options);
+    if (!loaded) {
+      results->push_back({path, "", {loaded.error().message()}});
+      return {loaded.error().message()};
+    }
+    groups = *std::move(loaded);
   }
   for (size_t i = 0; i < file->group_eval_order.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
@@ -68,7 +75,7 @@ std::vector<std::string> TestFile(const std::string& path, const Options& option
   for (const TestGroup& test : file->tests) {
     if (!Wanted(options, test.name)) continue;
     if (options.debug) io.out("DEBUG: Starting test " + test.name + "\n");
-    std::vector<std::string> failed = RunTestGroup(test, *groups, run);
+    std::vector<std::string> failed = RunTestGroup(test, groups, run);
     if (options.debug) io.out("DEBUG: Test " + test.name + " finished, " + std::to_string(failed.size()) + " failures\n");
     results->push_back({path, test.name, failed});
     failures.insert(failures.end(), failed.begin(), failed.end());
@@ -120,6 +127,9 @@ int TestRules(const std::vector<std::string>& args, const ToolIo& io) {
   if (files.empty()) {
     io.err("error: required argument 'test-rule-file' not provided\n");
     return 1;
+  }
+  for (const std::string& file : files) {
+    if (!io.fs->Stat(file)) return Fail(io, "error: path '" + file + "' does not exist");
   }
   options.features = FeaturesOf(features);
   for (const std::string& pattern : run) {

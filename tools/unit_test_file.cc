@@ -117,8 +117,11 @@ class FileReader {
       Finish(&s);
       if (!labels.empty()) {
         auto parsed = promql::ParseMetric(labels);
-        if (parsed) sample.labels = *parsed;
-        else s.Error("labels", parsed.error().message());
+        if (parsed) {
+          sample.labels = *parsed;
+        } else if (c.bad_labels.empty()) {
+          c.bad_labels = "labels " + base::Quote(labels) + ": " + parsed.error().message();
+        }
       }
       if (!histogram.empty()) {
         auto parsed = promql::ParseSeriesDescription("x " + histogram);

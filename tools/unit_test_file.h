@@ -42,6 +42,7 @@ struct ExprTestCase {
   std::string expr;
   base::Duration eval_time{0};
   std::vector<ExpectedSample> expected;
+  std::string bad_labels;  // not empty: what is wrong with those of a sample; the test fails, the others run
 };
 
 struct TestGroup {
