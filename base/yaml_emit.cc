@@ -9,7 +9,8 @@ namespace {
 
 std::string ScalarOut(const Node& node) {
   if (node.IsNull()) return "null";
-  return node.style == Node::Style::kPlain ? node.text : QuoteScalar(node.text);
+  // An empty text, which a tag made of nothing, would be null.
+  return node.style == Node::Style::kPlain && !node.text.empty() ? node.text : QuoteScalar(node.text);
 }
 
 bool IsEmptyCollection(const Node& node) { return node.items.empty() && node.entries.empty(); }
