@@ -1,8 +1,8 @@
 // The targets (target.h) under clang's libFuzzer, which looks for inputs that reach new code.
 //
-//   cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_C_COMPILER=clang-19
-//     -DTOCSIN_SANITIZE=address,undefined -DTOCSIN_LIBFUZZER=ON && ninja -C build-fuzz fuzz
-//   TOCSIN_FUZZ_TARGET=segments build-fuzz/tests/fuzz /tmp/corpus/segments -max_total_time=600
+//   ./dev fuzz segments 600
+//   TOCSIN_FUZZ_TARGET=list build-fuzz/tests/fuzz                                 the targets' names
+//   TOCSIN_FUZZ_TARGET=segments build-fuzz/tests/fuzz build-fuzz/found/segments-crash-...      one input again
 //
 // The first argument is the folder in which it keeps what it found worth keeping; seeds and kept inputs are put there.
 
@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/digest.h"
@@ -29,6 +30,10 @@ void Choose() {
     if (name != nullptr && t.name == name) chosen = &t;
   }
   if (chosen != nullptr) return;
+  if (name != nullptr && std::string_view(name) == "list") {
+    for (const Target& t : targets) std::printf("%s\n", t.name.c_str());
+    std::exit(0);
+  }
   std::fprintf(stderr, "TOCSIN_FUZZ_TARGET: name one of");
   for (const Target& t : targets) std::fprintf(stderr, " %s", t.name.c_str());
   std::fprintf(stderr, "\n");

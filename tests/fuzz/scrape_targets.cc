@@ -4,6 +4,7 @@
 #include <protozero/pbf_writer.hpp>
 
 #include "base/check.h"
+#include "message.h"
 #include "scrape/sources.h"
 #include "target.h"
 
@@ -48,13 +49,6 @@ st{st="a"} 0
 {"q.name","l.x"="y"} 3
 # EOF
 )";
-
-std::string Message(const auto& write) {
-  std::string out;
-  pbf_writer w(out);
-  write(w);
-  return out;
-}
 
 std::string Label(const std::string& name, const std::string& value) {
   return Message([&](pbf_writer& w) {

@@ -8,7 +8,7 @@ namespace tocsin::fuzz {
 
 std::vector<Target> AllTargets() {
   std::vector<Target> all;
-  for (const auto part : {ChunkTargets, BlockTargets, LogTargets, ReplayTargets, ScrapeTargets, WriteTargets}) {
+  for (const auto part : {ChunkTargets, BlockTargets, LogTargets, ReplayTargets, ScrapeTargets, WriteTargets, TextTargets}) {
     std::vector<Target> targets = part();
     std::move(targets.begin(), targets.end(), std::back_inserter(all));
   }

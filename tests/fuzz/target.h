@@ -1,6 +1,6 @@
 #pragma once
 
-// What is fuzzed: every decoder of bytes that other programs, disks or crashes wrote.
+// What is fuzzed: every decoder of bytes that other programs, disks or crashes wrote, and the readers of people's texts.
 //
 // A target dies (TOCSIN_CHECK, a sanitizer) on an input that makes its decoder crash, read beyond its bytes, or hand
 // out what contradicts itself.  Two programs run them: fuzz_test with mutations of its own, in every build, and fuzz
@@ -27,6 +27,8 @@ std::vector<Target> LogTargets();     // log_targets.cc: records, segments, comp
 std::vector<Target> ReplayTargets();  // replay_targets.cc: a start of the database on a log, a snapshot
 std::vector<Target> ScrapeTargets();  // scrape_targets.cc: text, OpenMetrics, protobuf
 std::vector<Target> WriteTargets();   // write_targets.cc: remote write 1.0 and 2.0
+
+std::vector<Target> TextTargets();    // text_targets.cc: expressions, series, matchers, templates, YAML
 
 std::vector<Target> AllTargets();
 

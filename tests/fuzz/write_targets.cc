@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/compress.h"
 #include "base/text.h"
+#include "message.h"
 #include "scrape/test_storage.h"
 #include "target.h"
 
@@ -16,13 +17,6 @@ namespace {
 using protozero::pbf_writer;
 
 constexpr model::Timestamp kNow = 1'700'000'000'000;
-
-std::string Message(const auto& write) {
-  std::string out;
-  pbf_writer w(out);
-  write(w);
-  return out;
-}
 
 std::string Sample(double v, int64_t t) {
   return Message([&](pbf_writer& w) { w.add_double(1, v), w.add_int64(2, t); });
