@@ -115,13 +115,14 @@ class AggregateOperator : public Operator {
     if (parameter_) RETURN_IF_ERROR(parameter_->Eval(run, span, &parameter_block_));
     if (pieces_ != nullptr) {
       Begin(span, out);
-      RETURN_IF_ERROR(ForEachPiece(run, *pieces_, group_.size(), span, [&](RowRange rows, Block& block) -> base::Status {
+      const auto fold = [&](RowRange rows, Block& block) -> base::Status {
         const auto present = static_cast<int64_t>(block.CountPresent());
         RETURN_IF_ERROR(run.Charge(present));
         RETURN_IF_ERROR(Fold(run, {block, group_.data() + rows.first, rows.first}, out));
         run.Release(present);
         return {};
-      }));
+      };
+      RETURN_IF_ERROR(ForEachPiece(run, *pieces_, group_.size(), span, fold));
       Finish(run, out);
       return run.Stopped();
     }

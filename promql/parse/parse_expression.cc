@@ -473,7 +473,7 @@ bool ExpressionParser::ParseAggregateBody(Aggregate* aggregate, std::vector<Expr
 void ExpressionParser::FinishAggregate(const Token& op, Aggregate* aggregate,
                                        std::vector<ExprPtr> args) {
   aggregate->pos.start = op.pos;
-  aggregate->pos.end = std::max(aggregate->pos.end, op.end());  // it may have broken off before any parenthesis
+  aggregate->pos.end = std::max(aggregate->pos.end, op.pos);  // it may have broken off before any parenthesis
   if (args.empty()) {
     AddError(aggregate->pos, "no arguments for aggregate expression provided");
     return;
