@@ -1,6 +1,7 @@
 #include "base/workers.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -22,6 +23,18 @@ void MaskSignals(sigset_t* old) {
   sigemptyset(&masked);
   for (const int signal : {SIGHUP, SIGTERM, SIGINT, SIGPIPE}) sigaddset(&masked, signal);
   pthread_sigmask(SIG_BLOCK, &masked, old);
+}
+
+// Moves the thread away from a core that is busy with who woke it: where a machine has few cores the kernel often wakes
+// a thread beside its waker, and leaves it there for tens of milliseconds.
+void LeaveCore(int core) {
+  if (core < 0 || ::sched_getcpu() != core) return;
+  cpu_set_t all;
+  if (pthread_getaffinity_np(pthread_self(), sizeof all, &all) != 0) return;
+  cpu_set_t others = all;
+  CPU_CLR(core, &others);
+  if (CPU_COUNT(&others) == 0 || pthread_setaffinity_np(pthread_self(), sizeof others, &others) != 0) return;
+  pthread_setaffinity_np(pthread_self(), sizeof all, &all);
 }
 
 }  // namespace
@@ -63,7 +76,10 @@ bool Workers::Invite(Task work) {
     const MutexLock lock(&mu_);
     const int long_work = running_[kQueries] + running_[kBackground];
     if (stopping_ || idle_ == 0 || AnyWaits() || long_work >= shared_count_ - 1) return false;
-    queues_[kQueries].push_back(std::move(work));
+    queues_[kQueries].push_back([core = ::sched_getcpu(), work = std::move(work)]() mutable {
+      LeaveCore(core);
+      work();
+    });
   }
   shared_ready_.NotifyOne();
   return true;

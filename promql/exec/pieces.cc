@@ -8,7 +8,8 @@
 namespace tocsin::promql::exec {
 namespace {
 
-constexpr size_t kNone = SIZE_MAX;
+// Pieces ahead of the reader: so many that a helper which the system lets wait holds up nobody for some milliseconds.
+constexpr size_t kMostPlaces = 32;
 // What a series costs besides its steps, in cells: its look-up and samples.
 constexpr size_t kCellsASeries = 16;
 
@@ -17,21 +18,22 @@ size_t RowsOfPiece(const Run& run, size_t steps) {
   return std::max(options.cells / (steps + kCellsASeries), options.fewest_rows);
 }
 
-// The pieces of one table.  Pieces are begun in order; piece i lies in place i % places, which is free again when
-// the reader has taken it.
+size_t CellsOf(size_t rows, size_t steps) { return rows * (steps + kCellsASeries); }
+
+// The pieces of one table.  Pieces are begun in order, each in the place that was given back last; it is given back
+// when the reader has taken the piece.
 class PieceWork {
  public:
-  PieceWork(const Run& run, const RowPieces& source, size_t rows, StepSpan span, size_t helpers)
+  PieceWork(const Run& run, const RowPieces& source, size_t rows, StepSpan span, bool helped)
       : source_(source),
         span_(span),
         rows_(rows),
         rows_a_piece_(RowsOfPiece(run, span.count)),
         count_((rows + rows_a_piece_ - 1) / rows_a_piece_),
         held_(run.current_samples()),
-        done_(std::min(2 * helpers + 2, count_)) {
+        place_of_(std::min(helped ? kMostPlaces : 1, count_)) {
     const Run::Piece piece{run.options(), run.times()};
-    places_.reserve(done_.size());
-    for (size_t i = 0; i < done_.size(); ++i) places_.push_back(std::make_unique<Place>(piece));
+    for (size_t i = 0; i < place_of_.size(); ++i) free_.push_back(places_.emplace_back(std::make_unique<Place>(piece)).get());
   }
   PieceWork(const PieceWork&) = delete;
   PieceWork& operator=(const PieceWork&) = delete;
@@ -47,31 +49,33 @@ class PieceWork {
     Run run;
     Block block;
     base::Status status;
+    size_t piece = 0;
+    bool done = false;  // guarded by mu_
   };
 
   // Computes pieces, and waits, until `piece` is there.  The reader's thread.
   Place& Await(size_t piece, RowPieces::Scratch& scratch) TOCSIN_EXCLUDES(mu_) {
     mu_.Lock();
-    while (!done_[piece % done_.size()]) {
-      const size_t next = Begin();
-      if (next == kNone) {
+    while (piece >= next_ || !PlaceOf(piece)->done) {
+      Place* const next = Begin();
+      if (next == nullptr) {
         changed_.Wait(&mu_);
         continue;
       }
       mu_.Unlock();
       Compute(next, scratch);
       mu_.Lock();
-      done_[next % done_.size()] = true;
+      next->done = true;
     }
+    Place* const place = PlaceOf(piece);
     mu_.Unlock();
-    return *places_[piece % places_.size()];
+    return *place;
   }
   // The piece's place is free.  The reader's thread.
   void Taken(size_t piece) TOCSIN_EXCLUDES(mu_) {
     {
       const base::MutexLock lock(&mu_);
-      done_[piece % done_.size()] = false;
-      ++taken_;
+      free_.push_back(PlaceOf(piece));
     }
     changed_.NotifyAll();
   }
@@ -98,13 +102,13 @@ class PieceWork {
       const std::unique_ptr<RowPieces::Scratch> scratch = source_.NewScratch();
       bool more = true;
       while (more) {
-        const size_t next = BeginOrWait();
-        if (next == kNone) break;
+        Place* const next = BeginOrWait();
+        if (next == nullptr) break;
         Compute(next, *scratch);
         more = !helpers.Wanted();
         {
           const base::MutexLock lock(&mu_);
-          done_[next % done_.size()] = true;
+          next->done = true;
         }
         changed_.NotifyAll();
       }
@@ -129,24 +133,30 @@ class PieceWork {
   }
 
  private:
-  // The next piece, if there is room for it.
-  size_t Begin() TOCSIN_REQUIRES(mu_) {
-    if (closed_ || failed_ || next_ >= count_ || next_ >= taken_ + done_.size()) return kNone;
-    return next_++;
+  // REQUIRES: the piece was begun, and not taken.
+  Place*& PlaceOf(size_t piece) TOCSIN_REQUIRES(mu_) { return place_of_[piece % place_of_.size()]; }
+  // Where the next piece is to be computed; null: there is none, or no room for it.
+  Place* Begin() TOCSIN_REQUIRES(mu_) {
+    if (closed_ || failed_ || next_ >= count_ || free_.empty()) return nullptr;
+    Place* const place = free_.back();
+    free_.pop_back();
+    place->piece = next_;
+    place->done = false;
+    PlaceOf(next_++) = place;
+    return place;
   }
-  size_t BeginOrWait() TOCSIN_EXCLUDES(mu_) {
+  Place* BeginOrWait() TOCSIN_EXCLUDES(mu_) {
     const base::MutexLock lock(&mu_);
     while (!closed_ && !failed_ && next_ < count_) {
-      const size_t next = Begin();
-      if (next != kNone) return next;
+      if (Place* const next = Begin(); next != nullptr) return next;
       changed_.Wait(&mu_);
     }
-    return kNone;
+    return nullptr;
   }
 
-  void Compute(size_t piece, RowPieces::Scratch& scratch) TOCSIN_EXCLUDES(mu_) {
-    Place& place = *places_[piece % places_.size()];
-    const RowRange rows = RowsOf(piece);
+  void Compute(Place* at, RowPieces::Scratch& scratch) TOCSIN_EXCLUDES(mu_) {
+    Place& place = *at;
+    const RowRange rows = RowsOf(place.piece);
     place.run.BeginPiece(held_);
     place.block.Reset(rows.count, span_.count);
     place.status = place.run.Check();
@@ -167,9 +177,9 @@ class PieceWork {
 
   base::Mutex mu_;
   base::CondVar changed_;
-  std::vector<bool> done_ TOCSIN_GUARDED_BY(mu_);  // by place
+  std::vector<Place*> free_ TOCSIN_GUARDED_BY(mu_);
+  std::vector<Place*> place_of_ TOCSIN_GUARDED_BY(mu_);  // by piece, in a ring
   size_t next_ TOCSIN_GUARDED_BY(mu_) = 0;         // piece to begin
-  size_t taken_ TOCSIN_GUARDED_BY(mu_) = 0;
   size_t invited_ TOCSIN_GUARDED_BY(mu_) = 0;      // and not begun
   size_t helping_ TOCSIN_GUARDED_BY(mu_) = 0;
   bool failed_ TOCSIN_GUARDED_BY(mu_) = false;
@@ -193,19 +203,22 @@ bool HasPlainParameters(const plan::Node& node) {
 }
 
 bool IsLarge(const Run& run, size_t rows, size_t steps) {
-  return rows * (steps + kCellsASeries) >= run.options().pieces.worthwhile && rows > RowsOfPiece(run, steps);
+  return CellsOf(rows, steps) >= run.options().pieces.worthwhile && rows > RowsOfPiece(run, steps);
 }
 
 bool IsWorthCutting(const Run& run, size_t rows, size_t steps) {
   return run.MayCut() && IsLarge(run, rows, steps);
 }
 
+bool IsWorthSharing(const Run& run, size_t rows, size_t steps) {
+  return run.options().helpers != nullptr && CellsOf(rows, steps) >= run.options().pieces.shared && IsWorthCutting(run, rows, steps);
+}
+
 base::Status ForEachPiece(Run& run, RowPieces& source, size_t rows, StepSpan span, const TakePiece& take) {
   RETURN_IF_ERROR(source.BeginPieces(run, span));
   if (rows == 0) return {};
-  base::Helpers* const helpers = run.options().helpers;
-  const auto work =
-      std::make_shared<PieceWork>(run, source, rows, span, helpers == nullptr ? 0 : helpers->most());
+  base::Helpers* const helpers = IsWorthSharing(run, rows, span.count) ? run.options().helpers : nullptr;
+  const auto work = std::make_shared<PieceWork>(run, source, rows, span, helpers != nullptr);
   // What the reader says of all pieces comes after what is said of them while they are computed, as if the table
   // had been made first.
   Annotations notes = std::move(run.annotations());

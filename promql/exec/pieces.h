@@ -12,7 +12,7 @@
 // How rows are cut depends on the table's size alone, not on the number of threads.
 //
 // Threads: as each method says.
-// Memory:  two pieces for each thread, and two more.
+// Memory:  one piece; with helpers as many as are ahead of the reader, 32 at most.
 // Errors:  of the first piece in the order of rows that has one.
 
 #include <functional>
@@ -55,9 +55,7 @@ bool HasPlainParameters(const plan::Node& node);
 bool IsLarge(const Run& run, size_t rows, size_t steps);
 bool IsWorthCutting(const Run& run, size_t rows, size_t steps);
 // Whether there are helpers for it.
-inline bool IsWorthSharing(const Run& run, size_t rows, size_t steps) {
-  return run.options().helpers != nullptr && IsWorthCutting(run, rows, steps);
-}
+bool IsWorthSharing(const Run& run, size_t rows, size_t steps);
 
 // Calls take(rows, block) for all rows of the table, in order, on the calling thread; the block is the reader's
 // during the call.

@@ -266,7 +266,7 @@ class Runner {
 promql::EngineOptions InPieces(promql::EngineOptions options) {
   static base::Workers workers(4);
   options.helpers = &workers;
-  options.pieces = {.worthwhile = 0, .cells = 1, .fewest_rows = 1};
+  options.pieces = {.worthwhile = 0, .shared = 0, .cells = 1, .fewest_rows = 1};
   return options;
 }
 
