@@ -92,8 +92,8 @@ alertmanager::Options AlertmanagerOptions(const Flags& flags, const std::string&
 }
 
 // 0 is as if not given; without either the time is the database's default.
-config::StorageConfig::Retention RetentionOf(const Flags& flags) {
-  config::StorageConfig::Retention retention;
+config::Retention RetentionOf(const Flags& flags) {
+  config::Retention retention;
   if (flags.Given("storage.tsdb.retention.time")) retention.time = flags.Duration("storage.tsdb.retention.time");
   if (flags.Given("storage.tsdb.retention.size")) retention.bytes = flags.Bytes("storage.tsdb.retention.size");
   if (retention.time.count() == 0 && retention.bytes == 0) retention.time = tsdb::DbOptions{}.retention_time;
@@ -104,7 +104,7 @@ tsdb::DbOptions DatabaseOptions(const Flags& flags, const config::StorageConfig&
   tsdb::DbOptions options;
   options.path = flags.String("storage.tsdb.path");
   while (options.path.size() > 1 && options.path.ends_with('/')) options.path.pop_back();
-  const config::StorageConfig::Retention retention = storage.retention.value_or(RetentionOf(flags));
+  const config::Retention retention = storage.retention.value_or(RetentionOf(flags));
   options.retention_time = retention.time;
   options.retention_bytes = retention.bytes;
   options.retention_percentage = retention.percentage;

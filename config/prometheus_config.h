@@ -45,17 +45,18 @@ struct ScrapeJob {
   base::yaml::Position position;
 };
 
+// 0: no limit.
+struct Retention {
+  base::Duration time{0};
+  uint64_t bytes = 0;
+  double percentage = 0;  // of the file system
+};
+
 struct StorageConfig {
   base::Duration out_of_order_time_window{0};
   double stale_series_compaction_threshold = 0;
   std::string float_chunk_encoding;  // xor, xor2 or empty
-  // 0: no limit.  A block of it in the file goes before the flags, whole; nullopt: there is none.
-  struct Retention {
-    base::Duration time{0};
-    uint64_t bytes = 0;
-    double percentage = 0;  // of the file system
-  };
-  std::optional<Retention> retention;
+  std::optional<Retention> retention;  // a block of it in the file goes before the flags, whole
   int64_t max_exemplars = 100000;
 };
 
@@ -121,7 +122,7 @@ struct LoadOptions {
   bool agent = false;                  // refuse what an agent does not do
   bool read_scrape_config_files = true;
   bool protobuf_first = false;         // of the scrape protocols, where the file names none
-  std::optional<StorageConfig::Retention> retention;  // where the file has no block of it
+  std::optional<Retention> retention;  // where the file has no block of it
   // The value of an environment variable, for external_labels; null: the process's own.
   std::function<std::string(const std::string&)> env;
 };

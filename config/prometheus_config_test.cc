@@ -197,7 +197,7 @@ TEST(PrometheusConfigTest, TheConfigurationInEffectIsPrintedWithoutSecrets) {
 }
 
 TEST(PrometheusConfigTest, RetentionIsTheFilesWholeBlockOrTheFlags) {
-  StorageConfig::Retention flags{.time = std::chrono::hours(24 * 15), .bytes = 1 << 20};
+  Retention flags{.time = std::chrono::hours(24 * 15), .bytes = 1 << 20};
   LoadOptions options;
   options.retention = flags;
   struct Row {

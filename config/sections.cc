@@ -16,7 +16,7 @@ using base::yaml::Reader;
 
 void ReadRetention(const Node& node, Errors* errors, StorageConfig* config) {
   Reader r(node, errors, "config.plain");
-  StorageConfig::Retention& retention = config->retention.emplace();
+  Retention& retention = config->retention.emplace();
   r.Duration("time", &retention.time);
   const Node* written = r.Take("size");
   if (written != nullptr && written->IsScalar() && written->text.starts_with('-')) {
