@@ -21,7 +21,7 @@ Result<std::string> SnappyDecode(std::string_view data, size_t limit);  // block
 std::string SnappyEncode(std::string_view data);
 // The same format, for rows that hold a word of 8 bytes each (`words`: where): bytes that a row has in common with the
 // row before, or with the last one of the same word, are not written again.  A fifth of SnappyEncode()'s time; a few
-// per cent more bytes.  REQUIRES: the first word is at 8 or later, none overlaps the one before.
+// per cent more bytes.  REQUIRES: no word overlaps the one before.
 void SnappyEncodeRows(std::string_view data, std::span<const uint32_t> words, std::string* out);
 Result<std::string> ZstdDecode(std::string_view data, size_t limit);
 std::string ZstdEncode(std::string_view data, int level = 1);

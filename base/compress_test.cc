@@ -112,6 +112,18 @@ TEST(CompressTest, SnappyRowsOfAFewBytesReadNoOthers) {
   }
 }
 
+TEST(CompressTest, SnappyRowsMayBeginWithAWord) {
+  for (uint32_t head = 0; head <= 9; ++head) {
+    const size_t size = head + 5 * 9;
+    const std::unique_ptr<char[]> exact(new char[size]);
+    std::fill_n(exact.get(), size, 'a');
+    const std::vector<uint32_t> words = {head, head + 9, head + 18, head + 27, head + 36};
+    std::string encoded;
+    SnappyEncodeRows({exact.get(), size}, words, &encoded);
+    EXPECT_EQ(SnappyDecode(encoded, size), std::string(size, 'a')) << head;
+  }
+}
+
 // Elements of every kind, and what they decode to.
 TEST(CompressTest, SnappyElementsDecode) {
   const std::string abc = "abcdefghijklmnopqrstuvwxyz";

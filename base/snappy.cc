@@ -96,7 +96,8 @@ void SnappyEncodeRows(std::string_view data, std::span<const uint32_t> words, st
       const size_t offset = at - like;
       if (offset > kFarthest) continue;
       // What is alike from before the word into it, and what is alike at its end.
-      const size_t before = std::min(EqualAtEnd(Load(begin + at - kWord) ^ Load(begin + like - kWord)), at - done);
+      const size_t before =
+          like < kWord ? 0 : std::min(EqualAtEnd(Load(begin + at - kWord) ^ Load(begin + like - kWord)), at - done);
       const size_t start = EqualAtStart(difference);
       if (before + start >= kLeastCopy) {
         literal_upto(at - before);
